@@ -1,0 +1,73 @@
+"""Transfer learning on text: an encoder, a task head, a strategy, and whether the transfer paid.
+
+Names are resolved when they are first used, so that importing the package loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nlp_transfer.registration import register_when_transformers_loads
+from nlp_transfer.version import __version__
+
+if TYPE_CHECKING:
+    from nlp_transfer.config import (
+        ClassificationOptions,
+        DataOptions,
+        ModelOptions,
+        NEROptions,
+        OutputOptions,
+        SentimentOptions,
+        TrainingOptions,
+        parse,
+    )
+    from nlp_transfer.data.load import load_splits
+    from nlp_transfer.data.read import Rows
+    from nlp_transfer.data.splits import Splits
+    from nlp_transfer.encoder import Encoder
+    from nlp_transfer.errors import DataError, ModelError, OptionError, UserError
+    from nlp_transfer.heads import NERHead, SentimentHead, TaskHead, TextClassificationHead
+    from nlp_transfer.heads.sentiment import cut_into_levels
+    from nlp_transfer.model import TransferModel
+    from nlp_transfer.output import RunFolder
+    from nlp_transfer.recipe import run_recipe
+    from nlp_transfer.report import evaluate_run, write_run
+    from nlp_transfer.training import fit, make_accelerator, set_seed, steps
+    from nlp_transfer.types import LabelSet, Prediction, RunResult, SentimentPrediction, Span, TagPrediction
+
+_HOMES = {
+    "config": (
+        "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions", "SentimentOptions",
+        "TrainingOptions", "parse",
+    ),
+    "data.load": ("load_splits",),
+    "data.read": ("Rows",),
+    "data.splits": ("Splits",),
+    "encoder": ("Encoder",),
+    "errors": ("DataError", "ModelError", "OptionError", "UserError"),
+    "heads": ("NERHead", "SentimentHead", "TaskHead", "TextClassificationHead"),
+    "heads.sentiment": ("cut_into_levels",),
+    "model": ("TransferModel",),
+    "output": ("RunFolder",),
+    "recipe": ("run_recipe",),
+    "report": ("evaluate_run", "write_run"),
+    "training": ("fit", "make_accelerator", "set_seed", "steps"),
+    "types": ("LabelSet", "Prediction", "RunResult", "SentimentPrediction", "Span", "TagPrediction"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]
+
+register_when_transformers_loads()
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module a public name lives in, the first time the name is asked for (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'nlp_transfer' has no attribute '{name}'")
+    value = getattr(import_module(f"nlp_transfer.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,192 @@
+"""The options of a run: dataclasses that flags and YAML files fill, named as the transformers examples name them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from transformers.hf_argparser import HfArg, HfArgumentParser
+
+from nlp_transfer.errors import OptionError
+
+
+@dataclass
+class ModelOptions:
+    """Which encoder."""
+
+    model_name_or_path: str = HfArg(
+        default="all-MiniLM-L6-v2", help="Encoder: a folder, a hub id, or all-MiniLM-L6-v2."
+    )
+    model_revision: str | None = HfArg(default=None, help="Branch, tag or commit of a hub id.")
+    trust_remote_code: bool = HfArg(default=False, help="Run code that comes with the checkpoint.")
+    max_length: int | None = HfArg(
+        default=None,
+        help="Tokens read of a text. Unless given: 256, or fewer where the encoder has fewer positions.",
+    )
+
+
+@dataclass
+class DataOptions:
+    """Which rows. Without any file or data set, a small sample set that comes with the package."""
+
+    train_file: str | None = HfArg(default=None, help="CSV, TSV, JSONL, JSON, Parquet, or CoNLL columns.")
+    validation_file: str | None = HfArg(default=None, help="Rows that choose the best epoch.")
+    test_file: str | None = HfArg(default=None, help="Rows that are scored once, at the end.")
+    dataset_name: str | None = HfArg(default=None, help="A data set of the hub, in place of files.")
+    dataset_config_name: str | None = HfArg(default=None, help="Which configuration of that data set.")
+    text_column_name: str | None = HfArg(default=None, help="Column with the text (NER: the words).")
+    label_column_name: str | None = HfArg(default=None, help="Column with the label (NER: the tags).")
+    validation_split_percentage: float = HfArg(
+        default=10.0, help="Share of train held out where there is no validation file."
+    )
+    skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
+
+
+@dataclass
+class TrainingOptions:
+    """How the weights are trained."""
+
+    num_train_epochs: float | None = HfArg(
+        default=None, help="Times every row is seen. Unless given: 3, and up to 20 where rows are few."
+    )
+    max_train_steps: int | None = HfArg(default=None, help="Stop after so many steps, whatever the epochs.")
+    per_device_train_batch_size: int = HfArg(default=32, help="Rows of one process in one forward pass.")
+    per_device_eval_batch_size: int = HfArg(default=64, help="The same where nothing is learned.")
+    gradient_accumulation_steps: int = HfArg(default=1, help="Forward passes that share one step.")
+    learning_rate: float = HfArg(default=5e-5, help="The highest rate of AdamW.")
+    weight_decay: float = HfArg(default=0.01, help="Decay of weights; biases and norms have none.")
+    lr_scheduler_type: str = HfArg(default="linear", help="linear, cosine, constant, or another of transformers.")
+    warmup_ratio: float = HfArg(default=0.06, help="Share of the steps over which the rate rises.")
+    max_grad_norm: float = HfArg(default=1.0, help="Gradients longer than this are shortened; 0 for never.")
+    eval_steps: int | None = HfArg(default=None, help="Evaluate every so many steps instead of every epoch.")
+    early_stopping_patience: int | None = HfArg(
+        default=None, help="Stop after so many evaluations in a row that were no better than the best."
+    )
+    metric_for_best_model: str | None = HfArg(
+        default=None, help="Validation score that chooses the best weights. Unless given: the task's own."
+    )
+    seed: int = HfArg(default=0, help="Seed of everything random.")
+    mixed_precision: str = HfArg(
+        default="auto", help="no, bf16, fp16; auto takes bf16 where the processor has instructions for it."
+    )
+    report_to: list[str] = HfArg(default_factory=list, help="tensorboard, wandb, mlflow, trackio: where to log.")
+    logging_steps: int = HfArg(default=10, help="Steps between two logged losses.")
+
+    def __post_init__(self) -> None:
+        for name in ("num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size", "learning_rate",
+                     "gradient_accumulation_steps", "max_train_steps", "eval_steps", "early_stopping_patience",
+                     "logging_steps"):  # fmt: skip
+            _require(self, name, lambda value: value > 0, "more than 0")
+        for name in ("weight_decay", "max_grad_norm", "seed"):
+            _require(self, name, lambda value: value >= 0, "0 or more")
+        _require(self, "warmup_ratio", lambda value: 0 <= value < 1, "in [0, 1)")
+        _require(
+            self, "mixed_precision", lambda value: value in ("auto", "no", "bf16", "fp16"), "auto, no, bf16 or fp16"
+        )
+
+
+@dataclass
+class OutputOptions:
+    """Where the run goes."""
+
+    output_dir: str | None = HfArg(default=None, help="Folder of the run. Unless given: runs/ and the recipe's name.")
+    overwrite_output_dir: bool = HfArg(default=False, help="Replace the run that the folder holds.")
+
+
+@dataclass
+class ClassificationOptions:
+    """The shape of a classification head, and what its loss weighs."""
+
+    pooling: str = HfArg(default="native", help="native (the family's own head), cls, mean or max.")
+    hidden: list[int] = HfArg(default_factory=list, help="Units of dense ReLU layers before the softmax layer.")
+    dropout: float | None = HfArg(default=None, help="Dropout of the head. Unless given: the family's own.")
+    label_smoothing: float = HfArg(default=0.0, help="Share of each target spread over all labels.")
+
+
+@dataclass
+class SentimentOptions(ClassificationOptions):
+    """The scale of a sentiment head, beside the shape of a classification head."""
+
+    levels: list[str] = HfArg(
+        default_factory=list, help="The labels, lowest first. Unless given: told from their names."
+    )
+    level_edges: list[float] = HfArg(
+        default_factory=list, help="Where a numeric label is cut into levels, one fewer than --levels."
+    )
+
+
+@dataclass
+class NEROptions:
+    """How tags are spelt, in the data and in the network."""
+
+    tag_scheme: str | None = HfArg(
+        default=None, help="Scheme of the data: IOB1, IOB2, BIOES, BILOU. Unless given: recognised."
+    )
+    label_scheme: str = HfArg(default="IOB2", help="Scheme of the network's labels.")
+
+
+def parse(options: Sequence[type], description: str | None, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """Read flags, and the YAML file that `--config` names, into one instance of each dataclass in `options`.
+
+    Flags override the file. An unknown flag or key is refused with the nearest known name. Raises OptionError.
+    """
+    parser = _Parser(options, description=description, allow_abbrev=False, add_help=False)
+    parser.add_argument("-h", "--help", action="help", help="Show this and exit.")
+    parser.add_argument("--config", help="YAML file of options; flags override it.")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    names = [field.name for kind in options for field in dataclasses.fields(kind)]
+    parsed, unknown = parser.parse_known_args(argv)
+    if parsed.config:
+        parsed, unknown = parser.parse_known_args(_flags_of_file(Path(parsed.config), names) + argv)
+    if unknown:
+        flags = [f"--{name}" for name in names]
+        raise OptionError(f"unknown option {unknown[0]}{_nearest(unknown[0].split('=')[0], flags)}.")
+    values = vars(parsed)
+    return tuple(kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)}) for kind in options)
+
+
+def to_yaml(*options: Any) -> str:
+    """Options as the text of a YAML file that `--config` reads back into the same options."""
+    return yaml.safe_dump({k: v for o in options for k, v in dataclasses.asdict(o).items()}, sort_keys=False)
+
+
+class _Parser(HfArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{message}; see --help for all options.")
+
+
+def _flags_of_file(path: Path, names: Sequence[str]) -> list[str]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise OptionError(f"cannot read --config {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f"--config {path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise OptionError(f"--config {path} must hold lines such as 'learning_rate: 5e-5'.")
+    flags: list[str] = []
+    for name, value in values.items():
+        if name not in names:
+            raise OptionError(f"{path} has an unknown option '{name}'{_nearest(str(name), names)}.")
+        if value is None or value == []:
+            continue
+        # One word with "=", so that a value that begins with a dash is not taken for a flag.
+        flags += [f"--{name}", *map(str, value)] if isinstance(value, list) else [f"--{name}={value}"]
+    return flags
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}" if near else ""
+
+
+def _require(options: Any, name: str, holds: Any, what: str) -> None:
+    value = getattr(options, name)
+    if value is not None and not holds(value):
+        raise OptionError(f"--{name} must be {what}; given was {value}.")

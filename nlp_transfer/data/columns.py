@@ -1,0 +1,72 @@
+"""Which columns hold what the task needs?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nlp_transfer.errors import DataError
+
+
+class Column(NamedTuple):
+    """What a column is for, the flag that names it, and the names under which it is found unasked, best first."""
+
+    role: str
+    flag: str
+    known: tuple[str, ...]
+
+
+TEXT = Column(
+    "text",
+    "--text_column_name",
+    ("text", "sentence", "content", "review", "tweet", "question", "utterance", "document"),
+)
+LABEL = Column(
+    "label",
+    "--label_column_name",
+    ("label", "labels", "category", "class", "intent", "sentiment", "emotion", "target", "stars", "rating", "score"),
+)
+WORDS = Column("words", "--text_column_name", ("tokens", "words"))
+TAGS = Column("tags", "--label_column_name", ("tags", "ner_tags", "labels"))
+
+
+def choose_columns(
+    source: str, columns: Sequence[str], wanted: tuple[Column, Column], given: tuple[str | None, str | None]
+) -> tuple[str, str]:
+    """The names in `columns` of the two that are wanted: those given, else well-known ones in any case of letters."""
+    for column, name in zip(wanted, given, strict=True):
+        if name is not None and name not in columns:
+            raise DataError(_no_such_column(source, columns, name, column.flag))
+    first, second = given
+    if first is not None and first == second:
+        raise DataError(f"{source}: {wanted[0].flag} and {wanted[1].flag} both name '{first}'; name two columns.")
+    first = first or _known_column(source, columns, wanted[0], taken=second)
+    return first, second or _known_column(source, columns, wanted[1], taken=first)
+
+
+def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: str | None) -> str:
+    for known in wanted.known:
+        matches = [name for name in columns if name.lower() == known and name != taken]
+        if known in matches:
+            return known
+        if len(matches) == 1:
+            return matches[0]
+    separator = next((s for s in (";", "\t", "|") if len(columns) == 1 and s in columns[0]), None)
+    if separator:
+        raise DataError(
+            f"{source} seems to separate its columns by {separator!r} (its first line is {columns[0]!r}); "
+            "save it with commas (.csv) or tabs (.tsv)."
+        )
+    raise DataError(
+        f"{source} has no column that is known to hold the {wanted.role}; its columns are: {', '.join(columns)}. "
+        f"Name the right one with {wanted.flag}."
+    )
+
+
+def _no_such_column(source: str, columns: Sequence[str], name: str, flag: str) -> str:
+    in_lower_case = {column.lower(): column for column in columns}
+    near = difflib.get_close_matches(name.lower(), in_lower_case, n=1)
+    hint = f" (did you mean '{in_lower_case[near[0]]}'?)" if near else ""
+    listed = ", ".join(columns)
+    return f"{source} has no column '{name}'{hint}; its columns are: {listed}. Name the right one with {flag}."

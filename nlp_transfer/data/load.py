@@ -1,0 +1,85 @@
+"""Which rows does a run read, and does it read a user's own?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+
+from nlp_transfer.config import DataOptions
+from nlp_transfer.data.check import check_labels, check_tags
+from nlp_transfer.data.read import Rows, hub_splits, read_classification, read_hub, read_tagged
+from nlp_transfer.data.splits import Splits, make_splits
+from nlp_transfer.errors import DataError, OptionError
+
+_SAMPLES = {"classification": "csv", "sentiment": "jsonl", "ner": "conll"}
+_HUB_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "dev", "development"),
+    "test": ("test",),
+}
+
+
+def load_splits(
+    options: DataOptions, task: str, seed: int = 0, prepare: Callable[[Rows], Rows] = lambda rows: rows
+) -> Splits:
+    """Read and check the splits that the options name; with none named, the sample set of the package.
+
+    `prepare` changes the rows of each split before any are held out. Raises DataError and OptionError.
+    """
+    if options.dataset_name and options.train_file:
+        raise OptionError("--dataset_name and --train_file both say what to train on; give one of them.")
+    if not options.dataset_name and not options.train_file and (options.validation_file or options.test_file):
+        raise OptionError("--validation_file and --test_file need a --train_file beside them.")
+    percentage = options.validation_split_percentage
+    if not 0 < percentage < 100:
+        raise OptionError(f"--validation_split_percentage must lie between 0 and 100; given was {percentage:g}.")
+    found = _hub(options, task) if options.dataset_name else _files(options, task)
+    prepared = {name: prepare(rows) for name, rows in found.items() if rows is not None}
+    if "train" not in prepared:
+        raise DataError(f"{options.dataset_name} has no split named train.")
+    splits = make_splits(
+        prepared["train"],
+        prepared.get("validation"),
+        prepared.get("test"),
+        share=percentage / 100,
+        seed=seed,
+        label_column=None if task == "ner" else "label",
+    )
+    if task == "ner":
+        check_tags(splits)
+    else:
+        check_labels(splits)
+    if not options.dataset_name and not options.train_file:
+        splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
+    return splits
+
+
+def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
+    paths = {"train": options.train_file, "validation": options.validation_file, "test": options.test_file}
+    if not options.train_file:
+        folder = files("nlp_transfer") / "samples" / task
+        paths = {name: str(folder / f"{name}.{_SAMPLES[task]}") for name in paths}
+    read = read_tagged if task == "ner" else read_classification
+    columns = (options.text_column_name, options.label_column_name)
+    return {
+        name: read(path, *columns, skip_bad_rows=options.skip_bad_rows) if path else None
+        for name, path in paths.items()
+    }
+
+
+def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
+    name = options.dataset_name or ""
+    there = hub_splits(name, options.dataset_config_name)
+    found: dict[str, Rows | None] = {}
+    for split, spellings in _HUB_NAMES.items():
+        spelt = next((s for s in spellings if s in there), None)
+        found[split] = spelt and read_hub(  # type: ignore[assignment]
+            name,
+            spelt,
+            options.dataset_config_name,
+            options.text_column_name,
+            options.label_column_name,
+            tagged=task == "ner",
+            skip_bad_rows=options.skip_bad_rows,
+        )
+    return found

@@ -1,0 +1,119 @@
+"""Which rows train, validate and test?"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nlp_transfer.data.read import Rows, fingerprint, some_numbers
+from nlp_transfer.errors import DataError, OptionError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The rows of a run, and in `notes` what the user should be told of how they came about, a sentence each."""
+
+    train: Rows
+    validation: Rows
+    test: Rows | None
+    notes: tuple[str, ...] = ()
+
+    def each(self, change: Callable[[Rows], Rows]) -> Splits:
+        """The same splits with the rows of each changed."""
+        test = change(self.test) if self.test is not None else None
+        return replace(self, train=change(self.train), validation=change(self.validation), test=test)
+
+    def noting(self, *notes: str) -> Splits:
+        """The same splits with more to tell the user."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def make_splits(
+    train: Rows,
+    validation: Rows | None = None,
+    test: Rows | None = None,
+    *,
+    share: float = 0.1,
+    seed: int = 0,
+    label_column: str | None = "label",
+) -> Splits:
+    """Put the splits together; where there is no validation split, hold a share of the training rows out for it."""
+    notes = [
+        f"{rows.source}: left out {len(rows.skipped):,} bad row{'s' * (len(rows.skipped) > 1)} "
+        f"({some_numbers(rows.skipped, rows.unit)})."
+        for rows in (train, validation, test)
+        if rows is not None and rows.skipped
+    ]
+    if validation is None:
+        whole = len(train.data)
+        train, validation = hold_out(train, share, seed, label_column)
+        manner = "stratified by label" if label_column else "at random"
+        notes.append(
+            f"No validation file: held out {len(validation.data):,} of {whole:,} training rows "
+            f"({len(validation.data) / whole:.0%}), {manner}, seed {seed}."
+        )
+    return Splits(train, validation, test, tuple(notes))
+
+
+def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> tuple[Rows, Rows]:
+    """Part `rows` into those that stay and a `share` of them held out, stratified where `label_column` is given.
+
+    Both parts keep the order of the rows. Every label and every entity type keeps a row in the part that stays, so
+    where many have a single row less than the share is held out. DataError if there are too few rows to hold any out.
+    """
+    if not 0 < share < 1:
+        raise OptionError(f"the share of rows to hold out is {share}; give one between 0 and 1, such as 0.1.")
+    labels: Sequence[str] = rows.data[label_column] if label_column else [""] * len(rows.data)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, label in enumerate(labels):
+        groups[label].append(index)
+    wanted = max(1, round(share * len(rows.data)))
+    seats = _seats({label: len(members) for label, members in groups.items()}, wanted)
+    chance = random.Random(seed)
+    held = {index for label in sorted(groups) for index in chance.sample(groups[label], seats[label])}
+    if "tags" in rows.data.column_names:
+        held = _without_only_ones(rows.data["tags"], held)
+    if not held:
+        raise DataError(_too_few(rows, label_column))
+    stays = [index for index in range(len(rows.data)) if index not in held]
+    return _part(rows, stays), replace(_part(rows, sorted(held)), skipped=())
+
+
+def _seats(sizes: Mapping[str, int], wanted: int) -> dict[str, int]:
+    """Share `wanted` seats among labels in proportion to their sizes by largest remainder, a row of each unseated."""
+    total = sum(sizes.values())
+    seats = {label: min(size * wanted // total, size - 1) for label, size in sizes.items()}
+    by_remainder = sorted(sizes, key=lambda label: (-(sizes[label] * wanted % total), label))
+    with_room = [label for label in by_remainder if seats[label] < sizes[label] - 1]
+    for label in with_room[: wanted - sum(seats.values())]:
+        seats[label] += 1
+    return seats
+
+
+def _without_only_ones(tags: Sequence[Sequence[str]], held: set[int]) -> set[int]:
+    """The sentences held out, less those with an entity type that no sentence that stays would show."""
+    types = [{tag[2:] for tag in sentence if tag != "O"} for sentence in tags]
+    seen = set().union(*(types[index] for index in range(len(types)) if index not in held))
+    kept = set()
+    for index in sorted(held):
+        if types[index] <= seen:
+            kept.add(index)
+        seen |= types[index]
+    return kept
+
+
+def _too_few(rows: Rows, label_column: str | None) -> str:
+    count = len(rows.data)
+    if count < 2 or not label_column:
+        return f"{rows.source} has {count} row, too few to hold some out; add rows or give a --validation_file."
+    return (
+        f"{rows.source} has {count} rows and {count} labels in its column '{rows.columns[label_column]}', too few rows "
+        "of a label to hold some out; add rows, give a --validation_file, or name another --label_column_name."
+    )
+
+
+def _part(rows: Rows, indices: list[int]) -> Rows:
+    data = rows.data.select(indices)
+    return replace(rows, data=data, sha256=fingerprint(data))

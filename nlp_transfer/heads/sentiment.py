@@ -1,0 +1,118 @@
+"""Where does a text stand on an ordered scale of feeling?"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from nlp_transfer.data.read import Rows
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.heads.classification import TextClassificationHead
+from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
+
+# Scales whose order is plain from the names; each entry lists the spellings of one step.
+_KNOWN_STEPS = (
+    ("very negative", "very_negative", "strongly negative", "strong negative", "terrible"),
+    ("negative", "neg", "bad"),
+    ("neutral", "neu", "mixed", "okay", "ok"),
+    ("positive", "pos", "good"),
+    ("very positive", "very_positive", "strongly positive", "strong positive", "great"),
+)
+
+
+class SentimentHead(TextClassificationHead):
+    """A classifier whose labels have an order, lowest first: negative < neutral < positive, or 1..5 stars.
+
+    >>> head = SentimentHead(["negative", "neutral", "positive"])
+    >>> model.predict(["not bad at all"])[0].polarity
+
+    Args:
+        labels: lowest first.
+        edges: where a numeric score is cut into levels, one fewer than labels, rising: a score below the first edge
+            is the first label, a score at an edge or above it is the next one.
+        options: those of `TextClassificationHead`.
+
+    Raises:
+        OptionError: edges that do not rise or do not fit the labels.
+    """
+
+    task = "sentiment"
+
+    def __init__(self, labels: Sequence[str] | LabelSet, *, edges: Sequence[float] = (), **options: Any) -> None:
+        super().__init__(labels, **options)
+        self.edges = tuple(edges)
+        between = len(self.labels) - 1
+        if self.edges and len(self.edges) != between:
+            raise OptionError(f"{between + 1} levels need {between} edges between them; given were {len(self.edges)}.")
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise OptionError(f"edges must rise; given were {', '.join(map(str, self.edges))}.")
+
+    @classmethod
+    def for_splits(
+        cls, splits: Splits, levels: Sequence[str] = (), edges: Sequence[float] = (), **options: Any
+    ) -> SentimentHead:
+        """The head for the labels in `splits.train`, in the order of `levels`, or as `in_order` tells it."""
+        seen = set(splits.train.data["label"])
+        if levels and seen - set(levels):
+            raise OptionError(f"--levels lacks labels of the data: {', '.join(sorted(seen - set(levels)))}.")
+        return cls(levels or in_order(seen), edges=edges, **options)
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"edges": list(self.edges)}
+
+    def _prediction(self, probabilities: np.ndarray) -> SentimentPrediction:
+        plain = super()._prediction(probabilities)
+        polarity = float(probabilities @ np.linspace(-1.0, 1.0, len(self.labels)))
+        return SentimentPrediction(plain.label, plain.probability, plain.probabilities, min(max(polarity, -1.0), 1.0))
+
+    def score(self, predictions: Sequence[Any], references: Sequence[str]) -> Scores:
+        from nlp_transfer.metrics import sentiment_scores  # loads evaluate, which takes a second
+
+        return sentiment_scores([p.label for p in predictions], references, self.labels.names)
+
+
+def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -> Rows:
+    """Rows whose label was a score, with the level it falls into. Raises DataError for a score that is no number."""
+    if len(levels) != len(edges) + 1:
+        raise OptionError(f"--level_edges has {len(edges)} edges, so --levels must name {len(edges) + 1} levels.")
+    labels = []
+    for score, line in zip(rows.data["label"], rows.data["line"], strict=True):
+        try:
+            labels.append(levels[bisect.bisect_right(edges, float(score))])
+        except ValueError as error:
+            raise DataError(
+                f"{rows.source}, {rows.unit} {line}: '{score}' in column '{rows.columns['label']}' is no number, "
+                f"so --level_edges cannot cut it; correct it, or leave --level_edges out."
+            ) from error
+    return replace(rows, data=rows.data.remove_columns("label").add_column("label", labels))
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Sentiment labels sorted lowest first, where their names tell: numbers, stars, or negative .. positive.
+
+    Raises DataError where the order cannot be told, or where two labels name the same step.
+    """
+    names = sorted(set(labels))
+    steps = [_step(name) for name in names]
+    if None in steps or len(set(steps)) != len(steps):
+        raise DataError(
+            f"cannot tell the order of the labels {', '.join(names)}; give it, lowest first: --levels LOW ... HIGH"
+        )
+    return [name for _, name in sorted(zip(steps, names, strict=True), key=lambda pair: pair[0] or 0.0)]
+
+
+def _step(name: str) -> float | None:
+    plain = name.strip().lower()
+    for i, spellings in enumerate(_KNOWN_STEPS):
+        if plain in spellings:
+            return float(i)
+    try:
+        return float(plain.removesuffix("stars").removesuffix("star").strip())
+    except ValueError:
+        return None

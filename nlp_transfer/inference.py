@@ -1,0 +1,63 @@
+"""What does the network say of these features?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from datasets import Dataset
+from torch import nn
+from tqdm import tqdm
+
+from nlp_transfer.data.batch import collate, length_batches
+from nlp_transfer.heads.base import IGNORED, TaskHead
+
+
+def infer(
+    network: nn.Module,
+    head: TaskHead,
+    features: Dataset,
+    pad_id: int,
+    *,
+    batch_size: int = 32,
+    accelerator: Accelerator | None = None,
+    progress: str | None = None,
+) -> list[np.ndarray]:
+    """Logits of each row, `(items, labels)`, in row order, whatever batches and processes they were computed in.
+
+    With an `accelerator` the batches are shared out between its processes and every process gets every row; each
+    row is asserted to come back exactly once. `progress` names a bar that is shown on the first process of a terminal.
+    """
+    processes = accelerator.num_processes if accelerator else 1
+    rank = accelerator.process_index if accelerator else 0
+    batches = length_batches([len(ids) for ids in features["input_ids"]], batch_size)[rank::processes]
+    bar = tqdm(batches, desc=progress, unit="batch", leave=False, disable=None if progress and rank == 0 else True)
+    found = list(_run(network, head, features.remove_columns({"labels"} & set(features.column_names)), bar, pad_id))
+    if processes > 1:
+        found = gather_object(found)
+    if len(found) != len(features) or len({place for place, _ in found}) != len(features):
+        raise AssertionError(f"{len(features)} features went in and {len(found)} came back")
+    by_place = dict(found)
+    by_row: list[list[np.ndarray]] = [[] for _ in range(max(features["row"], default=-1) + 1)]
+    for place, row in enumerate(features["row"]):
+        by_row[row].append(by_place[place])
+    return [np.concatenate(parts) for parts in by_row]
+
+
+def _run(
+    network: nn.Module, head: TaskHead, features: Dataset, batches: tqdm[list[int]], pad_id: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            for places in batches:
+                rows = features[places]
+                batch = {name: tensor.to(device) for name, tensor in collate(rows, pad_id, IGNORED).items()}
+                yield from zip(places, head.outputs(network(**batch).logits, rows), strict=True)
+    finally:
+        network.train(was_training)

@@ -1,0 +1,214 @@
+"""Encoder, head and tokenizer as one thing that is trained, saved, loaded and asked."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nlp_transfer.data.schemes import recognise
+from nlp_transfer.encoder import Checkpoint, Encoder, max_positions, quiet_transformers
+from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
+from nlp_transfer.inference import infer
+
+DEFAULT_MAX_LENGTH = 256
+"""Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
+
+_SPEC = "nlp_transfer"  # the key in config.json that holds the task, beside what transformers itself writes
+_WINDOW = 4096  # texts of a stream that are sorted by length together
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|\w+|[^\w\s]")
+
+
+class TransferModel:
+    """A network with its task head and tokenizer.
+
+    >>> model = TransferModel.load("all-MiniLM-L6-v2", TextClassificationHead(["no", "yes"]))  # to be trained
+    >>> TransferModel.load("runs/mine/model").predict(["Is it?"])[0].label
+
+    `new_parameters` names the weights that the checkpoint did not have: they are random until trained.
+    """
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        head: TaskHead,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int = DEFAULT_MAX_LENGTH,
+        new_parameters: frozenset[str] = frozenset(),
+    ) -> None:
+        self.network = network
+        self.head = head
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.new_parameters = new_parameters
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        head: TaskHead | None = None,
+        *,
+        max_length: int | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> TransferModel:
+        """Load an encoder and put `head` on it; without a head, load a trained model with the head it was saved with.
+
+        A trained model is one that `save` wrote (its folder, or the run's folder around it), or any sequence or token
+        classifier of transformers. Raises ModelError where the checkpoint cannot be used, and OptionError for a
+        `max_length` beyond the encoder's positions.
+        """
+        if head is None:
+            return cls._load_trained(_model_folder(name_or_path), max_length, revision, trust_remote_code)
+        checkpoint = Checkpoint.find(str(name_or_path), revision=revision, trust_remote_code=trust_remote_code)
+        tokenizer = checkpoint.tokenizer(**_tokenizer_options(head))
+        max_length = _fitting(max_length, checkpoint, tokenizer)
+        loaded = head.build(checkpoint)
+        return cls(loaded.network, head, tokenizer, max_length, loaded.new)
+
+    @classmethod
+    def _load_trained(
+        cls, name: str, max_length: int | None, revision: str | None, trust_remote_code: bool
+    ) -> TransferModel:
+        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
+        spec = getattr(checkpoint.config, _SPEC, None) or _spec_of_stock_model(checkpoint)
+        head = HEADS[spec["task"]](**spec["options"])
+        tokenizer = checkpoint.tokenizer(**_tokenizer_options(head))
+        auto = AutoModelForTokenClassification if isinstance(head, NERHead) else AutoModelForSequenceClassification
+        loaded = checkpoint.load(auto)
+        if loaded.new:
+            raise ModelError(f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}.")
+        max_length = _fitting(max_length or spec.get("max_length"), checkpoint, tokenizer)
+        return cls(loaded.network, head, tokenizer, max_length)
+
+    @property
+    def encoder(self) -> Encoder:
+        """A view on the network's encoder."""
+        return Encoder(self.network)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the weights, which is about that of the saved folder."""
+        return sum(p.numel() * p.element_size() for p in self.network.parameters())
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills short rows of a batch."""
+        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+
+    def save(self, folder: str | Path) -> None:
+        """Write config, safetensors and tokenizer, in the layout that `transformers` itself reads."""
+        spec = {"task": self.head.task, "options": self.head.options(), "max_length": self.max_length}
+        setattr(self.network.config, _SPEC, spec)
+        with quiet_transformers():
+            self.network.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+
+    def encode(self, rows: Dataset) -> Dataset:
+        """Features of rows (`TaskHead.encode`), kept in an Arrow file; `row` counts from 0 over all of `rows`."""
+
+        def encode_batch(batch: dict[str, list[Any]], places: list[int]) -> dict[str, list[Any]]:
+            features = self.head.encode(batch, self.tokenizer, self.max_length)
+            features["row"] = [places[row] for row in features["row"]]
+            return features
+
+        return rows.map(
+            encode_batch,
+            batched=True,
+            with_indices=True,
+            remove_columns=rows.column_names,
+            load_from_cache_file=False,
+            new_fingerprint="features",  # nothing is looked up by it, and hashing a tokenizer takes a second
+        )
+
+    @overload
+    def predict(self, texts: Sequence[Any], batch_size: int = ...) -> list[Any]: ...
+    @overload
+    def predict(self, texts: Iterator[Any], batch_size: int = ...) -> Iterator[Any]: ...
+    def predict(self, texts: Iterable[Any], batch_size: int = 32) -> list[Any] | Iterator[Any]:
+        """A prediction for each text, in their order: `Prediction`, `SentimentPrediction` or `TagPrediction`.
+
+        Texts are strings; a NER model takes lists of words as well. A sequence gives a list, any other iterable an
+        iterator that reads ahead no more than a few thousand texts. Texts of similar length share a batch.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict takes a list of texts, not one text; write predict([text])")
+        if isinstance(texts, Sequence):
+            return list(self._stream(iter(texts), batch_size))
+        return self._stream(iter(texts), batch_size)
+
+    def _stream(self, texts: Iterator[Any], batch_size: int) -> Iterator[Any]:
+        while chunk := list(itertools.islice(texts, _WINDOW)):
+            rows = self._rows(chunk)
+            features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
+            outputs = infer(self.network, self.head, features, self.pad_id, batch_size=batch_size)
+            yield from self.head.decode(outputs, rows)
+
+    def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
+        if not isinstance(self.head, NERHead):
+            return {"text": texts}
+        split = [_words(text) for text in texts]
+        return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
+
+
+def _words(text: str | Sequence[str]) -> dict[str, Any]:
+    """The words of a text and where they stand: runs of letters and digits, single marks, single Han or kana signs."""
+    if not isinstance(text, str):
+        from nlp_transfer.heads.ner import join_words
+
+        joined, offsets = join_words(text)
+        return {"words": list(text), "offsets": offsets, "text": joined}
+    found = list(_WORD.finditer(text))
+    return {"words": [m.group() for m in found], "offsets": [m.span() for m in found], "text": text}
+
+
+def _model_folder(name_or_path: str | Path) -> str:
+    """A run's folder holds its model in `model/`; either may be named."""
+    inner = Path(name_or_path) / "model"
+    return str(inner) if (inner / "config.json").is_file() else str(name_or_path)
+
+
+def _tokenizer_options(head: TaskHead) -> dict[str, Any]:
+    # Byte-level tokenizers (RoBERTa, ModernBERT) give a word inside a sentence its blank only when told to.
+    return {"add_prefix_space": True} if isinstance(head, NERHead) else {}
+
+
+def _fitting(max_length: int | None, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase) -> int:
+    most = max_positions(checkpoint.config)
+    if max_length is None:
+        return min(DEFAULT_MAX_LENGTH, most)
+    if max_length > most:
+        raise OptionError(
+            f"max_length {max_length} is more than the {most} tokens that {checkpoint.name} has positions for."
+        )
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if max_length < least:
+        raise OptionError(f"max_length {max_length} leaves no room for text; give at least {least}.")
+    return max_length
+
+
+def _spec_of_stock_model(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The task of a model that something else than `save` wrote, from its architecture and label names."""
+    architecture = next(iter(checkpoint.config.architectures or []), "")
+    names = [checkpoint.config.id2label[i] for i in range(checkpoint.config.num_labels)]
+    if architecture.endswith("ForTokenClassification"):
+        types = sorted({name.partition("-")[2] for name in names if name != "O"})
+        # One sentence a label: which prefixes there are tells BIOES and BILOU; B- for each type tells IOB2 from IOB1.
+        scheme = recognise([[name] for name in names if not name.startswith("I-")] or [[name] for name in names]).scheme
+        return {"task": NERHead.task, "options": {"entity_types": types, "scheme": scheme, "tag_names": names}}
+    if architecture.endswith("ForSequenceClassification"):
+        return {"task": TextClassificationHead.task, "options": {"labels": names}}
+    raise ModelError(
+        f"{checkpoint.name} has no trained head ({architecture}); load it with a head: load(name, head=...)."
+    )

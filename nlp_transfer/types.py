@@ -1,0 +1,91 @@
+"""The plain values that travel between the parts: labels, spans, predictions, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Scores = dict[str, Any]
+"""Metric name -> number, or -> {label: number} for metrics of each class or entity type."""
+
+
+@dataclass(frozen=True, init=False)
+class LabelSet:
+    """The labels of a task; a label's place in `names` is its id in the network.
+
+    >>> LabelSet(("no", "yes")).id("yes")
+    1
+    """
+
+    names: tuple[str, ...]
+    _ids: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __init__(self, names: Iterable[str]) -> None:
+        object.__setattr__(self, "names", tuple(names))
+        object.__setattr__(self, "_ids", {name: i for i, name in enumerate(self.names)})
+        if len(self._ids) != len(self.names):
+            raise ValueError(f"label names repeat: {', '.join(self.names)}")
+
+    def id(self, name: str) -> int:
+        """The id of `name`; KeyError if the set does not hold it."""
+        return self._ids[name]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+
+@dataclass(frozen=True)
+class Span:
+    """An entity in a text: characters `start` to `end` (end excluded) of the text, and the score the model gave it."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one text: the label, its probability, and the probability of every label."""
+
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SentimentPrediction(Prediction):
+    """A classifier's prediction on an ordered scale; `polarity` in [-1, 1] is the expected place on the scale."""
+
+    polarity: float
+
+
+@dataclass(frozen=True)
+class TagPrediction:
+    """What a tagger says of one text: a tag and its probability for every word, and the entities they spell."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a training run came to: scores of every split, what the best was, and what it cost."""
+
+    metric: str
+    best_score: float
+    best_epoch: float
+    steps: int
+    seconds: float
+    rows_per_second: float
+    history: tuple[Mapping[str, float], ...] = ()

@@ -1,0 +1,50 @@
+"""Fine-tune an encoder to give each text one label.
+
+    accelerate launch recipes/classify.py --train_file train.csv --test_file test.csv
+
+Without options it trains on the sample set of the package: messages to a city's service desk, eight labels.
+"""
+
+import logging
+
+import nlp_transfer as nt
+
+log = logging.getLogger("nlp_transfer.classify")
+
+
+def main() -> None:
+    """Read, train, score, write: one straight path."""
+    options = nt.parse(
+        [nt.ModelOptions, nt.DataOptions, nt.ClassificationOptions, nt.TrainingOptions, nt.OutputOptions], __doc__
+    )
+    model_options, data_options, head_options, training, output = options
+
+    with nt.RunFolder(output.output_dir or "runs/classify", output.overwrite_output_dir) as folder:
+        splits = nt.load_splits(data_options, "classification", training.seed)
+        accelerator = nt.make_accelerator(training, folder.path)
+        for note in splits.notes:
+            log.info(note)
+
+        nt.set_seed(training.seed)
+        head = nt.TextClassificationHead.for_splits(splits, **vars(head_options))
+        model = nt.TransferModel.load(
+            model_options.model_name_or_path,
+            head,
+            max_length=model_options.max_length,
+            revision=model_options.model_revision,
+            trust_remote_code=model_options.trust_remote_code,
+        )
+        folder.require_room(2 * model.bytes)
+
+        run = nt.fit(model, splits, training, accelerator)
+
+        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size)
+        if report:
+            nt.write_run(folder.path, model, splits, report, *options)
+            print(report.table())
+        accelerator.end_training()
+    log.info("The run is in %s.", folder.target)
+
+
+if __name__ == "__main__":
+    nt.run_recipe(main)

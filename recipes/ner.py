@@ -1,0 +1,47 @@
+"""Fine-tune an encoder to find entities: persons, places, products, whatever the tags name.
+
+    accelerate launch recipes/ner.py --train_file train.conll --test_file test.conll
+
+Without options it trains on the sample set of the package: sentences with four entity types.
+"""
+
+import logging
+
+import nlp_transfer as nt
+
+log = logging.getLogger("nlp_transfer.ner")
+
+
+def main() -> None:
+    """Read, train, score, write: one straight path."""
+    options = nt.parse([nt.ModelOptions, nt.DataOptions, nt.NEROptions, nt.TrainingOptions, nt.OutputOptions], __doc__)
+    model_options, data_options, head_options, training, output = options
+
+    with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir) as folder:
+        head, splits = nt.NERHead.for_splits(nt.load_splits(data_options, "ner", training.seed), **vars(head_options))
+        for note in splits.notes:
+            log.info(note)
+
+        accelerator = nt.make_accelerator(training, folder.path)
+        nt.set_seed(training.seed)
+        model = nt.TransferModel.load(
+            model_options.model_name_or_path,
+            head,
+            max_length=model_options.max_length,
+            revision=model_options.model_revision,
+            trust_remote_code=model_options.trust_remote_code,
+        )
+        folder.require_room(2 * model.bytes)
+
+        run = nt.fit(model, splits, training, accelerator)
+
+        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size)
+        if report:
+            nt.write_run(folder.path, model, splits, report, *options)
+            print(report.table())
+        accelerator.end_training()
+    log.info("The run is in %s.", folder.target)
+
+
+if __name__ == "__main__":
+    nt.run_recipe(main)

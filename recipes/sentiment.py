@@ -1,0 +1,56 @@
+"""Fine-tune an encoder to place each text on an ordered scale, such as negative < neutral < positive.
+
+    accelerate launch recipes/sentiment.py --train_file reviews.csv --label_column_name stars
+
+A numeric score is cut into levels: --levels negative neutral positive --level_edges -0.5 0.5
+Without options it trains on the sample set of the package: short customer reviews, three levels.
+"""
+
+import logging
+
+import nlp_transfer as nt
+
+log = logging.getLogger("nlp_transfer.sentiment")
+
+
+def main() -> None:
+    """Read, train, score, write: one straight path."""
+    options = nt.parse(
+        [nt.ModelOptions, nt.DataOptions, nt.SentimentOptions, nt.TrainingOptions, nt.OutputOptions], __doc__
+    )
+    model_options, data_options, head_options, training, output = options
+
+    def prepare(rows: nt.Rows) -> nt.Rows:
+        levels, edges = head_options.levels, head_options.level_edges
+        return nt.cut_into_levels(rows, levels, edges) if edges else rows
+
+    with nt.RunFolder(output.output_dir or "runs/sentiment", output.overwrite_output_dir) as folder:
+        splits = nt.load_splits(data_options, "sentiment", training.seed, prepare)
+        accelerator = nt.make_accelerator(training, folder.path)
+        for note in splits.notes:
+            log.info(note)
+
+        nt.set_seed(training.seed)
+        shape = {k: v for k, v in vars(head_options).items() if k not in ("levels", "level_edges")}
+        head = nt.SentimentHead.for_splits(splits, head_options.levels, head_options.level_edges, **shape)
+        model = nt.TransferModel.load(
+            model_options.model_name_or_path,
+            head,
+            max_length=model_options.max_length,
+            revision=model_options.model_revision,
+            trust_remote_code=model_options.trust_remote_code,
+        )
+        folder.require_room(2 * model.bytes)
+
+        run = nt.fit(model, splits, training, accelerator)
+
+        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size)
+        if report:
+            nt.write_run(folder.path, model, splits, report, *options)
+            print(report.table())
+        accelerator.end_training()
+    log.info("The run is in %s.", folder.target)
+
+
+if __name__ == "__main__":
+    nt.run_recipe(main)
