@@ -53,10 +53,10 @@ class TrainingOptions:
     """How the weights are trained."""
 
     num_train_epochs: float | None = HfArg(
-        default=None, help="Times every row is seen. Unless given: 3, and up to 20 where rows are few."
+        default=None, help="Times every row is seen. Unless given: 3, and up to 30 where rows are few."
     )
     max_train_steps: int | None = HfArg(default=None, help="Stop after so many steps, whatever the epochs.")
-    per_device_train_batch_size: int = HfArg(default=32, help="Rows of one process in one forward pass.")
+    per_device_train_batch_size: int = HfArg(default=16, help="Rows of one process in one forward pass.")
     per_device_eval_batch_size: int = HfArg(default=64, help="The same where nothing is learned.")
     gradient_accumulation_steps: int = HfArg(default=1, help="Forward passes that share one step.")
     learning_rate: float = HfArg(default=5e-5, help="The highest rate of AdamW.")

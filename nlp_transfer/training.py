@@ -143,12 +143,12 @@ class Plan:
 
 
 def _enough_epochs(steps_per_epoch: int) -> int:
-    """3 epochs, or as many as make 150 steps, but no more than 20.
+    """3 epochs, or as many as make 300 steps, but no more than 30.
 
-    Three epochs of a few hundred rows leave a network untrained, and 20 is what makes fine-tuning on small sets
-    stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
+    Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
+    on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
     """
-    return min(20, max(3, math.ceil(150 / steps_per_epoch)))
+    return min(30, max(3, math.ceil(300 / steps_per_epoch)))
 
 
 def _count_labelled(labels: int | Sequence[int]) -> int:
