@@ -1,0 +1,195 @@
+"""Tiny random networks of every family, tiny data, and no network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+import nlp_transfer as nt
+from nlp_transfer.data.read import read_classification, read_tagged
+from nlp_transfer.data.splits import Splits
+
+BYTE_LEVEL = ("roberta", "modernbert")
+FAMILIES = (
+    "albert", "bert", "camembert", "convbert", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "mobilebert",
+    "modernbert", "mpnet", "nomic_bert", "roberta", "roformer", "xlm-roberta",
+)  # fmt: skip
+
+GOOD = "good great fine lovely superb warm bright happy".split()
+BAD = "bad awful poor ugly rotten cold dull sad".split()
+THINGS = "coffee train hotel book phone garden street film".split()
+NAMES = "Anna Boris Clara David Elena Fritz Greta Hugo".split()
+PLACES = "Oslo Lima Kyiv Quito Riga Turin Bonn Cork".split()
+
+_SPECIAL = ["<pad>", "<cls>", "<sep>", "<unk>", "<mask>"]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets reach this machine alone, in tests and in the processes they start."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family != socket.AF_UNIX and isinstance(address, tuple):
+            if address[0] not in ("127.0.0.1", "::1", "localhost"):
+                raise OSError(f"a test tried to reach {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    def look_up(host: object, *rest: object, **options: object) -> object:
+        if host in (None, "", "localhost", "127.0.0.1", "::1", socket.gethostname()):
+            return resolve(host, *rest, **options)  # type: ignore[arg-type]
+        raise socket.gaierror(socket.EAI_NONAME, f"a test tried to look up {host!r}")
+
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """`checkpoint(family)` is a folder with a tiny random encoder of that family and a tokenizer."""
+    made: dict[tuple[str, int], str] = {}
+
+    def make(family: str = "bert", layers: int = 2) -> str:
+        if (family, layers) not in made:
+            folder = tmp_path_factory.mktemp(f"{family}-{layers}")
+            save_tiny_encoder(folder, family, layers)
+            made[family, layers] = str(folder)
+        return made[family, layers]
+
+    return make
+
+
+def save_tiny_encoder(folder: Path, family: str, layers: int = 2) -> None:
+    """An encoder of width 32 with random weights, and a tokenizer that knows the words of the tiny data."""
+    tokenizer = byte_level_tokenizer() if family in BYTE_LEVEL else word_tokenizer()
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    AutoModel.from_config(tiny_config(family, len(tokenizer), layers)).save_pretrained(folder)
+
+
+def tiny_config(family: str, vocabulary: int, layers: int = 2) -> object:
+    """A config of two small layers. No dropout, so that what is computed twice is the same."""
+    shape = {
+        "vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": layers, "num_attention_heads": 2,
+        "intermediate_size": 64, "max_position_embeddings": 66, "pad_token_id": 0, "bos_token_id": 1,
+        "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2, "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }  # fmt: skip
+    if family == "distilbert":
+        shape |= {"dim": 32, "n_layers": layers, "n_heads": 2, "hidden_dim": 64, "dropout": 0.0, "attention_dropout": 0.0}
+        shape |= {"seq_classif_dropout": 0.0}
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+            del shape[name]
+    if family in ("albert", "convbert", "electra", "mobilebert", "roformer"):
+        shape["embedding_size"] = 32
+    if family == "mobilebert":
+        shape |= {"intra_bottleneck_size": 32, "true_hidden_size": 32}
+    if family == "electra":
+        shape["embedding_size"] = 16  # so that it has its projection
+    return AutoConfig.for_model(family, **shape)
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """WordPiece over lower-cased words, as BERT's."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(_corpus(), trainers.WordPieceTrainer(vocab_size=150, special_tokens=_SPECIAL))
+    return _fast(tokenizer)
+
+
+def byte_level_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, as RoBERTa's: a word inside a text carries the blank before it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=_SPECIAL, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(_corpus(), trainer)
+    return _fast(tokenizer)
+
+
+def _fast(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<cls> $A <sep>", pair="<cls> $A <sep> $B <sep>", special_tokens=[("<cls>", 1), ("<sep>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", cls_token="<cls>", sep_token="<sep>", unk_token="<unk>",
+        mask_token="<mask>", bos_token="<cls>", eos_token="<sep>", model_max_length=64,
+    )  # fmt: skip
+
+
+def _corpus() -> list[str]:
+    return [" ".join(words) for words in (GOOD, BAD, THINGS, NAMES, PLACES)] * 3 + ["the was in and met , ."]
+
+
+def review_lines(count: int) -> list[tuple[str, str]]:
+    """Texts of two labels that a tiny network can tell apart."""
+    lines = []
+    for i in range(count):
+        words, label = ((GOOD, "praise"), (BAD, "complaint"))[i % 2]
+        lines.append((f"the {THINGS[i % 8]} was {words[i // 2 % 8]} and {words[i // 3 % 8]}", label))
+    return lines
+
+
+def sentence_lines(count: int) -> list[list[tuple[str, str]]]:
+    """Sentences with persons and places of one and two words."""
+    sentences = []
+    for i in range(count):
+        sentence = [(NAMES[i % 8], "B-PER")]
+        if i % 2:
+            sentence.append((NAMES[i // 2 % 8], "I-PER"))
+        sentence += [("was", "O"), ("in", "O"), (PLACES[i // 3 % 8], "B-LOC")]
+        sentences.append([*sentence, (".", "O")])
+    return sentences
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """CSV files of tiny reviews: {"train": path, "validation": path, "test": path}."""
+    folder = tmp_path_factory.mktemp("reviews")
+    lines = review_lines(96)
+    parts = {"train": lines[:64], "validation": lines[64:80], "test": lines[80:]}
+    for name, part in parts.items():
+        text = "text,label\n" + "".join(f"{text},{label}\n" for text, label in part)
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    return {name: str(folder / f"{name}.csv") for name in parts}
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """CoNLL files of tiny sentences: {"train": path, "validation": path, "test": path}."""
+    folder = tmp_path_factory.mktemp("sentences")
+    lines = sentence_lines(96)
+    parts = {"train": lines[:64], "validation": lines[64:80], "test": lines[80:]}
+    for name, part in parts.items():
+        text = "".join("".join(f"{word}\t{tag}\n" for word, tag in sentence) + "\n" for sentence in part)
+        (folder / f"{name}.conll").write_text(text, encoding="utf-8")
+    return {name: str(folder / f"{name}.conll") for name in parts}
+
+
+@pytest.fixture(scope="session")
+def review_splits(reviews: dict[str, str]) -> Splits:
+    """The tiny reviews, read."""
+    return Splits(*(read_classification(path) for path in reviews.values()))
+
+
+@pytest.fixture(scope="session")
+def sentence_splits(sentences: dict[str, str]) -> Splits:
+    """The tiny sentences, read."""
+    return Splits(*(read_tagged(path) for path in sentences.values()))
+
+
+@pytest.fixture
+def options() -> nt.TrainingOptions:
+    """A short run in fp32."""
+    return nt.TrainingOptions(
+        num_train_epochs=2, per_device_train_batch_size=8, learning_rate=3e-3, mixed_precision="no", warmup_ratio=0.0
+    )

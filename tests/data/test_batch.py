@@ -1,0 +1,68 @@
+"""Every row is in exactly one batch, and padding changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlp_transfer.data.batch import collate, epoch_batches, length_batches, shares
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=400)
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40), st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(lengths, batch_size, epoch):
+    batches = epoch_batches(lengths, batch_size, seed=1, epoch=epoch)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert len(batches) == -(-len(lengths) // batch_size)
+
+
+def test_epochs_and_seeds_differ_and_repeat():
+    lengths = list(range(1, 200))
+    assert epoch_batches(lengths, 8, 0, 0) == epoch_batches(lengths, 8, 0, 0)
+    assert epoch_batches(lengths, 8, 0, 0) != epoch_batches(lengths, 8, 0, 1)
+    assert epoch_batches(lengths, 8, 0, 0) != epoch_batches(lengths, 8, 1, 0)
+
+
+def test_batches_hold_rows_of_similar_length_in_random_order():
+    lengths = np.random.default_rng(0).integers(5, 100, size=3200).tolist()
+    batches = epoch_batches(lengths, 32, 0, 0)
+    real = sum(lengths)
+    padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in batches)
+    assert padded / real < 1.03
+    longest = [max(lengths[row] for row in batch) for batch in batches]
+    assert longest != sorted(longest)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 999), min_size=1, max_size=50), st.integers(1, 5), st.integers(1, 4))
+def test_shares_deal_out_a_batch_whole_and_evenly(batch, processes, micro_batches):
+    dealt = shares(batch, processes, micro_batches)
+    assert [row for process in dealt for part in process for row in part] == batch
+    sizes = [len(part) for process in dealt for part in process]
+    assert len(sizes) == processes * micro_batches
+    assert max(sizes) - min(sizes) <= 1
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40))
+def test_length_batches_hold_every_row_once_longest_first(lengths, batch_size):
+    batches = length_batches(lengths, batch_size)
+    rows = [row for batch in batches for row in batch]
+    assert sorted(rows) == list(range(len(lengths)))
+    assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
+
+
+def test_collate_pads_ids_mask_and_token_labels():
+    batch = collate({"input_ids": [[5, 6, 7], [8]], "labels": [[1, -100, 2], [3]]}, pad_id=9, ignored=-100)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["labels"].tolist() == [[1, -100, 2], [3, -100, -100]]
+
+
+def test_collate_keeps_one_label_a_row():
+    batch = collate({"input_ids": [[5, 6], [8]], "labels": [1, 0]}, pad_id=0, ignored=-100)
+    assert torch.equal(batch["labels"], torch.tensor([1, 0]))

@@ -1,0 +1,180 @@
+"""Training learns, repeats exactly, and does not depend on how a batch is cut up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+import nlp_transfer as nt
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.optim import decay_groups
+from nlp_transfer.training import Best, Plan, Step
+
+Checkpoint = Callable[..., str]
+
+
+def classifier(checkpoint: Checkpoint, splits: Splits) -> nt.TransferModel:
+    nt.set_seed(0)
+    return nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(splits))
+
+
+def weights(model: nt.TransferModel) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.network.named_parameters()}
+
+
+def largest_difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    return max((a[name] - b[name]).abs().max().item() for name in a)
+
+
+def test_a_classifier_learns_what_can_be_learned(checkpoint, review_splits, options):
+    model = classifier(checkpoint, review_splits)
+    result = nt.fit(model, review_splits, replace(options, num_train_epochs=8))
+    assert result.best_score == 1.0
+    assert result.steps == 64
+    test = review_splits.test.data
+    assert [p.label for p in model.predict(list(test["text"]))] == list(test["label"])
+
+
+def test_a_tagger_learns_what_can_be_learned(checkpoint, sentence_splits, options):
+    head, splits = nt.NERHead.for_splits(sentence_splits)
+    nt.set_seed(0)
+    model = nt.TransferModel.load(checkpoint(), head)
+    result = nt.fit(model, splits, replace(options, num_train_epochs=8))
+    assert result.metric == "f1_strict"
+    assert result.best_score > 0.95
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(checkpoint, review_splits, options):
+    runs = []
+    for seed in (3, 3, 4):
+        model = classifier(checkpoint, review_splits)
+        nt.fit(model, review_splits, replace(options, seed=seed))
+        runs.append(weights(model))
+    assert largest_difference(runs[0], runs[1]) == 0.0
+    assert largest_difference(runs[0], runs[2]) > 0.0
+
+
+@pytest.mark.parametrize("task", ["classification", "ner"])
+def test_accumulation_changes_nothing(checkpoint, review_splits, sentence_splits, options, task):
+    """64 rows in batches of 24 leave a last batch of 16; sentences differ in how many words they have."""
+    runs = []
+    for size, accumulation in ((24, 1), (8, 3), (1, 24)):
+        if task == "ner":
+            head, splits = nt.NERHead.for_splits(sentence_splits)
+        else:
+            splits = review_splits
+            head = nt.TextClassificationHead.for_splits(splits)
+        nt.set_seed(0)
+        model = nt.TransferModel.load(checkpoint(), head)
+        nt.fit(
+            model,
+            splits,
+            replace(options, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation),
+        )
+        runs.append(weights(model))
+    assert largest_difference(runs[0], runs[1]) < 1e-5
+    assert largest_difference(runs[0], runs[2]) < 1e-5
+
+
+def test_the_loss_is_the_mean_over_all_labelled_words_of_the_step(checkpoint, sentence_splits, options):
+    """Against transformers' own mean loss on one batch of everything."""
+    head, splits = nt.NERHead.for_splits(sentence_splits)
+    model = nt.TransferModel.load(checkpoint(), head)
+    batch = {k: torch.tensor(v) for k, v in _padded(model, splits).items()}
+    expected = model.network.eval()(**batch).loss.item()
+    whole = replace(options, per_device_train_batch_size=16, gradient_accumulation_steps=4, max_train_steps=1)
+    result = nt.fit(model, splits, replace(whole, learning_rate=1e-9))
+    assert math.isclose(result.history[0]["loss"], expected, rel_tol=1e-5)
+
+
+def _padded(model: nt.TransferModel, splits: Splits) -> dict[str, list[list[int]]]:
+    features = model.encode(splits.train.data)
+    longest = max(len(ids) for ids in features["input_ids"])
+
+    def pad(rows: list[list[int]], value: int) -> list[list[int]]:
+        return [list(row) + [value] * (longest - len(row)) for row in rows]
+
+    return {
+        "input_ids": pad(features["input_ids"], model.pad_id),
+        "attention_mask": pad([[1] * len(ids) for ids in features["input_ids"]], 0),
+        "labels": pad(features["labels"], -100),
+    }
+
+
+def test_the_first_best_is_kept_and_a_tie_is_not_better():
+    network = torch.nn.Linear(2, 2)
+    best = Best("accuracy")
+    for number, accuracy in enumerate((0.5, 0.8, 0.8, 0.7), start=1):
+        with torch.no_grad():
+            network.weight.fill_(float(number))
+        best.see(Step(number, float(number), torch.tensor(0.0), 0.1, 8), {"accuracy": accuracy}, network)
+    assert (best.score, best.epoch, best.misses) == (0.8, 2.0, 2)
+    best.restore(network)
+    assert network.weight.unique().tolist() == [2.0]
+
+
+@pytest.mark.parametrize(("metric", "scores"), [("loss", (2.0, 1.0, 1.5)), ("mae_steps", (0.9, 0.3, 0.4))])
+def test_less_of_an_error_is_better(metric, scores):
+    best = Best(metric)
+    for number, score in enumerate(scores, start=1):
+        best.see(Step(number, float(number), torch.tensor(0.0), 0.1, 8), {metric: score}, torch.nn.Linear(1, 1))
+    best.restore(torch.nn.Linear(1, 1))
+    assert (best.score, best.epoch) == (scores[1], 2.0)
+
+
+def test_early_stopping_stops_and_the_best_weights_are_those_that_score(checkpoint, review_splits, options):
+    model = classifier(checkpoint, review_splits)
+    patient = replace(options, num_train_epochs=30, early_stopping_patience=2)
+    result = nt.fit(model, review_splits, patient)
+    assert result.steps < 240
+    validation = review_splits.validation.data
+    right = [p.label == label for p, label in zip(model.predict(list(validation["text"])), validation["label"], strict=True)]
+    assert sum(right) / len(right) == result.best_score
+
+
+def test_an_unknown_metric_names_the_known_ones(checkpoint, review_splits, options):
+    model = classifier(checkpoint, review_splits)
+    with pytest.raises(nt.OptionError, match=r"f1_strict is not a score of this task; it has accuracy, macro_f1"):
+        nt.fit(model, review_splits, replace(options, metric_for_best_model="f1_strict"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(checkpoint, review_splits, options):
+    model = classifier(checkpoint, review_splits)
+    with torch.no_grad():
+        model.network.classifier.weight.fill_(float("nan"))
+    with pytest.raises(nt.UserError, match="no longer a number at step 8"):
+        nt.fit(model, review_splits, replace(options, logging_steps=8))
+
+
+def test_a_plan_evaluates_every_epoch_and_at_the_end(checkpoint, review_splits, options):
+    train = classifier(checkpoint, review_splits).encode(review_splits.train.data)
+    plan = Plan.make(train, replace(options, num_train_epochs=2.5), processes=2)
+    assert (plan.batch_size, plan.steps_per_epoch, plan.total_steps) == (16, 4, 10)
+    assert plan.evaluations == {4, 8, 10}
+    every = Plan.make(train, replace(options, eval_steps=3, max_train_steps=7), processes=1)
+    assert every.evaluations == {3, 6, 7}
+
+
+def test_few_rows_are_seen_more_often_unless_the_epochs_are_given(checkpoint, review_splits, options):
+    train = classifier(checkpoint, review_splits).encode(review_splits.train.data)
+    assert Plan.make(train, replace(options, num_train_epochs=None), processes=1).total_steps == 30 * 8
+    assert Plan.make(train, replace(options, num_train_epochs=1), processes=1).total_steps == 8
+
+
+def test_biases_and_norms_do_not_decay(checkpoint, review_splits):
+    network = classifier(checkpoint, review_splits).network
+    decaying, still = decay_groups(network.parameters(), 1e-3, 0.1)
+    assert (decaying["weight_decay"], still["weight_decay"]) == (0.1, 0.0)
+    by_id = {id(p): name for name, p in network.named_parameters()}
+    names = {by_id[id(p)] for p in still["params"]}
+    assert names == {n for n in by_id.values() if n.endswith(".bias") or "LayerNorm" in n}
+    assert len(decaying["params"]) + len(still["params"]) == len(by_id)
+
+
+def test_an_unknown_schedule_is_one_line(checkpoint, review_splits, options):
+    with pytest.raises(nt.OptionError, match="--lr_scheduler_type zigzag"):
+        nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, lr_scheduler_type="zigzag"))
