@@ -10,6 +10,7 @@ from nlp_transfer.registration import register_when_transformers_loads
 from nlp_transfer.version import __version__
 
 if TYPE_CHECKING:
+    from nlp_transfer.artifacts import write_run
     from nlp_transfer.config import (
         ClassificationOptions,
         DataOptions,
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
     from nlp_transfer.model import TransferModel
     from nlp_transfer.output import RunFolder
     from nlp_transfer.recipe import run_recipe
-    from nlp_transfer.report import evaluate_run, write_run
+    from nlp_transfer.report import evaluate_run
     from nlp_transfer.training import fit, make_accelerator, set_seed, steps
     from nlp_transfer.types import LabelSet, Prediction, RunResult, SentimentPrediction, Span, TagPrediction
 
 _HOMES = {
+    "artifacts": ("write_run",),
     "config": (
         "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions", "SentimentOptions",
         "TrainingOptions", "parse",
@@ -49,7 +51,7 @@ _HOMES = {
     "model": ("TransferModel",),
     "output": ("RunFolder",),
     "recipe": ("run_recipe",),
-    "report": ("evaluate_run", "write_run"),
+    "report": ("evaluate_run",),
     "training": ("fit", "make_accelerator", "set_seed", "steps"),
     "types": ("LabelSet", "Prediction", "RunResult", "SentimentPrediction", "Span", "TagPrediction"),
 }  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,8 +85,9 @@ class TrainingOptions:
                      "gradient_accumulation_steps", "max_train_steps", "eval_steps", "early_stopping_patience",
                      "logging_steps"):  # fmt: skip
             _require(self, name, lambda value: value > 0, "more than 0")
-        for name in ("weight_decay", "max_grad_norm", "seed"):
+        for name in ("weight_decay", "max_grad_norm"):
             _require(self, name, lambda value: value >= 0, "0 or more")
+        _require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
         _require(self, "warmup_ratio", lambda value: 0 <= value < 1, "in [0, 1)")
         _require(
             self, "mixed_precision", lambda value: value in ("auto", "no", "bf16", "fp16"), "auto, no, bf16 or fp16"
@@ -135,58 +138,98 @@ def parse(options: Sequence[type], description: str | None, argv: Sequence[str] 
     """Read flags, and the YAML file that `--config` names, into one instance of each dataclass in `options`.
 
     Flags override the file. An unknown flag or key is refused with the nearest known name. Raises OptionError.
+
+    >>> model, training = parse([ModelOptions, TrainingOptions], "What it does.", ["--seed", "3"])
     """
-    parser = _Parser(options, description=description, allow_abbrev=False, add_help=False)
+    parser = _Parser(options, description=description, allow_abbrev=False, add_help=False, formatter_class=_Help)
     parser.add_argument("-h", "--help", action="help", help="Show this and exit.")
     parser.add_argument("--config", help="YAML file of options; flags override it.")
     argv = list(sys.argv[1:] if argv is None else argv)
     names = [field.name for kind in options for field in dataclasses.fields(kind)]
     parsed, unknown = parser.parse_known_args(argv)
     if parsed.config:
-        parsed, unknown = parser.parse_known_args(_flags_of_file(Path(parsed.config), names) + argv)
+        parser.set_defaults(**parser.values_of_file(Path(parsed.config), names))
+        parsed, unknown = parser.parse_known_args(argv)
     if unknown:
-        flags = [f"--{name}" for name in names]
-        raise OptionError(f"unknown option {unknown[0]}{_nearest(unknown[0].split('=')[0], flags)}.")
+        flags = [f"--{name}" for name in (*names, "config", "help")]
+        raise OptionError(f"unknown option {unknown[0]}{_nearest(unknown[0].split('=')[0], flags)}")
     values = vars(parsed)
+    for name in names:
+        _require_finite(name, values[name])
     return tuple(kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)}) for kind in options)
 
 
 def to_yaml(*options: Any) -> str:
     """Options as the text of a YAML file that `--config` reads back into the same options."""
-    return yaml.safe_dump({k: v for o in options for k, v in dataclasses.asdict(o).items()}, sort_keys=False)
+    values = {name: value for group in options for name, value in dataclasses.asdict(group).items()}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and the launch command of a recipe's docstring on a line of its own."""
 
 
 class _Parser(HfArgumentParser):
+    """Stops with an OptionError, and reads values from a YAML file as it reads them from flags."""
+
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message}; see --help for all options.")
 
+    def values_of_file(self, path: Path, names: Sequence[str]) -> dict[str, Any]:
+        """What the file says of the options `names`, in their types; null leaves the default."""
+        actions = {action.dest: action for action in self._actions}
+        values = {}
+        for name, given in _read_yaml(path).items():
+            if name not in names:
+                raise OptionError(f"{path} has an unknown option '{name}'{_nearest(str(name), names)}")
+            if given is None:
+                continue
+            takes_list = actions[name].nargs == "+"
+            texts = given if takes_list and isinstance(given, list) else [given]
+            if not all(isinstance(text, str) for text in texts):
+                wanted = "one value or a list of them" if takes_list else "one value"
+                raise OptionError(f"{path}: {name} takes {wanted}; given was {given}.")
+            try:
+                typed = [self._get_value(actions[name], text) for text in texts]
+            except argparse.ArgumentError as error:
+                raise OptionError(f"{path}: {error}.") from error
+            values[name] = typed if takes_list else typed[0]
+        return values
 
-def _flags_of_file(path: Path, names: Sequence[str]) -> list[str]:
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads null as None and every other value as its text, as a flag would: `no` is the label "no", 007 no number."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (yaml's own way)
+        first: [(tag, form) for tag, form in resolvers if tag == "tag:yaml.org,2002:null"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _read_yaml(path: Path) -> dict[Any, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # a SafeLoader
     except OSError as error:
         raise OptionError(f"cannot read --config {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OptionError(f"--config {path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
+    if not isinstance(values, dict | None):
         raise OptionError(f"--config {path} must hold lines such as 'learning_rate: 5e-5'.")
-    flags: list[str] = []
-    for name, value in values.items():
-        if name not in names:
-            raise OptionError(f"{path} has an unknown option '{name}'{_nearest(str(name), names)}.")
-        if value is None or value == []:
-            continue
-        # One word with "=", so that a value that begins with a dash is not taken for a flag.
-        flags += [f"--{name}", *map(str, value)] if isinstance(value, list) else [f"--{name}={value}"]
-    return flags
+    return values or {}
 
 
-def _nearest(name: str, names: Sequence[str]) -> str:
+def _nearest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}" if near else ""
+    return f"; did you mean {near[0]}?" if near else "; see --help for all options."
 
 
-def _require(options: Any, name: str, holds: Any, what: str) -> None:
+def _require(options: Any, name: str, holds: Callable[[Any], bool], what: str) -> None:
     value = getattr(options, name)
     if value is not None and not holds(value):
         raise OptionError(f"--{name} must be {what}; given was {value}.")
+
+
+def _require_finite(name: str, value: Any) -> None:
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise OptionError(f"--{name} must be a finite number; given was {number}.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from nlp_transfer.errors import UserError
 
@@ -15,25 +17,57 @@ from nlp_transfer.errors import UserError
 def run_recipe(main: Callable[[], None]) -> None:
     """Run a recipe's `main`; turn what a user can mend into one line on stderr and exit status 2.
 
-    What the package logs goes to stderr. With several processes only the first one of a machine says anything.
+    What the package logs goes to stderr. With several processes only the first one of a machine says anything. A run
+    that is told to end (Ctrl-C, SIGTERM) exits with status 130, after its `RunFolder` has cleaned up.
     """
     speaks = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if not speaks or not sys.stderr.isatty():
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-    handler = logging.StreamHandler()
+    with _logging(speaks), _stopping_on_sigterm():
+        try:
+            main()
+        except UserError as error:
+            _stop(str(error), 2, speaks)
+        except KeyboardInterrupt:
+            _stop("interrupted.", 130, speaks)
+        except Exception as error:
+            if not _is_full_disk(error):
+                raise
+            where = getattr(error, "filename", None) or "output folder"
+            _stop(f"no room left on disk ({where}); free some, or choose another.", 2, speaks)
+
+
+@contextlib.contextmanager
+def _logging(speaks: bool) -> Iterator[None]:
+    handler = logging.StreamHandler() if speaks else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.getLogger("nlp_transfer").addHandler(handler if speaks else logging.NullHandler())
-    logging.getLogger("nlp_transfer").setLevel(logging.INFO)
+    logger = logging.getLogger("nlp_transfer")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
-        main()
-    except UserError as error:
-        _stop(str(error), 2, speaks)
-    except KeyboardInterrupt:
-        _stop("interrupted", 130, speaks)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        _stop(f"no room left on disk ({error.filename or 'output folder'}); free some, or choose another.", 2, speaks)
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _stopping_on_sigterm() -> Iterator[None]:
+    """End as after Ctrl-C when the launcher or the scheduler asks for it, rather than at once and halfway."""
+
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_full_disk(error: Exception) -> bool:
+    # safetensors raises an error of its own, in which only the words tell
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)
 
 
 def _stop(line: str, status: int, speaks: bool) -> NoReturn:

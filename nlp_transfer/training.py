@@ -79,7 +79,7 @@ def fit(
         log.step(step)
         if step.number in plan.evaluations:
             with log.paused():
-                scores = _evaluate(model, network, validation, splits.validation.data, options, accelerator)
+                scores = _evaluate(model, validation, splits.validation.data, options, accelerator)
                 log.scores(step, scores)
                 best.see(step, scores, model.network)
             if options.early_stopping_patience and best.misses >= options.early_stopping_patience:
@@ -214,14 +214,14 @@ def _backward(
 
 def _evaluate(
     model: TransferModel,
-    network: nn.Module,
     features: Dataset,
     rows: Dataset,
     options: TrainingOptions,
     accelerator: Accelerator,
 ) -> Scores:
+    # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would wait.
     outputs = infer(
-        network,
+        model.network,
         model.head,
         features,
         model.pad_id,

@@ -26,22 +26,14 @@ def load_splits(
 
     `prepare` changes the rows of each split before any are held out. Raises DataError and OptionError.
     """
-    if options.dataset_name and options.train_file:
-        raise OptionError("--dataset_name and --train_file both say what to train on; give one of them.")
-    if not options.dataset_name and not options.train_file and (options.validation_file or options.test_file):
-        raise OptionError("--validation_file and --test_file need a --train_file beside them.")
-    percentage = options.validation_split_percentage
-    if not 0 < percentage < 100:
-        raise OptionError(f"--validation_split_percentage must lie between 0 and 100; given was {percentage:g}.")
+    _refuse_clashes(options)
     found = _hub(options, task) if options.dataset_name else _files(options, task)
     prepared = {name: prepare(rows) for name, rows in found.items() if rows is not None}
-    if "train" not in prepared:
-        raise DataError(f"{options.dataset_name} has no split named train.")
     splits = make_splits(
         prepared["train"],
         prepared.get("validation"),
         prepared.get("test"),
-        share=percentage / 100,
+        share=options.validation_split_percentage / 100,
         seed=seed,
         label_column=None if task == "ner" else "label",
     )
@@ -49,9 +41,26 @@ def load_splits(
         check_tags(splits)
     else:
         check_labels(splits)
+    if splits.test is None:
+        splits = splits.noting(
+            "No test rows: the scores will be of the validation rows, which also choose the weights."
+        )
     if not options.dataset_name and not options.train_file:
         splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
     return splits
+
+
+def _refuse_clashes(options: DataOptions) -> None:
+    given = [name for name in ("train_file", "validation_file", "test_file") if getattr(options, name)]
+    if options.dataset_name and given:
+        raise OptionError(f"--dataset_name and --{given[0]} both say which rows to read; give one of them.")
+    if given and not options.train_file:
+        raise OptionError(f"--{given[0]} needs a --train_file beside it.")
+    if options.dataset_config_name and not options.dataset_name:
+        raise OptionError("--dataset_config_name needs the --dataset_name that it is a configuration of.")
+    percentage = options.validation_split_percentage
+    if not 0 < percentage < 100:
+        raise OptionError(f"--validation_split_percentage must lie between 0 and 100; given was {percentage:g}.")
 
 
 def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
@@ -70,16 +79,20 @@ def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
 def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
     name = options.dataset_name or ""
     there = hub_splits(name, options.dataset_config_name)
-    found: dict[str, Rows | None] = {}
-    for split, spellings in _HUB_NAMES.items():
-        spelt = next((s for s in spellings if s in there), None)
-        found[split] = spelt and read_hub(  # type: ignore[assignment]
+    spelt = {split: next((s for s in spellings if s in there), None) for split, spellings in _HUB_NAMES.items()}
+    if spelt["train"] is None:
+        raise DataError(f"{name} has no split named train to learn from; its splits are: {', '.join(there)}.")
+    return {
+        split: read_hub(
             name,
-            spelt,
+            spelling,
             options.dataset_config_name,
             options.text_column_name,
             options.label_column_name,
             tagged=task == "ner",
             skip_bad_rows=options.skip_bad_rows,
         )
-    return found
+        if spelling
+        else None
+        for split, spelling in spelt.items()
+    }

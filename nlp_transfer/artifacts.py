@@ -1,0 +1,90 @@
+"""What does a run leave, so that others can judge, repeat and use it?"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.card import model_card
+from nlp_transfer.config import ModelOptions, to_yaml
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.model import TransferModel
+from nlp_transfer.report import Report
+from nlp_transfer.types import TagPrediction
+from nlp_transfer.version import __version__
+
+
+def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
+    """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md.
+
+    `options` are the dataclasses of options that the run was given.
+    """
+    model.save(folder / "model")
+    _write_json(folder / "metrics.json", _metrics(report))
+    _write_json(folder / "transfer.json", _transfer(model, splits, report, options))
+    rows = zip(report.references, report.predictions, strict=True)
+    lines = [json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n" for row, pair in enumerate(rows)]
+    _write(folder / "predictions.jsonl", "".join(lines))
+    _write(folder / "options.yaml", to_yaml(*options))
+    base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
+    for place in (folder, folder / "model"):
+        _write(place / "README.md", model_card(model, splits, report, base))
+
+
+def _metrics(report: Report) -> dict[str, Any]:
+    run = report.run
+    return {
+        **report.scores,
+        "baselines": report.baselines,
+        "train": {"seconds": run.seconds, "rows_per_second": run.rows_per_second, "steps": run.steps,
+                  "best_epoch": run.best_epoch, "metric": run.metric, "history": run.history},
+    }  # fmt: skip
+
+
+def _transfer(model: TransferModel, splits: Splits, report: Report, options: Sequence[Any]) -> dict[str, Any]:
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        "task": report.task,
+        "labels": list(model.head.labels),
+        "head": model.head.options(),
+        "encoder": {"family": model.encoder.family, "parameters": model.encoder.parameter_count},
+        "preprocessing": {"max_length": model.max_length, "tokenizer": type(model.tokenizer).__name__},
+        "data": {
+            name: {"source": rows.source, "rows": len(rows.data), "skipped": len(rows.skipped),
+                   "columns": dict(rows.columns), "sha256": rows.sha256}
+            for name, rows in parts.items()
+            if rows is not None
+        },
+        "scores": {name: {k: v for k, v in s.items() if isinstance(v, float)} for name, s in report.scores.items()},
+        "versions": {"nlp_transfer": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "transformers", "datasets", "accelerate", "tokenizers")},
+        "options": {name: value for group in options for name, value in asdict(group).items()},
+    }  # fmt: skip
+
+
+def _prediction(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
+    if isinstance(predicted, TagPrediction):
+        return {
+            "row": row,
+            "words": predicted.words,
+            "gold": gold,
+            "predicted": predicted.tags,
+            "probability": predicted.probabilities,
+            "spans": [asdict(span) for span in predicted.spans],
+        }
+    line = {"row": row, "gold": gold, "predicted": predicted.label, "probability": predicted.probability}
+    return line | ({"polarity": predicted.polarity} if hasattr(predicted, "polarity") else {})
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    # The name of a file need not be UTF-8; such bytes are written as \udc.., in JSON the right escape.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
