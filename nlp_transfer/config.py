@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ import yaml
 from transformers.hf_argparser import HfArg, HfArgumentParser
 
 from nlp_transfer.errors import OptionError
+
+# Those of transformers that need nothing but the number of steps.
+_SCHEDULES = (
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "constant", "constant_with_warmup",
+)  # fmt: skip
 
 
 @dataclass
@@ -63,7 +69,7 @@ class TrainingOptions:
     gradient_accumulation_steps: int = HfArg(default=1, help="Forward passes that share one step.")
     learning_rate: float = HfArg(default=5e-5, help="The highest rate of AdamW.")
     weight_decay: float = HfArg(default=0.01, help="Decay of weights; biases and norms have none.")
-    lr_scheduler_type: str = HfArg(default="linear", help="linear, cosine, constant, or another of transformers.")
+    lr_scheduler_type: str = HfArg(default="linear", help=f"How the rate goes on: {', '.join(_SCHEDULES)}.")
     warmup_ratio: float = HfArg(default=0.06, help="Share of the steps over which the rate rises.")
     max_grad_norm: float = HfArg(default=1.0, help="Gradients longer than this are shortened; 0 for never.")
     eval_steps: int | None = HfArg(default=None, help="Evaluate every so many steps instead of every epoch.")
@@ -89,6 +95,8 @@ class TrainingOptions:
             _require(self, name, lambda value: value >= 0, "0 or more")
         _require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
         _require(self, "warmup_ratio", lambda value: 0 <= value < 1, "in [0, 1)")
+        if self.lr_scheduler_type not in _SCHEDULES:
+            raise OptionError(f"--lr_scheduler_type {self.lr_scheduler_type}: known are {', '.join(_SCHEDULES)}.")
         _require(
             self, "mixed_precision", lambda value: value in ("auto", "no", "bf16", "fp16"), "auto, no, bf16 or fp16"
         )
@@ -162,7 +170,7 @@ def parse(options: Sequence[type], description: str | None, argv: Sequence[str] 
 def to_yaml(*options: Any) -> str:
     """Options as the text of a YAML file that `--config` reads back into the same options."""
     values = {name: value for group in options for name, value in dataclasses.asdict(group).items()}
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(values, sort_keys=False)  # allow_unicode would not bring back a next-line character
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -172,8 +180,13 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 class _Parser(HfArgumentParser):
     """Stops with an OptionError, and reads values from a YAML file as it reads them from flags."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # argparse's own takes -1e-3 for a flag.
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
+
     def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{message}; see --help for all options.")
+        raise OptionError(f"{message.rstrip('.')}; see --help for all options.")
 
     def values_of_file(self, path: Path, names: Sequence[str]) -> dict[str, Any]:
         """What the file says of the options `names`, in their types; null leaves the default."""
@@ -192,7 +205,7 @@ class _Parser(HfArgumentParser):
             try:
                 typed = [self._get_value(actions[name], text) for text in texts]
             except argparse.ArgumentError as error:
-                raise OptionError(f"{path}: {error}.") from error
+                self.error(f"{path}: {error}")
             values[name] = typed if takes_list else typed[0]
         return values
 
@@ -219,7 +232,7 @@ def _read_yaml(path: Path) -> dict[Any, Any]:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else "; see --help for all options."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -18,8 +19,9 @@ from transformers import (
 
 from nlp_transfer.data.schemes import recognise
 from nlp_transfer.encoder import Checkpoint, Encoder, max_positions, quiet_transformers
-from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.errors import DataError, ModelError, OptionError
 from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
+from nlp_transfer.heads.ner import join_words
 from nlp_transfer.inference import infer
 
 DEFAULT_MAX_LENGTH = 256
@@ -27,7 +29,11 @@ DEFAULT_MAX_LENGTH = 256
 
 _SPEC = "nlp_transfer"  # the key in config.json that holds the task, beside what transformers itself writes
 _WINDOW = 4096  # texts of a stream that are sorted by length together
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|\w+|[^\w\s]")
+# Vowel signs, accents and joiners belong to the letter before them, though \w does not hold them.
+_MARKS = "\u200c\u200d" + "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c)[0] == "M")
+_WORD = re.compile(
+    rf"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff][{_MARKS}]*|(?:\w[{_MARKS}]*)+|[^\w\s][{_MARKS}]*"
+)
 
 
 class TransferModel:
@@ -69,11 +75,12 @@ class TransferModel:
         classifier of transformers. Raises ModelError where the checkpoint cannot be used, and OptionError for a
         `max_length` beyond the encoder's positions.
         """
+        name = _model_folder(name_or_path)
         if head is None:
-            return cls._load_trained(_model_folder(name_or_path), max_length, revision, trust_remote_code)
-        checkpoint = Checkpoint.find(str(name_or_path), revision=revision, trust_remote_code=trust_remote_code)
-        tokenizer = checkpoint.tokenizer(**_tokenizer_options(head))
-        max_length = _fitting(max_length, checkpoint, tokenizer)
+            return cls._load_trained(name, max_length, revision, trust_remote_code)
+        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        max_length = _fitting(max_length, max_positions(checkpoint.config), checkpoint.name, tokenizer)
         loaded = head.build(checkpoint)
         return cls(loaded.network, head, tokenizer, max_length, loaded.new)
 
@@ -81,15 +88,17 @@ class TransferModel:
     def _load_trained(
         cls, name: str, max_length: int | None, revision: str | None, trust_remote_code: bool
     ) -> TransferModel:
-        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
+        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code, with_head=True)
         spec = getattr(checkpoint.config, _SPEC, None) or _spec_of_stock_model(checkpoint)
         head = HEADS[spec["task"]](**spec["options"])
-        tokenizer = checkpoint.tokenizer(**_tokenizer_options(head))
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
         auto = AutoModelForTokenClassification if isinstance(head, NERHead) else AutoModelForSequenceClassification
         loaded = checkpoint.load(auto)
         if loaded.new:
             raise ModelError(f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}.")
-        max_length = _fitting(max_length or spec.get("max_length"), checkpoint, tokenizer)
+        head.adjust(loaded.network)
+        most = max_positions(loaded.network.base_model.config)  # of the encoder, also where the head is ours
+        max_length = _fitting(max_length or spec.get("max_length"), most, name, tokenizer)
         return cls(loaded.network, head, tokenizer, max_length)
 
     @property
@@ -165,8 +174,6 @@ class TransferModel:
 def _words(text: str | Sequence[str]) -> dict[str, Any]:
     """The words of a text and where they stand: runs of letters and digits, single marks, single Han or kana signs."""
     if not isinstance(text, str):
-        from nlp_transfer.heads.ner import join_words
-
         joined, offsets = join_words(text)
         return {"words": list(text), "offsets": offsets, "text": joined}
     found = list(_WORD.finditer(text))
@@ -179,19 +186,11 @@ def _model_folder(name_or_path: str | Path) -> str:
     return str(inner) if (inner / "config.json").is_file() else str(name_or_path)
 
 
-def _tokenizer_options(head: TaskHead) -> dict[str, Any]:
-    # Byte-level tokenizers (RoBERTa, ModernBERT) give a word inside a sentence its blank only when told to.
-    return {"add_prefix_space": True} if isinstance(head, NERHead) else {}
-
-
-def _fitting(max_length: int | None, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase) -> int:
-    most = max_positions(checkpoint.config)
+def _fitting(max_length: int | None, most: int, name: str, tokenizer: PreTrainedTokenizerBase) -> int:
     if max_length is None:
         return min(DEFAULT_MAX_LENGTH, most)
     if max_length > most:
-        raise OptionError(
-            f"max_length {max_length} is more than the {most} tokens that {checkpoint.name} has positions for."
-        )
+        raise OptionError(f"max_length {max_length} is more than the {most} tokens that {name} has positions for.")
     least = tokenizer.num_special_tokens_to_add() + 1
     if max_length < least:
         raise OptionError(f"max_length {max_length} leaves no room for text; give at least {least}.")
@@ -203,11 +202,20 @@ def _spec_of_stock_model(checkpoint: Checkpoint) -> dict[str, Any]:
     architecture = next(iter(checkpoint.config.architectures or []), "")
     names = [checkpoint.config.id2label[i] for i in range(checkpoint.config.num_labels)]
     if architecture.endswith("ForTokenClassification"):
+        try:
+            scheme = recognise([[name] for name in names]).scheme  # by E-, S-, L- and U-
+        except DataError as error:
+            raise ModelError(f"{checkpoint.name} has labels that spell no entities: {', '.join(names[:8])}.") from error
         types = sorted({name.partition("-")[2] for name in names if name != "O"})
-        # One sentence a label: which prefixes there are tells BIOES and BILOU; B- for each type tells IOB2 from IOB1.
-        scheme = recognise([[name] for name in names if not name.startswith("I-")] or [[name] for name in names]).scheme
+        if scheme in ("IOB1", "IOB2"):  # IOB2 would bar a type without B- from ever being predicted
+            scheme = "IOB2" if all(f"B-{kind}" in names for kind in types) else "IOB1"
         return {"task": NERHead.task, "options": {"entity_types": types, "scheme": scheme, "tag_names": names}}
     if architecture.endswith("ForSequenceClassification"):
+        if checkpoint.config.problem_type not in (None, "single_label_classification"):
+            raise ModelError(
+                f"{checkpoint.name} was trained for {checkpoint.config.problem_type}; what can be loaded is a "
+                f"classifier that gives each text one label."
+            )
         return {"task": TextClassificationHead.task, "options": {"labels": names}}
     raise ModelError(
         f"{checkpoint.name} has no trained head ({architecture}); load it with a head: load(name, head=...)."

@@ -43,8 +43,12 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         if self._writes:
             with self._as_option_error():
-                self.path.mkdir(parents=True)
-                self._mode = _mode_of_new_files(self.path)
+                try:
+                    self.path.mkdir(parents=True)
+                    self._mode = _mode_of_new_files(self.path)
+                except OSError:
+                    self._remove_leftovers()
+                    raise
         return self
 
     def require_room(self, needed: int) -> None:

@@ -1,4 +1,4 @@
-"""Makes `AutoModelForSequenceClassification` know our networks, without loading torch before it is needed."""
+"""Makes the Auto classes of transformers know our networks, without loading torch before it is needed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,32 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_AUTO_CLASSES = "transformers.models.auto"
+# A module of transformers, and the module of ours that registers itself in it. Ours waits for exactly the one it
+# needs: transformers imports its Auto classes while others of its modules, and maybe of ours, are but half loaded.
+_FOLLOWERS = {
+    "transformers.models.auto.configuration_auto": "nlp_transfer.pooling.config",
+    "transformers.models.auto.modeling_auto": "nlp_transfer.pooling.network",
+}
 
 
 def register_when_transformers_loads() -> None:
     """Register now if the Auto classes are there already, else as soon as somebody imports them."""
-    if _AUTO_CLASSES in sys.modules:
-        _register()
-    else:
-        sys.meta_path.insert(0, _AfterAutoClasses())
+    for module, follower in _FOLLOWERS.items():
+        if module in sys.modules:
+            importlib.import_module(follower)
+        else:
+            sys.meta_path.insert(0, _After(module, follower))
 
 
-class _AfterAutoClasses(MetaPathFinder):
-    """Finds one module as everybody else would, and registers our networks once it has been executed."""
+class _After(MetaPathFinder):
+    """Finds one module as everybody else would, and imports another once it has been executed."""
+
+    def __init__(self, module: str, follower: str) -> None:
+        self.module = module
+        self.follower = follower
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname != _AUTO_CLASSES:
+        if fullname != self.module:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
@@ -32,18 +42,9 @@ class _AfterAutoClasses(MetaPathFinder):
             return spec
         execute = spec.loader.exec_module
 
-        def execute_and_register(module: ModuleType) -> None:
+        def execute_and_follow(module: ModuleType) -> None:
             execute(module)
-            _register()
+            importlib.import_module(self.follower)
 
-        spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        spec.loader.exec_module = execute_and_follow  # type: ignore[method-assign]
         return spec
-
-
-def _register() -> None:
-    from transformers import AutoConfig, AutoModelForSequenceClassification  # loads torch: only when asked for
-
-    from nlp_transfer.heads.pooling import PooledClassifier, PooledConfig
-
-    AutoConfig.register(PooledConfig.model_type, PooledConfig, exist_ok=True)
-    AutoModelForSequenceClassification.register(PooledConfig, PooledClassifier, exist_ok=True)

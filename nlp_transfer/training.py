@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import ProjectConfiguration, set_seed
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
@@ -31,17 +32,25 @@ from nlp_transfer.optim import adamw, decay_groups, schedule
 from nlp_transfer.types import RunResult, Scores
 
 
-def make_accelerator(options: TrainingOptions, logging_dir: str | Path | None = None) -> Accelerator:
-    """The Accelerator of a run: its device and processes come from the launcher, its precision from the options."""
-    known = ("tensorboard", "wandb", "mlflow", "trackio")
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+
+
+def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Accelerator:
+    """The Accelerator of a run: its device and processes come from the launcher, its precision from the options.
+
+    Trackers that write files write them to `logs/` in `folder`. Raises OptionError for a tracker that is unknown or
+    not installed (Accelerate itself would leave it out without a word), and for a precision the device has not.
+    """
     for tracker in options.report_to:
-        if tracker not in known:
-            raise OptionError(f"--report_to {tracker}: known trackers are {', '.join(known)}.")
+        if tracker not in TRACKERS:
+            raise OptionError(f"--report_to {tracker}: known trackers are {', '.join(TRACKERS)}.")
+        if tracker not in {str(there) for there in get_available_trackers()}:
+            raise OptionError(f"--report_to {tracker}: it is not installed; pip install {tracker}.")
     try:
         return Accelerator(
             mixed_precision=hardware.precision(options.mixed_precision),
             log_with=list(options.report_to) or None,
-            project_dir=logging_dir,
+            project_config=ProjectConfiguration(str(folder), logging_dir=str(Path(folder) / "logs")),
         )
     except (ImportError, ValueError) as error:
         raise OptionError(f"cannot set up the run: {error}") from error

@@ -18,11 +18,12 @@ def main() -> None:
     model_options, data_options, head_options, training, output = options
 
     with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir) as folder:
-        head, splits = nt.NERHead.for_splits(nt.load_splits(data_options, "ner", training.seed), **vars(head_options))
+        splits = nt.load_splits(data_options, "ner", training.seed)
+        accelerator = nt.make_accelerator(training, folder.path)
+        head, splits = nt.NERHead.for_splits(splits, **vars(head_options))
         for note in splits.notes:
             log.info(note)
 
-        accelerator = nt.make_accelerator(training, folder.path)
         nt.set_seed(training.seed)
         model = nt.TransferModel.load(
             model_options.model_name_or_path,

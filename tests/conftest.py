@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
+import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
@@ -15,17 +22,19 @@ import nlp_transfer as nt
 from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 
+torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
+
 BYTE_LEVEL = ("roberta", "modernbert")
 FAMILIES = (
     "albert", "bert", "camembert", "convbert", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "mobilebert",
     "modernbert", "mpnet", "nomic_bert", "roberta", "roformer", "xlm-roberta",
 )  # fmt: skip
 
-GOOD = "good great fine lovely superb warm bright happy".split()
-BAD = "bad awful poor ugly rotten cold dull sad".split()
-THINGS = "coffee train hotel book phone garden street film".split()
-NAMES = "Anna Boris Clara David Elena Fritz Greta Hugo".split()
-PLACES = "Oslo Lima Kyiv Quito Riga Turin Bonn Cork".split()
+GOOD = ["good", "great", "fine", "lovely", "superb", "warm", "bright", "happy"]
+BAD = ["bad", "awful", "poor", "ugly", "rotten", "cold", "dull", "sad"]
+THINGS = ["coffee", "train", "hotel", "book", "phone", "garden", "street", "film"]
+NAMES = ["Anna", "Boris", "Clara", "David", "Elena", "Fritz", "Greta", "Hugo"]
+PLACES = ["Oslo", "Lima", "Kyiv", "Quito", "Riga", "Turin", "Bonn", "Cork"]
 
 _SPECIAL = ["<pad>", "<cls>", "<sep>", "<unk>", "<mask>"]
 
@@ -36,9 +45,9 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: object) -> None:
-        if self.family != socket.AF_UNIX and isinstance(address, tuple):
-            if address[0] not in ("127.0.0.1", "::1", "localhost"):
-                raise OSError(f"a test tried to reach {address}")
+        outside = isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost")
+        if self.family != socket.AF_UNIX and outside:
+            raise OSError(f"a test tried to reach {address}")
         connect(self, address)  # type: ignore[arg-type]
 
     def look_up(host: object, *rest: object, **options: object) -> object:
@@ -84,8 +93,8 @@ def tiny_config(family: str, vocabulary: int, layers: int = 2) -> object:
         "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
     if family == "distilbert":
-        shape |= {"dim": 32, "n_layers": layers, "n_heads": 2, "hidden_dim": 64, "dropout": 0.0, "attention_dropout": 0.0}
-        shape |= {"seq_classif_dropout": 0.0}
+        shape |= {"dim": 32, "n_layers": layers, "n_heads": 2, "hidden_dim": 64}
+        shape |= {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
             del shape[name]
     if family in ("albert", "convbert", "electra", "mobilebert", "roformer"):
@@ -98,11 +107,17 @@ def tiny_config(family: str, vocabulary: int, layers: int = 2) -> object:
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
-    """WordPiece over lower-cased words, as BERT's."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    """WordPiece over lower-cased words, as BERT's; a name is two pieces, and an unknown word is spelt in letters.
+
+    The vocabulary is written out: trained ones differ from run to run where counts are equal.
+    """
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["the", "was", "in", "and", "met", ",", ".", *GOOD, *BAD, *THINGS]
+    names = [piece for name in NAMES + PLACES for piece in (name[:2].lower(), f"##{name[2:]}")]
+    pieces = dict.fromkeys([*_SPECIAL, *letters, *(f"##{letter}" for letter in letters), *words, *names])
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(_corpus(), trainers.WordPieceTrainer(vocab_size=150, special_tokens=_SPECIAL))
     return _fast(tokenizer)
 
 
@@ -193,3 +208,76 @@ def options() -> nt.TrainingOptions:
     return nt.TrainingOptions(
         num_train_epochs=2, per_device_train_batch_size=8, learning_rate=3e-3, mixed_precision="no", warmup_ratio=0.0
     )
+
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+class Outcome(NamedTuple):
+    """What a recipe said, and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
+    """Run `python recipes/NAME.py FLAGS` in `folder`, without the seconds that a new process takes."""
+    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    status, out, err, home = 0, io.StringIO(), io.StringIO(), os.getcwd()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", [f"{name}.py", *flags])
+        patch.setenv("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # which the recipe sets, and does not take back
+        patch.chdir(folder)
+        try:
+            nt.run_recipe(module.main)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    assert os.getcwd() == home
+    AcceleratorState._reset_state(True)  # a new process would have none
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def training_flags(checkpoint: Callable[..., str]) -> list[str]:
+    """A tiny encoder and a short run."""
+    return [
+        *("--model_name_or_path", checkpoint(), "--mixed_precision", "no", "--num_train_epochs", "2"),
+        *("--learning_rate", "3e-3", "--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "7"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def task_flags(reviews: dict[str, str], sentences: dict[str, str]) -> dict[str, list[str]]:
+    """What each recipe needs to be told of the tiny data."""
+
+    def files(paths: dict[str, str]) -> list[str]:
+        return [part for name, path in paths.items() for part in (f"--{name}_file", path)]
+
+    return {
+        "classify": files(reviews),
+        "sentiment": [*files(reviews), "--levels", "complaint", "praise"],
+        "ner": files(sentences),
+    }
+
+
+@pytest.fixture(scope="session")
+def finished(
+    task_flags: dict[str, list[str]], training_flags: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Path, Outcome]]:
+    """`finished(recipe)` is the folder of a run of that recipe on the tiny data, and what the recipe said."""
+    done: dict[str, tuple[Path, Outcome]] = {}
+
+    def finish(name: str) -> tuple[Path, Outcome]:
+        if name not in done:
+            folder = tmp_path_factory.mktemp(name)
+            outcome = run_recipe(name, [*task_flags[name], *training_flags, "--output_dir", "run"], folder)
+            assert outcome.status == 0, outcome.err
+            done[name] = (folder / "run", outcome)
+        return done[name]
+
+    return finish

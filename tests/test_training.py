@@ -178,3 +178,24 @@ def test_biases_and_norms_do_not_decay(checkpoint, review_splits):
 def test_an_unknown_schedule_is_one_line(checkpoint, review_splits, options):
     with pytest.raises(nt.OptionError, match="--lr_scheduler_type zigzag"):
         nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, lr_scheduler_type="zigzag"))
+
+
+def test_losses_and_scores_reach_tensorboard(checkpoint, review_splits, options, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    told = replace(options, report_to=["tensorboard"], logging_steps=4)
+    accelerator = nt.make_accelerator(told, tmp_path)
+    nt.fit(classifier(checkpoint, review_splits), review_splits, told, accelerator)
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    events = EventAccumulator(str(tmp_path / "logs" / "nlp_transfer")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [4, 8, 12, 16]
+    assert [event.step for event in events.Scalars("validation_accuracy")] == [8, 16]
+
+
+def test_a_tracker_that_is_unknown_or_not_installed_is_one_line(options, monkeypatch):
+    with pytest.raises(nt.OptionError, match="known trackers are tensorboard, wandb"):
+        nt.make_accelerator(replace(options, report_to=["paper"]))
+    monkeypatch.setattr("nlp_transfer.training.get_available_trackers", list)
+    with pytest.raises(nt.OptionError, match="pip install wandb"):
+        nt.make_accelerator(replace(options, report_to=["wandb"]))

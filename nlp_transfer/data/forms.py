@@ -292,6 +292,7 @@ def _decoder(feature: Any) -> Callable[[Any], Any]:
 
 
 def refuse_repeats(path: Path, columns: Sequence[str]) -> None:
+    """DataError where two columns have one name."""
     repeats = sorted({name for name in columns if columns.count(name) > 1})
     if repeats:
         raise DataError(f"{path}, line 1: column names repeat: {', '.join(repeats)}; give every column its own name.")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nlp_transfer.encoder import Checkpoint, Loaded
+from nlp_transfer.errors import OptionError
 from nlp_transfer.types import LabelSet, Scores
 
 IGNORED = -100
@@ -25,7 +26,8 @@ Columns = Mapping[str, Sequence[Any]]
 class TaskHead(ABC):
     """A task. Rows go in as text, logits come back as predictions; the network between them is the encoder's.
 
-    The subclasses share the order of their methods: build, encode, targets, outputs, loss, decode, references, score.
+    The subclasses share the order of their methods: build, adjust, encode, targets, outputs, loss, decode, references,
+    score.
     """
 
     task: ClassVar[str]
@@ -41,6 +43,9 @@ class TaskHead(ABC):
     @abstractmethod
     def build(self, checkpoint: Checkpoint) -> Loaded:
         """Load the encoder's weights into a network with this head on top."""
+
+    def adjust(self, network: PreTrainedModel) -> None:  # noqa: B027
+        """Set in a loaded network the options that its config has no place for; most heads have none."""
 
     @abstractmethod
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
@@ -94,6 +99,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of logits `(items, labels)`, computed in float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def label_set(names: Iterable[str]) -> LabelSet:
+    """Names that a user gave as labels. Raises OptionError if one of them repeats."""
+    try:
+        return LabelSet(names)
+    except ValueError as error:
+        raise OptionError(f"{error}; name each once.") from error
 
 
 def label_options(labels: LabelSet) -> dict[str, Any]:

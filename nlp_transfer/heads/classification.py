@@ -13,8 +13,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoder import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, softmax
-from nlp_transfer.heads.pooling import POOLINGS, PooledClassifier, PooledConfig
+from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
+from nlp_transfer.pooling.config import POOLINGS, PooledConfig
+from nlp_transfer.pooling.network import PooledClassifier
 from nlp_transfer.types import LabelSet, Prediction, Scores
 
 
@@ -49,7 +50,7 @@ class TextClassificationHead(TaskHead):
         label_smoothing: float = 0.0,
         class_weights: Mapping[str, float] | None = None,
     ) -> None:
-        self.labels = LabelSet(labels)
+        self.labels = label_set(labels)
         self.pooling = pooling
         self.hidden = tuple(hidden)
         self.dropout = dropout
@@ -84,8 +85,7 @@ class TextClassificationHead(TaskHead):
                 problem_type="single_label_classification",
                 **label_options(self.labels),
             )
-            if self.dropout is not None:
-                _set_head_dropout(loaded.network, self.dropout)
+            self.adjust(loaded.network)
             return loaded
         encoder = checkpoint.load(AutoModel)
         config = PooledConfig(
@@ -100,6 +100,10 @@ class TextClassificationHead(TaskHead):
         new = {name for name, _ in network.named_parameters() if not name.startswith("backbone.")}
         kept = {f"backbone.{name}" for name in encoder.new} & {name for name, _ in network.named_parameters()}
         return Loaded(network, frozenset(new | kept), encoder.dropped)
+
+    def adjust(self, network: PreTrainedModel) -> None:
+        if self.is_native and self.dropout is not None:
+            _set_head_dropout(network, self.dropout)
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         encoded = tokenizer(

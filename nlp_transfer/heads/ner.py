@@ -17,9 +17,9 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.windows import Window, windows
 from nlp_transfer.encoder import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, softmax
+from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
 from nlp_transfer.heads.viterbi import decode as best_sequence
-from nlp_transfer.types import LabelSet, Scores, Span, TagPrediction
+from nlp_transfer.types import Scores, Span, TagPrediction
 
 
 class NERHead(TaskHead):
@@ -52,7 +52,7 @@ class NERHead(TaskHead):
             raise OptionError("a NER head needs at least one entity type.")
         self.entity_types = tuple(entity_types)
         self.scheme = scheme_named(scheme)
-        self.labels = LabelSet(tag_names or schemes.tag_names(self.entity_types, self.scheme))
+        self.labels = label_set(tag_names or schemes.tag_names(self.entity_types, self.scheme))
         self._possible = [np.array(part) for part in schemes.allowed(self.scheme, self.labels)]
 
     @classmethod

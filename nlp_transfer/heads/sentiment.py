@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -83,13 +84,13 @@ def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -
         raise OptionError(f"--level_edges has {len(edges)} edges, so --levels must name {len(edges) + 1} levels.")
     labels = []
     for score, line in zip(rows.data["label"], rows.data["line"], strict=True):
-        try:
-            labels.append(levels[bisect.bisect_right(edges, float(score))])
-        except ValueError as error:
+        place = _number(score)
+        if place is None:
             raise DataError(
                 f"{rows.source}, {rows.unit} {line}: '{score}' in column '{rows.columns['label']}' is no number, "
                 f"so --level_edges cannot cut it; correct it, or leave --level_edges out."
-            ) from error
+            )
+        labels.append(levels[bisect.bisect_right(edges, place)])
     return replace(rows, data=rows.data.remove_columns("label").add_column("label", labels))
 
 
@@ -99,20 +100,28 @@ def in_order(labels: Iterable[str]) -> list[str]:
     Raises DataError where the order cannot be told, or where two labels name the same step.
     """
     names = sorted(set(labels))
-    steps = [_step(name) for name in names]
-    if None in steps or len(set(steps)) != len(steps):
-        raise DataError(
-            f"cannot tell the order of the labels {', '.join(names)}; give it, lowest first: --levels LOW ... HIGH"
-        )
-    return [name for _, name in sorted(zip(steps, names, strict=True), key=lambda pair: pair[0] or 0.0)]
+    for place in (_place_by_name, _stars):
+        places = {name: place(name) for name in names}
+        if None not in places.values() and len(set(places.values())) == len(names):
+            return sorted(names, key=lambda name: places[name] or 0.0)
+    raise DataError(
+        f"cannot tell the order of the labels {', '.join(names)}; give it, lowest first: --levels LOW ... HIGH"
+    )
 
 
-def _step(name: str) -> float | None:
+def _place_by_name(name: str) -> float | None:
     plain = name.strip().lower()
-    for i, spellings in enumerate(_KNOWN_STEPS):
-        if plain in spellings:
-            return float(i)
+    return next((float(i) for i, spellings in enumerate(_KNOWN_STEPS) if plain in spellings), None)
+
+
+def _stars(name: str) -> float | None:
+    return _number(name.strip().lower().removesuffix("stars").removesuffix("star"))
+
+
+def _number(text: str) -> float | None:
+    """The finite number that `text` spells: float() takes "nan" as well, which has no place on a scale."""
     try:
-        return float(plain.removesuffix("stars").removesuffix("star").strip())
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""How does a sequence become one vector, and a vector a label, where transformers has no such head itself?"""
+"""How does a sequence become one vector, and a vector a label?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-POOLINGS = ("cls", "mean", "max")
+from nlp_transfer.pooling.config import PooledConfig
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
@@ -27,17 +27,6 @@ def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
         total = hidden_states.masked_fill(~mask, 0.0).sum(dim=1)
         return total / mask.sum(dim=1).clamp(min=1)
     return hidden_states.masked_fill(~mask, torch.finfo(hidden_states.dtype).min).amax(dim=1)
-
-
-class PooledConfig(PreTrainedConfig):
-    """The shape of a `PooledClassifier`: the encoder's own config, and what stands on it."""
-
-    model_type = "nlp_transfer_pooled"
-
-    encoder_config: dict[str, Any] | None = None
-    pooling: str = "mean"
-    hidden: list[int] | tuple[int, ...] = ()
-    dropout: float = 0.1
 
 
 class PooledClassifier(PreTrainedModel):
@@ -97,3 +86,6 @@ def _dense(widths: Sequence[int], dropout: float) -> list[nn.Module]:
 def _encoder_config(config: PooledConfig) -> PreTrainedConfig:
     fields = dict(config.encoder_config or {})
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+AutoModelForSequenceClassification.register(PooledConfig, PooledClassifier, exist_ok=True)

@@ -1,0 +1,24 @@
+"""Which shape does a pooled classifier have? Apart from the network, so that to read a config loads no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers.configuration_utils import PreTrainedConfig
+from transformers.models.auto.configuration_auto import AutoConfig
+
+POOLINGS = ("cls", "mean", "max")
+
+
+class PooledConfig(PreTrainedConfig):
+    """The shape of a `PooledClassifier`: the encoder's own config, and what stands on it."""
+
+    model_type = "nlp_transfer_pooled"
+
+    encoder_config: dict[str, Any] | None = None
+    pooling: str = "mean"
+    hidden: list[int] | tuple[int, ...] = ()
+    dropout: float = 0.1
+
+
+AutoConfig.register(PooledConfig.model_type, PooledConfig, exist_ok=True)

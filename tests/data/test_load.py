@@ -1,0 +1,203 @@
+"""The rows of a run come from files, from a data set, or from the samples of the package."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import nlp_transfer as nt
+
+PARTS = ("train", "validation", "test")
+
+
+def rows_of(splits: nt.Splits) -> dict[str, list[dict]]:
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: [{k: v for k, v in row.items() if k != "line"} for row in rows.data]
+        for name, rows in parts.items()
+        if rows is not None
+    }
+
+
+def texts(rows: list[dict]) -> list[str]:
+    return [" ".join(row["words"]) if "words" in row else row["text"] for row in rows]
+
+
+def files(paths: dict[str, str], *parts: str) -> nt.DataOptions:
+    return nt.DataOptions(**{f"{part}_file": paths[part] for part in parts or PARTS})
+
+
+def refusal(options: nt.DataOptions, task: str = "classification") -> str:
+    with pytest.raises(nt.UserError) as caught:
+        nt.load_splits(options, task)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "names"), [("classification", 400, 6), ("sentiment", 300, 3), ("ner", 200, 4)]
+)
+def test_samples_are_many_and_of_several_labels(task, rows, names):
+    found = rows_of(nt.load_splits(nt.DataOptions(), task))
+    assert sum(map(len, found.values())) >= rows
+    for part in found.values():
+        if task == "ner":
+            seen = {tag.partition("-")[2] for row in part for tag in row["tags"]} - {""}
+        else:
+            seen = {row["label"] for row in part}
+        assert len(seen) >= names
+        assert len(part) >= 30
+
+
+@pytest.mark.parametrize("task", ["classification", "sentiment", "ner"])
+def test_no_sample_is_in_two_places(task):
+    found = rows_of(nt.load_splits(nt.DataOptions(), task))
+    plain = Counter(" ".join(text.lower().split()) for part in found.values() for text in texts(part))
+    assert [text for text, count in plain.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("task", ["classification", "sentiment", "ner"])
+def test_samples_are_clean_and_always_the_same(task):
+    splits = nt.load_splits(nt.DataOptions(), task)
+    for text in (text for part in rows_of(splits).values() for text in texts(part)):
+        assert text == text.strip()
+        assert text.isprintable()
+    assert rows_of(splits) == rows_of(nt.load_splits(nt.DataOptions(), task, seed=9))
+
+
+def test_samples_of_a_scale_are_on_it():
+    splits = nt.load_splits(nt.DataOptions(), "sentiment")
+    head = nt.SentimentHead.for_splits(splits)
+    assert tuple(head.labels) == ("negative", "neutral", "positive")
+
+
+def test_the_samples_are_named_as_such():
+    splits = nt.load_splits(nt.DataOptions(), "classification")
+    assert splits.notes == (f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.",)
+
+
+def test_files_are_read_as_they_are(reviews, sentences):
+    splits = nt.load_splits(files(reviews), "classification")
+    assert {name: len(part) for name, part in rows_of(splits).items()} == {"train": 64, "validation": 16, "test": 16}
+    assert splits.train.data[0]["label"] == "praise"
+    assert splits.notes == ()
+    tagged = nt.load_splits(files(sentences), "ner")
+    assert tagged.train.data[0]["tags"] == ["B-PER", "O", "O", "B-LOC", "O"]
+
+
+def test_without_a_validation_file_rows_are_held_out_and_that_is_said(reviews):
+    options = replace(files(reviews, "train", "test"), validation_split_percentage=25.0)
+    splits = nt.load_splits(options, "classification", seed=1)
+    found = rows_of(splits)
+    assert (len(found["train"]), len(found["validation"])) == (48, 16)
+    whole = rows_of(nt.load_splits(files(reviews), "classification"))["train"]
+    assert sorted(map(str, found["train"] + found["validation"])) == sorted(map(str, whole))
+    assert Counter(row["label"] for row in found["validation"]) == {"praise": 8, "complaint": 8}
+    assert splits.notes == ("No validation file: held out 16 of 64 training rows (25%), stratified by label, seed 1.",)
+    again = nt.load_splits(options, "classification", seed=1)
+    other = nt.load_splits(options, "classification", seed=2)
+    assert rows_of(again) == found
+    assert rows_of(other) != found
+
+
+def test_without_test_rows_it_is_said_what_the_scores_will_be_of(reviews):
+    splits = nt.load_splits(files(reviews, "train", "validation"), "classification")
+    assert splits.test is None
+    assert splits.notes == ("No test rows: the scores will be of the validation rows, which also choose the weights.",)
+
+
+def test_rows_can_be_changed_before_any_are_held_out(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("text,label\n" + "".join(f"text {i},{i / 40 - 0.5}\n" for i in range(40)))
+
+    def cut(rows: nt.Rows) -> nt.Rows:
+        return nt.cut_into_levels(rows, ["low", "high"], [0.0])
+
+    splits = nt.load_splits(nt.DataOptions(train_file=str(path)), "sentiment", prepare=cut)
+    assert Counter(splits.validation.data["label"]) == {"low": 2, "high": 2}
+    assert Counter(splits.train.data["label"]) == {"low": 18, "high": 18}
+
+
+def test_bad_rows_are_left_out_when_asked_and_that_is_said(tmp_path, reviews):
+    path = tmp_path / "train.csv"
+    path.write_text(Path(reviews["train"]).read_text() + "no label,\n,praise\n")
+    options = replace(files(reviews), train_file=str(path))
+    assert "1 row with no label (line 66), 1 row with no text (line 67)" in refusal(options)
+    splits = nt.load_splits(replace(options, skip_bad_rows=True), "classification")
+    assert rows_of(splits) == rows_of(nt.load_splits(files(reviews), "classification"))
+    assert splits.notes == (f"{path}: left out 2 bad rows (lines 66, 67).",)
+
+
+@pytest.fixture
+def hub_folder(tmp_path, reviews, monkeypatch) -> Path:
+    """A data set as the hub keeps it: a folder of files named by their splits."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    for part in PARTS:
+        (folder / f"{part}.csv").write_text(Path(reviews[part]).read_text())
+    return folder
+
+
+def test_a_data_set_gives_the_rows_of_its_files(hub_folder, reviews):
+    splits = nt.load_splits(nt.DataOptions(dataset_name=str(hub_folder)), "classification")
+    from_files = nt.load_splits(files(reviews), "classification")
+    assert rows_of(splits) == rows_of(from_files)
+    assert splits.train.sha256 == from_files.train.sha256
+    assert splits.train.unit == "row"
+
+
+def test_a_data_set_of_one_split_is_parted(hub_folder):
+    (hub_folder / "validation.csv").unlink()
+    (hub_folder / "test.csv").unlink()
+    splits = nt.load_splits(nt.DataOptions(dataset_name=str(hub_folder)), "classification")
+    found = rows_of(splits)
+    assert {name: len(part) for name, part in found.items()} == {"train": 58, "validation": 6}
+    assert len(splits.notes) == 2
+
+
+def test_a_data_set_of_sentences(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "names"
+    folder.mkdir()
+    row = {"tokens": ["Anna", "was", "in", "Oslo"], "ner_tags": ["B-PER", "O", "O", "B-LOC"]}
+    for part in PARTS:
+        (folder / f"{part}.jsonl").write_text(3 * (json.dumps(row) + "\n"))
+    splits = nt.load_splits(nt.DataOptions(dataset_name=str(folder)), "ner")
+    assert rows_of(splits)["test"] == 3 * [{"words": row["tokens"], "tags": row["ner_tags"]}]
+
+
+def test_a_data_set_without_a_train_split_names_its_splits(hub_folder):
+    (hub_folder / "train.csv").unlink()
+    message = refusal(nt.DataOptions(dataset_name=str(hub_folder)))
+    assert message.startswith(f"{hub_folder} has no split named train")
+    assert message.endswith("its splits are: validation, test.")
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"dataset_name": "a", "train_file": "b.csv"}, "--dataset_name and --train_file both"),
+        ({"dataset_name": "a", "test_file": "b.csv"}, "--dataset_name and --test_file both"),
+        ({"validation_file": "b.csv"}, "--validation_file needs a --train_file"),
+        ({"test_file": "b.csv"}, "--test_file needs a --train_file"),
+        ({"dataset_config_name": "en"}, "--dataset_config_name needs the --dataset_name"),
+        ({"validation_split_percentage": 0.0}, "must lie between 0 and 100; given was 0"),
+        ({"validation_split_percentage": 100.0}, "must lie between 0 and 100; given was 100"),
+        ({"validation_split_percentage": float("nan")}, "must lie between 0 and 100; given was nan"),
+    ],
+)
+def test_options_that_clash_are_refused(options, wanted):
+    assert wanted in refusal(nt.DataOptions(**options))
+
+
+def test_labels_and_tags_are_checked(reviews, sentences, tmp_path):
+    other = tmp_path / "test.csv"
+    other.write_text("text,label\nwell,blame\n")
+    assert "blame" in refusal(replace(files(reviews), test_file=str(other)))
+    tagged = tmp_path / "test.conll"
+    tagged.write_text("Oslo\tB-PLACE\n")
+    assert "PLACE" in refusal(replace(files(sentences), test_file=str(tagged)), "ner")

@@ -1,0 +1,148 @@
+"""Imports point one way, and cost nothing before they are used."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import nlp_transfer as nt
+
+PACKAGE = Path(str(files("nlp_transfer")))
+
+# A module imports from its own line and those above it.
+LAYERS = (
+    ("errors", "types", "version"),
+    ("config", "recipe", "output", "hardware"),
+    ("data",),
+    ("metrics", "baselines"),
+    ("encoder", "pooling"),
+    ("heads",),
+    ("inference",),
+    ("model",),
+    ("optim",),
+    ("training",),
+    ("report",),
+    ("card",),
+    ("artifacts",),
+    ("registration",),
+    ("__init__",),
+)
+LAYER_OF = {name: place for place, names in enumerate(LAYERS) for name in names}
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports by dots; write the whole name"
+            source = str(node.module)
+            for name in node.names:
+                yield f"{source}.{name.name}" if f"{source}.{name.name}" in MODULES else source
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+OURS = {name: {i for i in imported(path) if i.split(".")[0] == "nlp_transfer"} for name, path in MODULES.items()}
+
+
+def layer(module: str) -> int:
+    part = [*module.split("."), "__init__"][1]
+    assert part in LAYER_OF, f"{module} has no place in LAYERS; put it where its imports allow"
+    return LAYER_OF[part]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module):
+    assert sorted(other for other in OURS[module] if layer(other) > layer(module)) == []
+
+
+def test_no_layer_is_left_without_a_module():
+    assert {[*module.split("."), "__init__"][1] for module in MODULES} == set(LAYER_OF)
+
+
+def test_there_are_no_cycles():
+    assert len(list(TopologicalSorter(OURS).static_order())) == len(MODULES)
+
+
+def in_a_new_process(code: str) -> None:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_importing_the_package_loads_no_torch_nor_does_reading_data():
+    heavy = "{'torch', 'transformers.modeling_utils', 'accelerate', 'sklearn'} & set(sys.modules)"
+    in_a_new_process(f"import sys, nlp_transfer; assert not {heavy} and 'transformers' not in sys.modules")
+    in_a_new_process(
+        "import sys, nlp_transfer as nt\n"
+        "nt.load_splits(nt.DataOptions(), 'ner')\n"
+        "nt.parse([nt.TrainingOptions], None, [])\n"
+        f"assert not {heavy}, {heavy}\n"
+    )
+
+
+def test_heads_can_be_what_is_imported_first():
+    in_a_new_process("from nlp_transfer.heads import NERHead; NERHead(['PER'])")
+
+
+@pytest.mark.parametrize("name", nt.__all__)
+def test_public_names_are_there_and_say_what_they_are(name):
+    value = getattr(nt, name)
+    assert name in dir(nt)
+    if name != "__version__":
+        assert inspect.getdoc(value)
+
+
+def test_what_type_checkers_see_is_what_there_is():
+    tree = ast.parse(MODULES["nlp_transfer"].read_text())
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.name: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert set(seen) | {"__version__"} == set(nt.__all__)
+    for name, module in seen.items():
+        assert getattr(import_module(str(module)), name) is getattr(nt, name)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'nlp_transfer' has no attribute 'fitt'"):
+        nt.fitt  # noqa: B018
+
+
+def test_types_are_shipped():
+    assert (PACKAGE / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_everything_public_says_what_it_is(module):
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    mute = []
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node):
+            mute.append(node.name)
+        if isinstance(node, ast.ClassDef):
+            mute += [f"{node.name}.{name}" for name in _mute_methods(module, node)]
+    assert mute == []
+
+
+def _mute_methods(module: str, node: ast.ClassDef) -> list[str]:
+    """Public methods without a docstring of their own or of the method they override."""
+    kind = getattr(import_module(module), node.name)
+    names = [item.name for item in node.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")]
+    return [name for name in names if not inspect.getdoc(getattr(kind, name))]

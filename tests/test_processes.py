@@ -1,0 +1,129 @@
+"""Two processes learn and score as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from conftest import RECIPES, review_lines, sentence_lines
+from safetensors.torch import load_file, save_file
+
+import nlp_transfer as nt
+from nlp_transfer.types import RunResult
+
+ROWS = 61  # in batches of 6: one is left over for two processes
+
+
+def in_two_processes(folder: Path, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, *launch, str(script), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert run.returncode == 0, run.stderr
+    return run
+
+
+def write_rows(folder: Path) -> None:
+    reviews = "text,label\n" + "".join(f"{text},{label}\n" for text, label in review_lines(ROWS))
+    (folder / "reviews.csv").write_text(reviews)
+    sentences = ["".join(f"{word}\t{tag}\n" for word, tag in sentence) for sentence in sentence_lines(ROWS)]
+    (folder / "sentences.conll").write_text("\n".join(sentences))
+
+
+def train(folder: Path, checkpoint: str, task: str, batch_size: int) -> tuple[nt.TransferModel, RunResult]:
+    """Two epochs in fp32; the tiny encoder has no dropout, which is the one thing that processes do differently."""
+    path = str(folder / ("sentences.conll" if task == "ner" else "reviews.csv"))
+    splits = nt.load_splits(nt.DataOptions(train_file=path, validation_file=path), task)
+    head: nt.TaskHead
+    if task == "ner":
+        head, splits = nt.NERHead.for_splits(splits)
+    else:
+        head = nt.TextClassificationHead.for_splits(splits)
+    nt.set_seed(0)
+    model = nt.TransferModel.load(checkpoint, head)
+    options = nt.TrainingOptions(
+        num_train_epochs=2, per_device_train_batch_size=batch_size, learning_rate=1e-3, mixed_precision="no"
+    )
+    return model, nt.fit(model, splits, options)
+
+
+TASKS = ("classification", "ner")
+
+
+def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path):
+    write_rows(tmp_path)
+    in_two_processes(tmp_path, Path(__file__), str(tmp_path), checkpoint())
+    for task in TASKS:
+        model, result = train(tmp_path, checkpoint(), task, batch_size=6)
+        theirs = load_file(tmp_path / f"{task}.safetensors")
+        for name, weight in model.network.named_parameters():
+            assert (theirs.pop(name) - weight.detach()).abs().max() < 1e-5, name
+        assert theirs == {}
+        said = json.loads((tmp_path / f"{task}.json").read_text())
+        assert said["steps"] == result.steps == 22
+        assert said["best_score"] == pytest.approx(result.best_score, abs=1e-6)
+        for mine, other in zip(result.history, said["history"], strict=True):
+            assert other == pytest.approx(dict(mine), abs=1e-5)
+
+
+def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_path):
+    write_rows(tmp_path)
+    files = ["--train_file", reviews["train"], "--validation_file", reviews["validation"]]
+    flags = [*files, "--test_file", "reviews.csv", *training_flags, "--output_dir", "run"]
+    run = in_two_processes(tmp_path, RECIPES / "classify.py", *flags)
+    assert run.stdout.count("test (61 rows)") == 1
+    assert run.stderr.count("The run is in run.") == 1
+    lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == list(range(ROWS))
+    assert [line["gold"] for line in lines] == [label for _, label in review_lines(ROWS)]
+    assert sorted(os.listdir(tmp_path)) == ["reviews.csv", "run", "sentences.conll"]
+
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["train"]["steps"] == 8  # two epochs of 64 rows, 16 at a time
+    options = nt.DataOptions(
+        train_file=reviews["train"], validation_file=reviews["validation"], test_file=str(tmp_path / "reviews.csv")
+    )
+    splits = nt.load_splits(options, "classification")
+    model = nt.TransferModel.load(tmp_path / "run")
+    alone = RunResult(metric="accuracy", best_score=0, best_epoch=0, steps=0, seconds=0, rows_per_second=0)
+    report = nt.evaluate_run(model, splits, alone, Accelerator())
+    assert report
+    for name, scores in report.scores.items():
+        assert metrics[name].pop("loss") == pytest.approx(scores.pop("loss"), abs=1e-6)
+        assert metrics[name] == scores
+    for line, prediction in zip(lines, report.predictions, strict=True):
+        assert line["predicted"] == prediction.label
+        assert abs(line["probability"] - prediction.probability) < 1e-6
+
+
+def main(folder: Path, checkpoint: str) -> None:
+    """What each of the two processes does: train, and let the first one write what came out."""
+    for task in TASKS:
+        model, result = train(folder, checkpoint, task, batch_size=3)
+        if Accelerator().is_main_process:
+            assert Accelerator().num_processes == 2
+            save_file(
+                {n: p.detach().clone() for n, p in model.network.named_parameters()}, folder / f"{task}.safetensors"
+            )
+            (folder / f"{task}.json").write_text(json.dumps(vars(result)))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
