@@ -72,7 +72,9 @@ def _loading(model: TransferModel) -> Iterator[str]:
     if isinstance(model.head, TextClassificationHead) and not model.head.is_native:
         yield "import nlp_transfer  # this head is not one of transformers' own, and needs this one import"
     yield ""
-    yield f'ask = pipeline("{_pipeline(model)}", model="model")  # the folder with config.json'
+    # The first subword of a word is what was trained; other strategies mix in subwords that were not.
+    how = ', aggregation_strategy="first"' if isinstance(model.head, NERHead) else ""
+    yield f'ask = pipeline("{_pipeline(model)}", model="model"{how})  # the folder with config.json'
     yield 'ask("Some text.")'
     yield "```"
     yield ""

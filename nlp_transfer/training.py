@@ -31,7 +31,6 @@ from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import adamw, decay_groups, schedule
 from nlp_transfer.types import RunResult, Scores
 
-
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from conftest import BAD, FAMILIES, GOOD, sentence_lines, tiny_config
@@ -168,6 +167,4 @@ def test_a_model_that_is_loaded_predicts_what_it_did(trained, family, head):
             assert ours.tags == theirs.tags
         else:
             assert ours.label == theirs.label
-            np.testing.assert_allclose(
-                list(ours.probabilities.values()), list(theirs.probabilities.values()), atol=1e-6
-            )
+            assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)

@@ -12,18 +12,18 @@ from transformers import pipeline
 
 import nlp_transfer as nt
 
+# Transformers before nlp_transfer is the order of this process: see conftest.py.
 ORDERS = {
-    "nlp_transfer first": "import nlp_transfer, sys\nassert not {'torch', 'transformers'} & set(sys.modules)",
-    "transformers first": "from transformers import AutoModelForSequenceClassification\nimport nlp_transfer",
-    # These two load the Auto classes while modules of transformers, or of ours, are but half loaded themselves.
-    "transformers half loaded": "import nlp_transfer\nfrom transformers import PreTrainedModel",
-    "nlp_transfer half loaded": "import nlp_transfer\nnlp_transfer.Encoder",
     "a config alone": (
-        "import nlp_transfer, sys\nfrom transformers.models.auto.configuration_auto import AutoConfig\n"
+        "import nlp_transfer, sys\nassert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "from transformers.models.auto.configuration_auto import AutoConfig\n"
         "config = AutoConfig.from_pretrained(sys.argv[1])\n"
         "assert (config.pooling, config.hidden, config.id2label[2]) == ('mean', [16], 'maybe')\n"
         "assert 'transformers.modeling_utils' not in sys.modules"
     ),
+    # These two load the Auto classes while modules of transformers, or of ours, are but half loaded themselves.
+    "transformers half loaded": "import nlp_transfer\nfrom transformers import PreTrainedModel",
+    "nlp_transfer half loaded": "import nlp_transfer\nnlp_transfer.Encoder",
 }
 OPEN = """
 import json, sys

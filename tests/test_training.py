@@ -132,7 +132,9 @@ def test_early_stopping_stops_and_the_best_weights_are_those_that_score(checkpoi
     result = nt.fit(model, review_splits, patient)
     assert result.steps < 240
     validation = review_splits.validation.data
-    right = [p.label == label for p, label in zip(model.predict(list(validation["text"])), validation["label"], strict=True)]
+    right = [
+        p.label == label for p, label in zip(model.predict(list(validation["text"])), validation["label"], strict=True)
+    ]
     assert sum(right) / len(right) == result.best_score
 
 
