@@ -27,6 +27,9 @@ _KNOWN_STEPS = (
 )
 
 
+_MOST_LEVELS = 20  # a scale that people label by hand is shorter; more is a score that was never cut
+
+
 class SentimentHead(TextClassificationHead):
     """A classifier whose labels have an order, lowest first: negative < neutral < positive, or 1..5 stars.
 
@@ -60,6 +63,11 @@ class SentimentHead(TextClassificationHead):
     ) -> SentimentHead:
         """The head for the labels in `splits.train`, in the order of `levels`, or as `in_order` tells it."""
         seen = set(splits.train.data["label"])
+        if not levels and len(seen) > _MOST_LEVELS:
+            raise DataError(
+                f"{splits.train.source}: column '{splits.train.columns['label']}' has {len(seen):,} different labels, "
+                f"too many for a scale; cut a score into levels with --levels LOW ... HIGH and --level_edges NUMBER ..."
+            )
         if levels and seen - set(levels):
             raise OptionError(f"--levels lacks labels of the data: {', '.join(sorted(seen - set(levels)))}.")
         return cls(levels or in_order(seen), edges=edges, **options)

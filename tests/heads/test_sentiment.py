@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -155,3 +156,14 @@ def test_it_is_a_classifier_with_its_options():
     assert isinstance(head, nt.TextClassificationHead)
     with pytest.raises(nt.OptionError, match="two labels or more"):
         nt.SentimentHead(["fine"])
+
+
+def test_a_score_that_was_never_cut_is_refused_and_the_options_named(review_splits):
+    def with_scores(rows):
+        return replace(
+            rows,
+            data=rows.data.remove_columns("label").add_column("label", [str(i / 7) for i in range(len(rows.data))]),
+        )
+
+    with pytest.raises(nt.DataError, match=r"64 different labels, too many for a scale; .* --level_edges"):
+        nt.SentimentHead.for_splits(review_splits.each(with_scores))
