@@ -75,7 +75,7 @@ def _loading(model: TransferModel) -> Iterator[str]:
     # The first subword of a word is what was trained; other strategies mix in subwords that were not.
     how = ', aggregation_strategy="first"' if isinstance(model.head, NERHead) else ""
     yield f'ask = pipeline("{_pipeline(model)}", model="model"{how})  # the folder with config.json'
-    yield 'ask("Some text.")'
+    yield 'ask("Some text.")' if isinstance(model.head, NERHead) else 'ask("Some text.", truncation=True)'
     yield "```"
     yield ""
     if isinstance(model.head, NERHead):

@@ -18,11 +18,12 @@ from transformers import (
 )
 
 from nlp_transfer.data.schemes import recognise
-from nlp_transfer.encoder import Checkpoint, Encoder, max_positions, quiet_transformers
+from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
 from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
 from nlp_transfer.heads.ner import join_words
 from nlp_transfer.inference import infer
+from nlp_transfer.pretrained import Checkpoint, max_positions, quiet_transformers
 
 DEFAULT_MAX_LENGTH = 256
 """Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
@@ -120,6 +121,8 @@ class TransferModel:
         """Write config, safetensors and tokenizer, in the layout that `transformers` itself reads."""
         spec = {"task": self.head.task, "options": self.head.options(), "max_length": self.max_length}
         setattr(self.network.config, _SPEC, spec)
+        # pipeline(..., truncation=True) then cuts where this model does.
+        self.tokenizer.model_max_length = self.max_length
         with quiet_transformers():
             self.network.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)

@@ -86,6 +86,7 @@ def fit(
     for step in steps(model, network, train, optimizer, rates, plan, accelerator, options.max_grad_norm):
         log.step(step)
         if step.number in plan.evaluations:
+            log.flush(step)  # a loss that is no number stops the run here, before it is scored
             with log.paused():
                 scores = _evaluate(model, validation, splits.validation.data, options, accelerator)
                 log.scores(step, scores)
@@ -300,10 +301,12 @@ class _Log:
         self._loss += step.loss
         self._steps += 1
         if step.number % self.every == 0 or step.number == self._total:
-            self._flush(step)
+            self.flush(step)
         self._bar.update()
 
-    def _flush(self, step: Step) -> None:
+    def flush(self, step: Step) -> None:
+        if not self._steps:
+            return
         # The only place that waits for the device, and the processes for each other.
         loss = float(self.accelerator.reduce(self._loss, "sum")) / self._steps
         self._loss.zero_()

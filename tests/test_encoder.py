@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 import nlp_transfer as nt
-from nlp_transfer.encoder import BUNDLED, Checkpoint, max_positions
+from nlp_transfer.pretrained import BUNDLED, Checkpoint, max_positions
 
 REAL = "sentence-transformers/all-MiniLM-L6-v2"
 

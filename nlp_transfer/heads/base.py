@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nlp_transfer.encoder import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
+from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import LabelSet, Scores
 
 IGNORED = -100

