@@ -43,7 +43,10 @@ def _scores(report: Report) -> Iterator[str]:
     yield ""
     yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
     yield ""
-    yield f"The weights are those of the first best {_code(report.run.metric)} on the validation split."
+    if report.run.best_epoch is not None:
+        yield f"The weights are those of the first best {_code(report.run.metric)} on the validation split."
+    else:
+        yield "No rows were held out to choose an epoch by: the weights are those of the last step."
     if report.split == "validation":
         yield "There was no test split, so these scores are of the rows that chose the weights: expect less on others."
     yield ""

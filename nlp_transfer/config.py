@@ -51,7 +51,8 @@ class DataOptions:
     text_column_name: str | None = HfArg(default=None, help="Column with the text (NER: the words).")
     label_column_name: str | None = HfArg(default=None, help="Column with the label (NER: the tags).")
     validation_split_percentage: float = HfArg(
-        default=10.0, help="Share of train held out where there is no validation file."
+        default=10.0,
+        help="Share of train held out where there is no validation file. 0: train on all, keep the last weights.",
     )
     skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
 

@@ -85,10 +85,12 @@ def evaluate_run(
             predictions, references, split = model.head.decode(outputs, columns), model.head.references(columns), name
     if not accelerator.is_main_process:
         return None
+    last = splits.test or splits.validation
+    assert last is not None, "load_splits leaves one of them"
     return Report(
         task=model.head.task,
         scores=scores,
-        baselines=_baselines(model, splits.train.data, (splits.test or splits.validation).data),
+        baselines=_baselines(model, splits.train.data, last.data),
         predictions=predictions,
         references=references,
         split=split,

@@ -63,17 +63,21 @@ def fit(
 ) -> RunResult:
     """Train a model in place; it ends with the weights of the first best evaluation on `splits.validation`.
 
+    Without validation rows it ends with the last weights.
+
     Every process of an `accelerate launch` calls this with the same arguments. The global batch is
     `per_device_train_batch_size * gradient_accumulation_steps * processes` rows, and which rows it holds depends on
-    the seed and the epoch alone. Raises OptionError for a metric that the task does not have, and UserError where the
-    loss is no longer a number.
+    the seed and the epoch alone. Raises OptionError for a metric that the task does not have, or for options that
+    need validation rows where there are none, and UserError where the loss is no longer a number.
     """
     options = options or TrainingOptions()
+    _refuse_what_needs_validation(options, splits)
     accelerator = accelerator or make_accelerator(options)
     hardware.keep_freed_memory()
     started = time.perf_counter()
 
-    train, validation = model.encode(splits.train.data), model.encode(splits.validation.data)
+    train = model.encode(splits.train.data)
+    validation = model.encode(splits.validation.data) if splits.validation else None
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})
     optimizer = adamw(decay_groups(model.network.parameters(), options.learning_rate, options.weight_decay))
     plan = Plan.make(train, options, accelerator.num_processes)
@@ -85,7 +89,7 @@ def fit(
     log = _Log(accelerator, plan, options.logging_steps)
     for step in steps(model, network, train, optimizer, rates, plan, accelerator, options.max_grad_norm):
         log.step(step)
-        if step.number in plan.evaluations:
+        if step.number in plan.evaluations and splits.validation and validation:
             log.flush(step)  # a loss that is no number stops the run here, before it is scored
             with log.paused():
                 scores = _evaluate(model, validation, splits.validation.data, options, accelerator)
@@ -97,13 +101,19 @@ def fit(
     best.restore(accelerator.unwrap_model(network, keep_fp32_wrapper=False))
     return RunResult(
         metric=best.metric,
-        best_score=best.score,
-        best_epoch=best.epoch,
+        best_score=best.score if validation else None,
+        best_epoch=best.epoch if validation else None,
         steps=step.number,
         seconds=time.perf_counter() - started,
         rows_per_second=log.rows / log.seconds,
         history=tuple(log.history),
     )
+
+
+def _refuse_what_needs_validation(options: TrainingOptions, splits: Splits) -> None:
+    for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps"):
+        if getattr(options, name) and splits.validation is None:
+            raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,14 @@ class TagPrediction:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a training run came to: scores of every split, what the best was, and what it cost."""
+    """What a training run came to: the best validation score and its epoch, what it cost, and how it went.
+
+    `best_score` and `best_epoch` are None where there were no validation rows, so that the last weights were kept.
+    """
 
     metric: str
-    best_score: float
-    best_epoch: float
+    best_score: float | None
+    best_epoch: float | None
     steps: int
     seconds: float
     rows_per_second: float

@@ -53,6 +53,16 @@ def test_a_run_learns_what_can_be_learned(task_flags, training_flags, tmp_path, 
     assert metrics["test"]["f1_strict" if name == "ner" else "accuracy"] > 0.9
 
 
+def test_a_run_may_train_on_every_row(reviews, training_flags, tmp_path):
+    files = ["--train_file", reviews["train"], "--test_file", reviews["test"], "--validation_split_percentage", "0"]
+    outcome = run_recipe("classify", [*files, *training_flags], tmp_path)
+    assert outcome.status == 0, outcome.err
+    metrics = json.loads((tmp_path / "runs" / "classify" / "metrics.json").read_text())
+    assert "validation" not in metrics
+    assert metrics["train"]["best_epoch"] is None
+    assert "weights are those of the last step" in (tmp_path / "runs" / "classify" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_run_works_as_a_command_of_its_own(task_flags, training_flags, tmp_path, name):
     command = [sys.executable, str(RECIPES / f"{name}.py"), *task_flags[name], *training_flags]

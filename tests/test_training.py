@@ -138,6 +138,20 @@ def test_early_stopping_stops_and_the_best_weights_are_those_that_score(checkpoi
     assert sum(right) / len(right) == result.best_score
 
 
+def test_without_validation_rows_the_last_weights_are_kept(checkpoint, review_splits, options):
+    alone = replace(review_splits, validation=None)
+    model = classifier(checkpoint, review_splits)
+    result = nt.fit(model, alone, options)
+    assert (result.steps, result.best_score, result.best_epoch) == (16, None, None)
+    assert not any("validation" in name for entry in result.history for name in entry)
+    judged = classifier(checkpoint, review_splits)
+    nt.fit(judged, review_splits, replace(options, metric_for_best_model="loss"))  # the loss falls, so the last is best
+    assert largest_difference(weights(model), weights(judged)) == 0.0
+    for name, value in (("early_stopping_patience", 1), ("eval_steps", 2), ("metric_for_best_model", "accuracy")):
+        with pytest.raises(nt.OptionError, match=f"--{name} needs validation rows"):
+            nt.fit(model, alone, replace(options, **{name: value}))
+
+
 def test_an_unknown_metric_names_the_known_ones(checkpoint, review_splits, options):
     model = classifier(checkpoint, review_splits)
     with pytest.raises(nt.OptionError, match=r"f1_strict is not a score of this task; it has accuracy, macro_f1"):

@@ -41,6 +41,10 @@ def load_splits(
         check_tags(splits)
     else:
         check_labels(splits)
+    if splits.test is None and splits.validation is None:
+        raise OptionError(
+            "--validation_split_percentage 0 leaves no rows to score; give a --test_file or a --validation_file."
+        )
     if splits.test is None:
         splits = splits.noting(
             "No test rows: the scores will be of the validation rows, which also choose the weights."
@@ -59,8 +63,8 @@ def _refuse_clashes(options: DataOptions) -> None:
     if options.dataset_config_name and not options.dataset_name:
         raise OptionError("--dataset_config_name needs the --dataset_name that it is a configuration of.")
     percentage = options.validation_split_percentage
-    if not 0 < percentage < 100:
-        raise OptionError(f"--validation_split_percentage must lie between 0 and 100; given was {percentage:g}.")
+    if not 0 <= percentage < 100:
+        raise OptionError(f"--validation_split_percentage must lie in [0, 100); given was {percentage:g}.")
 
 
 def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:

@@ -16,14 +16,14 @@ class Splits:
     """The rows of a run, and in `notes` what the user should be told of how they came about, a sentence each."""
 
     train: Rows
-    validation: Rows
+    validation: Rows | None
     test: Rows | None
     notes: tuple[str, ...] = ()
 
     def each(self, change: Callable[[Rows], Rows]) -> Splits:
         """The same splits with the rows of each changed."""
-        test = change(self.test) if self.test is not None else None
-        return replace(self, train=change(self.train), validation=change(self.validation), test=test)
+        validation, test = (change(rows) if rows is not None else None for rows in (self.validation, self.test))
+        return replace(self, train=change(self.train), validation=validation, test=test)
 
     def noting(self, *notes: str) -> Splits:
         """The same splits with more to tell the user."""
@@ -39,14 +39,19 @@ def make_splits(
     seed: int = 0,
     label_column: str | None = "label",
 ) -> Splits:
-    """Put the splits together; where there is no validation split, hold a share of the training rows out for it."""
+    """Put the splits together; where there is no validation split, hold a share of the training rows out for it.
+
+    A `share` of 0 trains on every row: with no validation split, the last weights are the ones that are kept.
+    """
     notes = [
         f"{rows.source}: left out {len(rows.skipped):,} bad row{'s' * (len(rows.skipped) > 1)} "
         f"({some_numbers(rows.skipped, rows.unit)})."
         for rows in (train, validation, test)
         if rows is not None and rows.skipped
     ]
-    if validation is None:
+    if validation is None and not share:
+        notes.append("No validation rows: every training row is trained on, and the last weights are kept.")
+    elif validation is None:
         whole = len(train.data)
         train, validation = hold_out(train, share, seed, label_column)
         manner = "stratified by label" if label_column else "at random"

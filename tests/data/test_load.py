@@ -103,6 +103,15 @@ def test_without_a_validation_file_rows_are_held_out_and_that_is_said(reviews):
     assert rows_of(other) != found
 
 
+def test_nothing_is_held_out_where_that_is_asked_for(reviews):
+    options = replace(files(reviews, "train", "test"), validation_split_percentage=0.0)
+    splits = nt.load_splits(options, "classification")
+    assert splits.validation is None
+    assert rows_of(splits)["train"] == rows_of(nt.load_splits(files(reviews), "classification"))["train"]
+    assert splits.notes == ("No validation rows: every training row is trained on, and the last weights are kept.",)
+    assert "no rows to score; give a --test_file" in refusal(replace(options, test_file=None))
+
+
 def test_without_test_rows_it_is_said_what_the_scores_will_be_of(reviews):
     splits = nt.load_splits(files(reviews, "train", "validation"), "classification")
     assert splits.test is None
@@ -185,9 +194,9 @@ def test_a_data_set_without_a_train_split_names_its_splits(hub_folder):
         ({"validation_file": "b.csv"}, "--validation_file needs a --train_file"),
         ({"test_file": "b.csv"}, "--test_file needs a --train_file"),
         ({"dataset_config_name": "en"}, "--dataset_config_name needs the --dataset_name"),
-        ({"validation_split_percentage": 0.0}, "must lie between 0 and 100; given was 0"),
-        ({"validation_split_percentage": 100.0}, "must lie between 0 and 100; given was 100"),
-        ({"validation_split_percentage": float("nan")}, "must lie between 0 and 100; given was nan"),
+        ({"validation_split_percentage": -1.0}, "must lie in [0, 100); given was -1"),
+        ({"validation_split_percentage": 100.0}, "must lie in [0, 100); given was 100"),
+        ({"validation_split_percentage": float("nan")}, "must lie in [0, 100); given was nan"),
     ],
 )
 def test_options_that_clash_are_refused(options, wanted):
