@@ -12,12 +12,14 @@ from nlp_transfer.version import __version__
 if TYPE_CHECKING:
     from nlp_transfer.artifacts import write_run
     from nlp_transfer.config import (
+        CacheOptions,
         ClassificationOptions,
         DataOptions,
         ModelOptions,
         NEROptions,
         OutputOptions,
         SentimentOptions,
+        StrategyOptions,
         TrainingOptions,
         parse,
     )
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
     from nlp_transfer.output import RunFolder
     from nlp_transfer.recipe import run_recipe
     from nlp_transfer.report import evaluate_run
+    from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
     from nlp_transfer.training import fit, make_accelerator, set_seed, steps
     from nlp_transfer.types import LabelSet, Prediction, RunResult, SentimentPrediction, Span, TagPrediction
 
 _HOMES = {
     "artifacts": ("write_run",),
     "config": (
-        "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions", "SentimentOptions",
-        "TrainingOptions", "parse",
+        "CacheOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions",
+        "SentimentOptions", "StrategyOptions", "TrainingOptions", "parse",
     ),
     "data.load": ("load_splits",),
     "data.read": ("Rows",),
@@ -52,6 +55,7 @@ _HOMES = {
     "output": ("RunFolder",),
     "recipe": ("run_recipe",),
     "report": ("evaluate_run",),
+    "strategies": ("Strategy", "strategy_from", "strategy_named"),
     "training": ("fit", "make_accelerator", "set_seed", "steps"),
     "types": ("LabelSet", "Prediction", "RunResult", "SentimentPrediction", "Span", "TagPrediction"),
 }  # fmt: skip

@@ -42,6 +42,7 @@ def _metrics(report: Report) -> dict[str, Any]:
         **report.scores,
         "baselines": report.baselines,
         "train": {"seconds": run.seconds, "rows_per_second": run.rows_per_second, "steps": run.steps,
+                  "trained_weights": run.trained_weights,
                   "best_epoch": run.best_epoch, "metric": run.metric, "history": run.history},
     }  # fmt: skip
 

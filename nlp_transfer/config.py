@@ -68,7 +68,9 @@ class TrainingOptions:
     per_device_train_batch_size: int = HfArg(default=16, help="Rows of one process in one forward pass.")
     per_device_eval_batch_size: int = HfArg(default=64, help="The same where nothing is learned.")
     gradient_accumulation_steps: int = HfArg(default=1, help="Forward passes that share one step.")
-    learning_rate: float = HfArg(default=5e-5, help="The highest rate of AdamW.")
+    learning_rate: float | None = HfArg(
+        default=None, help="The highest rate of AdamW. Unless given: 5e-5, or what suits the --strategy."
+    )
     weight_decay: float = HfArg(default=0.01, help="Decay of weights; biases and norms have none.")
     lr_scheduler_type: str = HfArg(default="linear", help=f"How the rate goes on: {', '.join(_SCHEDULES)}.")
     warmup_ratio: float = HfArg(default=0.06, help="Share of the steps over which the rate rises.")
@@ -101,6 +103,47 @@ class TrainingOptions:
         _require(
             self, "mixed_precision", lambda value: value in ("auto", "no", "bf16", "fp16"), "auto, no, bf16 or fp16"
         )
+
+
+@dataclass
+class StrategyOptions:
+    """How knowledge moves from the encoder to the task. Each option belongs to the strategies that it names."""
+
+    strategy: str = HfArg(
+        default="full", help="full, freeze, gradual, head_then_full, scratch: what trains, and in which order."
+    )
+    trainable_layers: int | None = HfArg(
+        default=None, help="freeze: layers that train with the head, from the top. Unless given: 0, a linear probe."
+    )
+    layer_lr_decay: float | None = HfArg(
+        default=None, help="full, gradual: factor on the rate for each layer down. Unless given: 1, gradual 0.9."
+    )
+    trainable_embeddings: bool | None = HfArg(default=None, help="full: false keeps the word embeddings still.")
+    unfreeze_epochs: int | None = HfArg(
+        default=None, help="gradual: epoch in which all layers train. Unless given: the last, or one a layer."
+    )
+    head_epochs: int | None = HfArg(default=None, help="head_then_full: epochs of the head alone. Unless given: 10.")
+    head_learning_rate: float | None = HfArg(
+        default=None, help="head_then_full: rate of the head alone. Unless given: 1e-3."
+    )
+
+
+@dataclass
+class CacheOptions:
+    """Where the outputs of frozen layers are kept, so that these layers run once."""
+
+    cache_dir: str | None = HfArg(
+        default=None, help="Folder of the cache. Unless given: $NLP_TRANSFER_CACHE, or one in the user's cache folder."
+    )
+    cache_dtype: str = HfArg(default="auto", help="fp32, bf16, fp16; auto is that of --mixed_precision.")
+    cache_gb: float | None = HfArg(
+        default=None, help="Room for it on disk; 0 for none. Unless given: a tenth of what is free."
+    )
+
+    def __post_init__(self) -> None:
+        dtypes = ("auto", "fp32", "bf16", "fp16")
+        _require(self, "cache_dtype", lambda value: value in dtypes, "auto, fp32, bf16 or fp16")
+        _require(self, "cache_gb", lambda value: value >= 0, "0 or more")
 
 
 @dataclass

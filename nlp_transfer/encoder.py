@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
@@ -73,13 +73,32 @@ class Encoder:
         for parameter in self.base.parameters():
             parameter.requires_grad = below == 0
         if 0 < below < self.depth:
-            for live in (*self.layers[below:], *self._above_the_layers()):
+            for live in self.above(below):
                 for parameter in live.parameters():
                     parameter.requires_grad = True
         keep_constants_still(self.base)
 
-    def _above_the_layers(self) -> Iterator[nn.Module]:
-        return (child for name, child in self.base.named_children() if name in _ABOVE_THE_LAYERS)
+    def above(self, depth: int) -> Sequence[nn.Module]:
+        """The modules that act on what layer `depth` is given: that layer, those above it, pooler and last norm."""
+        if depth == self.depth:
+            return ()
+        return (*self.layers[depth:], *self.ends)
+
+    @property
+    def ends(self) -> Sequence[nn.Module]:
+        """The modules of the encoder that act on what its last layer gives: a pooler, a last norm."""
+        return [child for name, child in self.base.named_children() if name in _ABOVE_THE_LAYERS]
+
+    @property
+    def frozen_layers(self) -> int:
+        """How many layers from the bottom stay still, with the embeddings: `freeze` of as many would change nothing."""
+        if not any(p.requires_grad for p in self.base.parameters()):
+            return self.depth
+        for depth in range(self.depth - 1, 0, -1):
+            live = {id(p) for module in self.above(depth) for p in module.parameters()}
+            if not any(p.requires_grad and id(p) not in live for p in self.base.parameters()):
+                return depth
+        return 0
 
 
 def _layers(base: nn.Module, depth: int, family: str) -> Sequence[nn.Module]:

@@ -1,4 +1,4 @@
-"""What does the network say of these features?"""
+"""What does the network say of these rows?"""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from datasets import Dataset
 from torch import nn
 from tqdm import tqdm
 
-from nlp_transfer.data.batch import collate, length_batches
-from nlp_transfer.heads.base import IGNORED, TaskHead
+from nlp_transfer.data.batch import length_batches
+from nlp_transfer.data.inputs import Inputs
+from nlp_transfer.heads.base import TaskHead
 
 
 def infer(
     network: nn.Module,
     head: TaskHead,
-    features: Dataset,
-    pad_id: int,
+    inputs: Inputs,
     *,
     batch_size: int = 32,
     accelerator: Accelerator | None = None,
@@ -33,9 +32,10 @@ def infer(
     """
     processes = accelerator.num_processes if accelerator else 1
     rank = accelerator.process_index if accelerator else 0
-    batches = length_batches([len(ids) for ids in features["input_ids"]], batch_size)[rank::processes]
+    batches = length_batches(inputs.lengths, batch_size)[rank::processes]
     bar = tqdm(batches, desc=progress, unit="batch", leave=False, disable=None if progress and rank == 0 else True)
-    found = list(_run(network, head, features.remove_columns({"labels"} & set(features.column_names)), bar, pad_id))
+    found = list(_run(network, head, inputs, bar))
+    features = inputs.features
     if processes > 1:
         found = gather_object(found)
     if len(found) != len(features) or len({place for place, _ in found}) != len(features):
@@ -48,7 +48,7 @@ def infer(
 
 
 def _run(
-    network: nn.Module, head: TaskHead, features: Dataset, batches: tqdm[list[int]], pad_id: int
+    network: nn.Module, head: TaskHead, inputs: Inputs, batches: tqdm[list[int]]
 ) -> Iterator[tuple[int, np.ndarray]]:
     device = next(network.parameters()).device
     was_training = network.training
@@ -56,8 +56,8 @@ def _run(
     try:
         with torch.inference_mode():
             for places in batches:
-                rows = features[places]
-                batch = {name: tensor.to(device) for name, tensor in collate(rows, pad_id, IGNORED).items()}
-                yield from zip(places, head.outputs(network(**batch).logits, rows), strict=True)
+                batch = {name: tensor.to(device) for name, tensor in inputs.batch(places).items() if name != "labels"}
+                logits = network(**batch).logits
+                yield from zip(places, head.outputs(logits, inputs.features[places]), strict=True)
     finally:
         network.train(was_training)

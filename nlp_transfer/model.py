@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import recognise
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
@@ -164,7 +165,7 @@ class TransferModel:
         while chunk := list(itertools.islice(texts, _WINDOW)):
             rows = self._rows(chunk)
             features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
-            outputs = infer(self.network, self.head, features, self.pad_id, batch_size=batch_size)
+            outputs = infer(self.network, self.head, TokenInputs(features, self.pad_id), batch_size=batch_size)
             yield from self.head.decode(outputs, rows)
 
     def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:

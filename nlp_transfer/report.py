@@ -9,7 +9,10 @@ from typing import Any
 from accelerate import Accelerator
 from datasets import Dataset
 
+from nlp_transfer.activations import FrozenLayers
 from nlp_transfer.baselines import classification_baselines, gazetteer_baseline
+from nlp_transfer.config import CacheOptions
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import convert
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import NERHead, SentimentHead, TextClassificationHead
@@ -60,25 +63,36 @@ class Report:
 
 
 def evaluate_run(
-    model: TransferModel, splits: Splits, run: RunResult, accelerator: Accelerator, batch_size: int = 64
+    model: TransferModel,
+    splits: Splits,
+    run: RunResult,
+    accelerator: Accelerator,
+    batch_size: int = 64,
+    cache: CacheOptions | None = None,
 ) -> Report | None:
-    """Score a trained model in fp32 on validation and, once, on test. None on every process but the first.
+    """Score a trained model on validation and, once, on test. None on every process but the first.
 
-    The baselines are fitted on train and scored on test, or on validation where there is no test split.
+    A network that trained as a whole is scored in fp32; one with frozen layers on what these give, kept as `cache`
+    says, as in its training. The baselines are fitted on train and scored on test, or on validation where there is no
+    test split.
     """
     scores = {}
+    frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
         if rows is None:
             continue
-        outputs = infer(
-            model.network,
-            model.head,
-            model.encode(rows.data),
-            model.pad_id,
-            batch_size=batch_size,
-            accelerator=accelerator,
-            progress=name,
-        )
+        inputs = TokenInputs(model.encode(rows.data), model.pad_id)
+        if below:
+            frozen.run([inputs], [below])
+        with frozen.grafted(below) as feed:
+            outputs = infer(
+                model.network,
+                model.head,
+                feed(inputs),
+                batch_size=batch_size,
+                accelerator=accelerator,
+                progress=name,
+            )
         if accelerator.is_main_process:
             columns = rows.data[:]
             scores[name] = model.head.evaluate(outputs, columns)

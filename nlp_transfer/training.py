@@ -5,30 +5,32 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
-from datasets import Dataset
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
 
 from nlp_transfer import hardware
-from nlp_transfer.config import TrainingOptions
-from nlp_transfer.data.batch import collate, epoch_batches, shares
+from nlp_transfer.activations import FrozenLayers
+from nlp_transfer.best import Best
+from nlp_transfer.config import CacheOptions, TrainingOptions
+from nlp_transfer.data.batch import IGNORED, epoch_batches, shares
+from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.errors import OptionError, UserError
-from nlp_transfer.heads.base import IGNORED
+from nlp_transfer.errors import OptionError
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
-from nlp_transfer.optim import adamw, decay_groups, schedule
+from nlp_transfer.optim import adamw, schedule
+from nlp_transfer.progress import Progress, Step
+from nlp_transfer.strategies import Strategy, strategy_named
+from nlp_transfer.strategies.base import Part, Stage
 from nlp_transfer.types import RunResult, Scores
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
@@ -60,53 +62,81 @@ def fit(
     splits: Splits,
     options: TrainingOptions | None = None,
     accelerator: Accelerator | None = None,
+    strategy: Strategy | str = "full",
+    cache: CacheOptions | None = None,
 ) -> RunResult:
     """Train a model in place; it ends with the weights of the first best evaluation on `splits.validation`.
 
-    Without validation rows it ends with the last weights.
+    Without validation rows it ends with the last weights. `strategy` says what trains, in which order; what layers
+    that stay still give is computed once and kept as `cache` says.
 
     Every process of an `accelerate launch` calls this with the same arguments. The global batch is
     `per_device_train_batch_size * gradient_accumulation_steps * processes` rows, and which rows it holds depends on
-    the seed and the epoch alone. Raises OptionError for a metric that the task does not have, or for options that
-    need validation rows where there are none, and UserError where the loss is no longer a number.
+    the seed and the epoch alone. Raises OptionError for a metric that the task does not have, for a strategy that the
+    encoder does not allow, or for options that need validation rows where there are none, and UserError where the
+    loss is no longer a number.
     """
     options = options or TrainingOptions()
     _refuse_what_needs_validation(options, splits)
+    strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     accelerator = accelerator or make_accelerator(options)
     hardware.keep_freed_memory()
     started = time.perf_counter()
-
-    train = model.encode(splits.train.data)
-    validation = model.encode(splits.validation.data) if splits.validation else None
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})
-    optimizer = adamw(decay_groups(model.network.parameters(), options.learning_rate, options.weight_decay))
-    plan = Plan.make(train, options, accelerator.num_processes)
-    rates = schedule(options.lr_scheduler_type, optimizer, plan.total_steps, options.warmup_ratio)
-    network, optimizer = accelerator.prepare(model.network, optimizer)
+
+    set_seed(options.seed)
+    strategy.setup(model, options.seed)
+    train = TokenInputs(model.encode(splits.train.data), model.pad_id)
+    validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
+    encoder = model.encoder
+    stages = strategy.stages(encoder, _epochs(train, options, accelerator), _rate(strategy, options))
+    frozen = FrozenLayers(encoder, accelerator, cache)
+    frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
 
-    best = Best(options.metric_for_best_model or model.head.best_metric)
-    log = _Log(accelerator, plan, options.logging_steps)
-    for step in steps(model, network, train, optimizer, rates, plan, accelerator, options.max_grad_norm):
-        log.step(step)
-        if step.number in plan.evaluations and splits.validation and validation:
-            log.flush(step)  # a loss that is no number stops the run here, before it is scored
-            with log.paused():
-                scores = _evaluate(model, validation, splits.validation.data, options, accelerator)
-                log.scores(step, scores)
-                best.see(step, scores, model.network)
-            if options.early_stopping_patience and best.misses >= options.early_stopping_patience:
-                break
-    log.close()
-    best.restore(accelerator.unwrap_model(network, keep_fp32_wrapper=False))
+    best = Best(options.metric_for_best_model or model.head.best_metric, dict(model.network.named_parameters()))
+    progress = Progress(accelerator, options.logging_steps)
+    step = Step(0, 0.0, torch.zeros((), device=accelerator.device), 0.0, 0)
+
+    def judge(rows: Inputs) -> None:
+        progress.flush(step)  # a loss that is no number stops the run here, before it is scored
+        scores = _evaluate(model, rows, splits, options, accelerator)
+        progress.scores(step, scores)
+        best.see(step.epoch, scores)
+
+    for number, stage in enumerate(stages, start=1):
+        strategy.start(model, stage)
+        best.start_stage()
+        with frozen.grafted(stage.below) as feed:
+            rows, judged = feed(train), feed(validation) if validation else None
+            strategy.initialise(model, rows)
+            left = options.max_train_steps and options.max_train_steps - step.number
+            plan = Plan.make(train, options, accelerator.num_processes, stage, step, left, number == len(stages))
+            name = "training" if len(stages) == 1 else f"training, stage {number} of {len(stages)}"
+            with (
+                progress.stage(name, plan.steps),
+                contextlib.closing(_stage(strategy, model, rows, plan, options, accelerator)) as updates,
+            ):
+                for step in updates:
+                    progress.step(step)
+                    if judged and step.number in plan.evaluations:
+                        with progress.paused():
+                            judge(judged)
+                    if options.early_stopping_patience and best.misses >= options.early_stopping_patience:
+                        break
+                if judged and not plan.steps:
+                    judge(judged)
+    score = best.restore()
+    strategy.finish(model)
     return RunResult(
         metric=best.metric,
-        best_score=best.score if validation else None,
-        best_epoch=best.epoch if validation else None,
+        best_score=score,
+        best_epoch=best.epoch if score is not None else None,
         steps=step.number,
         seconds=time.perf_counter() - started,
-        rows_per_second=log.rows / log.seconds,
-        history=tuple(log.history),
+        rows_per_second=progress.rows / progress.seconds if progress.rows else 0.0,
+        trained_weights=best.trained_weights,
+        history=tuple(progress.history),
     )
 
 
@@ -116,115 +146,149 @@ def _refuse_what_needs_validation(options: TrainingOptions, splits: Splits) -> N
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
 
 
-@dataclass(frozen=True)
-class Step:
-    """One update of the weights. `loss` is this process's part of the mean loss of a labelled item of the batch."""
-
-    number: int
-    epoch: float
-    loss: Tensor
-    learning_rate: float
-    rows: int
+def _rate(strategy: Strategy, options: TrainingOptions) -> float:
+    return options.learning_rate or strategy.default_learning_rate
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many steps a run takes, and after which ones it is evaluated."""
-
-    lengths: Sequence[int]
-    labelled: np.ndarray
-    batch_size: int
-    micro_batches: int
-    steps_per_epoch: int
-    total_steps: int
-    evaluations: frozenset[int]
-    seed: int
-
-    @classmethod
-    def make(cls, train: Dataset, options: TrainingOptions, processes: int) -> Plan:
-        """The plan for features `train` under `options`."""
-        micro_batches = options.gradient_accumulation_steps
-        batch_size = options.per_device_train_batch_size * micro_batches * processes
-        per_epoch = math.ceil(len(train) / batch_size)
-        epochs = options.num_train_epochs or _enough_epochs(per_epoch)
-        total = options.max_train_steps or math.ceil(epochs * per_epoch)
-        every = options.eval_steps or per_epoch
-        return cls(
-            lengths=[len(ids) for ids in train["input_ids"]],
-            labelled=np.array([_count_labelled(labels) for labels in train["labels"]]),
-            batch_size=batch_size,
-            micro_batches=micro_batches,
-            steps_per_epoch=per_epoch,
-            total_steps=total,
-            evaluations=frozenset({*range(every, total + 1, every), total}),
-            seed=options.seed,
-        )
-
-
-def _enough_epochs(steps_per_epoch: int) -> int:
-    """3 epochs, or as many as make 300 steps, but no more than 30.
+def _epochs(train: TokenInputs, options: TrainingOptions, accelerator: Accelerator) -> float:
+    """Unless the options say so: 3 epochs, or as many as make 300 steps, but no more than 30.
 
     Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
     on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
     """
-    return min(30, max(3, math.ceil(300 / steps_per_epoch)))
+    steps_per_epoch = math.ceil(len(train.lengths) / _global_batch(options, accelerator.num_processes))
+    return options.num_train_epochs or min(30, max(3, math.ceil(300 / steps_per_epoch)))
 
 
-def _count_labelled(labels: int | Sequence[int]) -> int:
-    return sum(label != IGNORED for label in labels) if isinstance(labels, Sequence) else 1
+def _global_batch(options: TrainingOptions, processes: int) -> int:
+    return options.per_device_train_batch_size * options.gradient_accumulation_steps * processes
 
 
-def steps(
+@dataclass(frozen=True)
+class Plan:
+    """How many steps a stage takes, from which one on, and after which ones it is evaluated."""
+
+    lengths: np.ndarray
+    labelled: np.ndarray
+    batch_size: int
+    micro_batches: int
+    steps_per_epoch: int
+    first_step: int
+    first_epoch: float
+    steps: int
+    evaluations: frozenset[int]
+    learning_rate: float
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        train: TokenInputs,
+        options: TrainingOptions,
+        processes: int,
+        stage: Stage,
+        after: Step,
+        left: int | None = None,
+        is_last: bool = True,
+    ) -> Plan:
+        """The plan of `stage` for the rows `train`, to go on from the step `after`.
+
+        Where no more than `left` steps are left, the last stage takes all of them, whatever its epochs.
+        """
+        batch_size = _global_batch(options, processes)
+        per_epoch = math.ceil(len(train.lengths) / batch_size)
+        steps = math.ceil(stage.epochs * per_epoch)
+        if left is not None and steps:
+            steps = left if is_last else min(steps, left)
+        every = options.eval_steps or per_epoch
+        last = after.number + steps
+        return cls(
+            lengths=train.lengths,
+            labelled=train.labelled,
+            batch_size=batch_size,
+            micro_batches=options.gradient_accumulation_steps,
+            steps_per_epoch=per_epoch,
+            first_step=after.number,
+            first_epoch=after.epoch,
+            steps=steps,
+            evaluations=frozenset({*range(after.number + every, last + 1, every), last}),
+            learning_rate=stage.learning_rate,
+            seed=options.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What makes a step: the module that trains, as Accelerate has wrapped it, its optimizer and its schedule."""
+
+    strategy: Strategy
+    model: TransferModel
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    rates: LRScheduler
+    accelerator: Accelerator
+    max_grad_norm: float
+
+
+def _stage(
+    strategy: Strategy,
     model: TransferModel,
-    network: nn.Module,
-    train: Dataset,
-    optimizer: torch.optim.Optimizer,
-    rates: LRScheduler,
+    rows: Inputs,
     plan: Plan,
+    options: TrainingOptions,
     accelerator: Accelerator,
-    max_grad_norm: float,
-) -> Iterator[Step]:
-    """Update the weights once for each global batch, and yield what was done."""
-    number = 0
-    for epoch in range(math.ceil(plan.total_steps / plan.steps_per_epoch)):
+) -> Generator[Step, None, None]:
+    """The steps of a stage, with an optimizer and a schedule of its own; afterwards the module is unwrapped again."""
+    if not plan.steps:
+        return
+    optimizer = adamw(strategy.groups(model, plan.learning_rate, options.weight_decay))
+    rates = schedule(options.lr_scheduler_type, optimizer, plan.steps, options.warmup_ratio)
+    module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
+    try:
+        trainer = Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
+        yield from steps(trainer, rows, plan)
+    finally:
+        accelerator.unwrap_model(module, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+
+
+def steps(trainer: Trainer, rows: Inputs, plan: Plan) -> Iterator[Step]:
+    """Update the weights once for each global batch of `rows`, and yield what was done."""
+    number, last = plan.first_step, plan.first_step + plan.steps
+    first = round(plan.first_epoch)
+    for epoch in range(first, first + math.ceil(plan.steps / plan.steps_per_epoch)):
         for batch in epoch_batches(plan.lengths, plan.batch_size, plan.seed, epoch):
-            network.train()
-            loss = _backward(model, network, train, batch, plan, accelerator)
-            if max_grad_norm:
-                accelerator.clip_grad_norm_(network.parameters(), max_grad_norm)
-            rate = float(rates.get_last_lr()[0])
-            optimizer.step()
-            rates.step()
-            optimizer.zero_grad()
             number += 1
-            yield Step(number, number / plan.steps_per_epoch, loss, rate, len(batch))
-            if number == plan.total_steps:
+            trainer.module.train()
+            loss = _backward(trainer, rows, batch, plan, number)
+            if trainer.max_grad_norm:
+                trainer.accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm)
+            rate = float(trainer.rates.get_last_lr()[0])
+            trainer.optimizer.step()
+            trainer.rates.step()
+            trainer.optimizer.zero_grad()
+            done = plan.first_epoch + (number - plan.first_step) / plan.steps_per_epoch
+            yield Step(number, done, loss, rate, len(batch), stage_ends=number == last)
+            if number == last:
                 return
 
 
-def _backward(
-    model: TransferModel,
-    network: nn.Module,
-    train: Dataset,
-    batch: Sequence[int],
-    plan: Plan,
-    accelerator: Accelerator,
-) -> Tensor:
+def _backward(trainer: Trainer, rows: Inputs, batch: Sequence[int], plan: Plan, step: int) -> Tensor:
     """Gradients of this process's share of a global batch; they are averaged over the processes at its end."""
+    accelerator, model = trainer.accelerator, trainer.model
     count = int(plan.labelled[list(batch)].sum())
+    parts = accelerator.num_processes * plan.micro_batches
     mine = shares(batch, accelerator.num_processes, plan.micro_batches)[accelerator.process_index]
     total = torch.zeros((), device=accelerator.device)
     for i, places in enumerate(mine):
         last = i == len(mine) - 1
-        if not places and not last:
-            continue
-        with contextlib.nullcontext() if last else accelerator.no_sync(network):
-            features = train[places or [batch[0]]]
-            tensors = {k: v.to(accelerator.device) for k, v in collate(features, model.pad_id, IGNORED).items()}
+        with contextlib.nullcontext() if last else accelerator.no_sync(trainer.module):
+            tensors = {k: v.to(accelerator.device) for k, v in rows.batch(places or [batch[0]]).items()}
             labels = tensors.pop("labels")
-            if not places:  # nothing left for this process, but the others wait for its gradients: all zeros
+            if not places:  # nothing left for this part, but other processes may wait for its gradients: all zeros
                 labels = torch.full_like(labels, IGNORED)
-            loss = model.head.loss(network(**tensors).logits, labels, max(count, 1))
+            part = Part(step, accelerator.process_index * plan.micro_batches + i, parts, count)
+            loss = trainer.strategy.loss(model, trainer.module, tensors, labels, part)
             # Gradients are averaged over processes, and the loss is divided by the global count already.
             accelerator.backward(loss * accelerator.num_processes)
             total += loss.detach()
@@ -232,118 +296,16 @@ def _backward(
 
 
 def _evaluate(
-    model: TransferModel,
-    features: Dataset,
-    rows: Dataset,
-    options: TrainingOptions,
-    accelerator: Accelerator,
+    model: TransferModel, rows: Inputs, splits: Splits, options: TrainingOptions, accelerator: Accelerator
 ) -> Scores:
+    assert splits.validation is not None
     # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would wait.
     outputs = infer(
         model.network,
         model.head,
-        features,
-        model.pad_id,
+        rows,
         batch_size=options.per_device_eval_batch_size,
         accelerator=accelerator,
         progress="validation",
     )
-    return model.head.evaluate(outputs, rows[:])
-
-
-@dataclass
-class Best:
-    """The first best evaluation and its weights; a tie is not better."""
-
-    metric: str
-    score: float = -math.inf
-    epoch: float = 0.0
-    misses: int = 0
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def see(self, step: Step, scores: Scores, network: nn.Module) -> None:
-        """Look at an evaluation, and copy the trainable weights if it is the best so far."""
-        if not isinstance(scores.get(self.metric), float):
-            known = ", ".join(name for name, value in scores.items() if isinstance(value, float))
-            raise OptionError(f"--metric_for_best_model {self.metric} is not a score of this task; it has {known}.")
-        score = -scores[self.metric] if _is_error(self.metric) else scores[self.metric]
-        if score <= self.score:
-            self.misses += 1
-            return
-        self.score, self.epoch, self.misses = score, step.epoch, 0
-        self.weights = {n: p.detach().cpu().clone() for n, p in network.named_parameters() if p.requires_grad}
-
-    def restore(self, network: nn.Module) -> None:
-        """Put the best weights back; the score becomes the metric itself again."""
-        with torch.no_grad():
-            for name, parameter in network.named_parameters():
-                if name in self.weights:
-                    parameter.copy_(self.weights[name])
-        self.weights = {}
-        self.score = -self.score if _is_error(self.metric) else self.score
-
-
-def _is_error(metric: str) -> bool:
-    """Whether less of a metric is better."""
-    return metric == "loss" or metric.startswith("mae")
-
-
-class _Log:
-    """The progress bar, the trackers, and the history of a run; silent on every process but the first."""
-
-    def __init__(self, accelerator: Accelerator, plan: Plan, every: int) -> None:
-        self.accelerator = accelerator
-        self.every = every
-        self.rows = 0
-        self.seconds = 0.0
-        self.history: list[Mapping[str, float]] = []
-        self._total = plan.total_steps
-        self._since = time.perf_counter()
-        self._loss = torch.zeros((), device=accelerator.device)
-        self._steps = 0
-        # disable=None: no bar where stderr is not a terminal.
-        self._bar = tqdm(
-            total=plan.total_steps, desc="training", unit="step", disable=None if accelerator.is_main_process else True
-        )
-
-    def step(self, step: Step) -> None:
-        self.rows += step.rows
-        self._loss += step.loss
-        self._steps += 1
-        if step.number % self.every == 0 or step.number == self._total:
-            self.flush(step)
-        self._bar.update()
-
-    def flush(self, step: Step) -> None:
-        if not self._steps:
-            return
-        # The only place that waits for the device, and the processes for each other.
-        loss = float(self.accelerator.reduce(self._loss, "sum")) / self._steps
-        self._loss.zero_()
-        self._steps = 0
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is no longer a number at step {step.number} (learning rate {step.learning_rate:.1e}); "
-                f"try --mixed_precision no, or a smaller --learning_rate."
-            )
-        values = {"loss": loss, "learning_rate": step.learning_rate, "epoch": step.epoch}
-        self.history.append({"step": step.number} | values)
-        self.accelerator.log(values, step=step.number)
-        speed = self.rows / (self.seconds + time.perf_counter() - self._since)
-        self._bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} rows/s")
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time inside does not count as training."""
-        self.seconds += time.perf_counter() - self._since
-        yield
-        self._since = time.perf_counter()
-
-    def scores(self, step: Step, scores: Mapping[str, Any]) -> None:
-        values = {f"validation_{k}": v for k, v in scores.items() if isinstance(v, float)}
-        self.history.append({"step": step.number, "epoch": step.epoch} | values)
-        self.accelerator.log(values, step=step.number)
-
-    def close(self) -> None:
-        self.seconds += time.perf_counter() - self._since
-        self._bar.close()
+    return model.head.evaluate(outputs, splits.validation.data[:])

@@ -95,4 +95,5 @@ class RunResult:
     steps: int
     seconds: float
     rows_per_second: float
+    trained_weights: int = 0
     history: tuple[Mapping[str, float], ...] = ()

@@ -14,8 +14,20 @@ log = logging.getLogger("nlp_transfer.ner")
 
 def main() -> None:
     """Read, train, score, write: one straight path."""
-    options = nt.parse([nt.ModelOptions, nt.DataOptions, nt.NEROptions, nt.TrainingOptions, nt.OutputOptions], __doc__)
-    model_options, data_options, head_options, training, output = options
+    options = nt.parse(
+        [
+            nt.ModelOptions,
+            nt.DataOptions,
+            nt.NEROptions,
+            nt.StrategyOptions,
+            nt.TrainingOptions,
+            nt.CacheOptions,
+            nt.OutputOptions,
+        ],
+        __doc__,
+    )
+    model_options, data_options, head_options, strategy_options, training, cache, output = options
+    strategy = nt.strategy_from(strategy_options)
 
     with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir) as folder:
         splits = nt.load_splits(data_options, "ner", training.seed)
@@ -34,9 +46,9 @@ def main() -> None:
         )
         folder.require_room(2 * model.bytes)
 
-        run = nt.fit(model, splits, training, accelerator)
+        run = nt.fit(model, splits, training, accelerator, strategy, cache)
 
-        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size)
+        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size, cache)
         if report:
             nt.write_run(folder.path, model, splits, report, *options)
             print(report.table())

@@ -16,9 +16,19 @@ log = logging.getLogger("nlp_transfer.sentiment")
 def main() -> None:
     """Read, train, score, write: one straight path."""
     options = nt.parse(
-        [nt.ModelOptions, nt.DataOptions, nt.SentimentOptions, nt.TrainingOptions, nt.OutputOptions], __doc__
+        [
+            nt.ModelOptions,
+            nt.DataOptions,
+            nt.SentimentOptions,
+            nt.StrategyOptions,
+            nt.TrainingOptions,
+            nt.CacheOptions,
+            nt.OutputOptions,
+        ],
+        __doc__,
     )
-    model_options, data_options, head_options, training, output = options
+    model_options, data_options, head_options, strategy_options, training, cache, output = options
+    strategy = nt.strategy_from(strategy_options)
 
     def prepare(rows: nt.Rows) -> nt.Rows:
         levels, edges = head_options.levels, head_options.level_edges
@@ -42,9 +52,9 @@ def main() -> None:
         )
         folder.require_room(2 * model.bytes)
 
-        run = nt.fit(model, splits, training, accelerator)
+        run = nt.fit(model, splits, training, accelerator, strategy, cache)
 
-        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size)
+        report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size, cache)
         if report:
             nt.write_run(folder.path, model, splits, report, *options)
             print(report.table())

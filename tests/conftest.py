@@ -61,6 +61,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What frozen layers give is kept in a folder of the tests, also by the processes that they start."""
+    os.environ["NLP_TRANSFER_CACHE"] = str(tmp_path_factory.mktemp("activations"))
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """`checkpoint(family)` is a folder with a tiny random encoder of that family and a tokenizer."""

@@ -14,9 +14,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoMode
 
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.heads.base import IGNORED
 from nlp_transfer.inference import infer
 
 HEADS: dict[str, Callable[[], nt.TaskHead]] = {
@@ -100,12 +100,12 @@ def trained(
 
 def mean_loss(model: nt.TransferModel, splits: Splits) -> float:
     rows = splits.train.data
-    outputs = infer(model.network, model.head, model.encode(rows), model.pad_id)
+    outputs = infer(model.network, model.head, TokenInputs(model.encode(rows), model.pad_id))
     return model.head.evaluate(outputs, rows[:])["loss"]
 
 
 def batch(model: nt.TransferModel, splits: Splits) -> dict[str, torch.Tensor]:
-    return collate(model.encode(splits.validation.data)[:], model.pad_id, IGNORED)
+    return collate(model.encode(splits.validation.data)[:], model.pad_id)
 
 
 every_family = pytest.mark.parametrize("family", FAMILIES)

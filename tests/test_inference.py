@@ -10,6 +10,7 @@ from datasets import Dataset
 
 import nlp_transfer as nt
 from nlp_transfer import inference
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.inference import infer
 
 TEXTS = ["good", "", "the coffee was bad and the train was sad", "a zebra", "good great fine lovely " * 5, "bad"]
@@ -26,7 +27,9 @@ def features(model, texts=TEXTS):
 
 
 def logits(model, texts=TEXTS, **options):
-    return np.concatenate(infer(model.network, model.head, features(model, texts), model.pad_id, **options))
+    return np.concatenate(
+        infer(model.network, model.head, TokenInputs(features(model, texts), model.pad_id), **options)
+    )
 
 
 def test_rows_come_back_in_their_order(model):
@@ -42,17 +45,21 @@ def test_windows_of_a_row_are_put_together_in_order(checkpoint):
     rows = [[f"w{i}" for i in range(count)] for count in (0, 30, 1, 7)]
     encoded = Dataset.from_dict(tagger.head.encode({"words": rows}, tagger.tokenizer, tagger.max_length))
     assert len(encoded) > len(rows)
-    outputs = infer(tagger.network, tagger.head, encoded, tagger.pad_id, batch_size=3)
+    outputs = infer(tagger.network, tagger.head, TokenInputs(encoded, tagger.pad_id), batch_size=3)
     assert [output.shape for output in outputs] == [(len(row), 3) for row in rows]
     single = [
-        infer(tagger.network, tagger.head, encoded.select([i]).remove_columns("row").add_column("row", [0]), 0)[0]
+        infer(
+            tagger.network,
+            tagger.head,
+            TokenInputs(encoded.select([i]).remove_columns("row").add_column("row", [0]), 0),
+        )[0]
         for i in range(len(encoded))
     ]
     np.testing.assert_allclose(np.concatenate(outputs), np.concatenate(single), rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_in_nothing_out(model):
-    assert infer(model.network, model.head, features(model).select([]), model.pad_id) == []
+    assert infer(model.network, model.head, TokenInputs(features(model).select([]), model.pad_id)) == []
 
 
 def test_prediction_knows_no_dropout_and_leaves_the_network_as_it_was(model):
@@ -62,7 +69,7 @@ def test_prediction_knows_no_dropout_and_leaves_the_network_as_it_was(model):
         assert model.network.training is training
         assert model.network.dropout.training is training
     with pytest.raises(TypeError):
-        infer(model.network.train(), model.head, features(model), None)
+        infer(model.network.train(), model.head, TokenInputs(features(model), None))
     assert model.network.training  # also where it failed
 
 
@@ -70,7 +77,7 @@ def test_answers_that_are_there_are_not_looked_at(model):
     rows = {"text": TEXTS, "label": list("abcabc")}
     answered = Dataset.from_dict(model.head.encode(rows, model.tokenizer, model.max_length))
     assert "labels" in answered.column_names
-    given = np.concatenate(infer(model.network, model.head, answered, model.pad_id))
+    given = np.concatenate(infer(model.network, model.head, TokenInputs(answered, model.pad_id)))
     assert np.array_equal(given, logits(model))
 
 
@@ -106,7 +113,7 @@ def test_a_padded_row_scores_as_it_does_alone(checkpoint, family, head):
     texts = [text for text in TEXTS if text]
     rows = {"text": texts, "words": [text.split() for text in texts]}
     encoded = Dataset.from_dict(head.encode(rows, model.tokenizer, model.max_length))
-    together = infer(model.network, head, encoded, model.pad_id)
-    one_by_one = infer(model.network, head, encoded, model.pad_id, batch_size=1)
+    together = infer(model.network, head, TokenInputs(encoded, model.pad_id))
+    one_by_one = infer(model.network, head, TokenInputs(encoded, model.pad_id), batch_size=1)
     for padded, alone in zip(together, one_by_one, strict=True):
         np.testing.assert_allclose(padded, alone, rtol=1e-4, atol=1e-5)

@@ -10,11 +10,16 @@ import pytest
 import torch
 
 import nlp_transfer as nt
+from nlp_transfer.best import Best
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.optim import decay_groups
-from nlp_transfer.training import Best, Plan, Step
+from nlp_transfer.progress import Step
+from nlp_transfer.strategies import Stage
+from nlp_transfer.training import Plan
 
 Checkpoint = Callable[..., str]
+START = Step(0, 0.0, torch.tensor(0.0), 0.0, 0)
 
 
 def classifier(checkpoint: Checkpoint, splits: Splits) -> nt.TransferModel:
@@ -107,23 +112,23 @@ def _padded(model: nt.TransferModel, splits: Splits) -> dict[str, list[list[int]
 
 def test_the_first_best_is_kept_and_a_tie_is_not_better():
     network = torch.nn.Linear(2, 2)
-    best = Best("accuracy")
+    best = Best("accuracy", dict(network.named_parameters()))
+    best.start_stage()
     for number, accuracy in enumerate((0.5, 0.8, 0.8, 0.7), start=1):
         with torch.no_grad():
             network.weight.fill_(float(number))
-        best.see(Step(number, float(number), torch.tensor(0.0), 0.1, 8), {"accuracy": accuracy}, network)
+        best.see(float(number), {"accuracy": accuracy})
     assert (best.score, best.epoch, best.misses) == (0.8, 2.0, 2)
-    best.restore(network)
+    assert best.restore() == 0.8
     assert network.weight.unique().tolist() == [2.0]
 
 
 @pytest.mark.parametrize(("metric", "scores"), [("loss", (2.0, 1.0, 1.5)), ("mae_steps", (0.9, 0.3, 0.4))])
 def test_less_of_an_error_is_better(metric, scores):
-    best = Best(metric)
+    best = Best(metric, {})
     for number, score in enumerate(scores, start=1):
-        best.see(Step(number, float(number), torch.tensor(0.0), 0.1, 8), {metric: score}, torch.nn.Linear(1, 1))
-    best.restore(torch.nn.Linear(1, 1))
-    assert (best.score, best.epoch) == (scores[1], 2.0)
+        best.see(float(number), {metric: score})
+    assert (best.restore(), best.epoch) == (scores[1], 2.0)
 
 
 def test_early_stopping_stops_and_the_best_weights_are_those_that_score(checkpoint, review_splits, options):
@@ -166,19 +171,31 @@ def test_a_loss_that_is_no_number_stops_the_run(checkpoint, review_splits, optio
         nt.fit(model, review_splits, replace(options, logging_steps=8))
 
 
+def plan(checkpoint: Checkpoint, splits: Splits, options: nt.TrainingOptions, epochs: float, **more: object) -> Plan:
+    train = TokenInputs(classifier(checkpoint, splits).encode(splits.train.data), 0)
+    after = Step(6, 1.5, torch.tensor(0.0), 0.1, 8) if more.pop("goes_on", False) else START
+    return Plan.make(train, options, more.pop("processes", 1), Stage(0, epochs, 1e-3), after, **more)
+
+
 def test_a_plan_evaluates_every_epoch_and_at_the_end(checkpoint, review_splits, options):
-    train = classifier(checkpoint, review_splits).encode(review_splits.train.data)
-    plan = Plan.make(train, replace(options, num_train_epochs=2.5), processes=2)
-    assert (plan.batch_size, plan.steps_per_epoch, plan.total_steps) == (16, 4, 10)
-    assert plan.evaluations == {4, 8, 10}
-    every = Plan.make(train, replace(options, eval_steps=3, max_train_steps=7), processes=1)
-    assert every.evaluations == {3, 6, 7}
+    two = plan(checkpoint, review_splits, options, 2.5, processes=2)
+    assert (two.batch_size, two.steps_per_epoch, two.steps) == (16, 4, 10)
+    assert two.evaluations == {4, 8, 10}
+    assert plan(checkpoint, review_splits, replace(options, eval_steps=3), 2, left=7).evaluations == {3, 6, 7}
+
+
+def test_a_stage_goes_on_where_the_last_one_ended(checkpoint, review_splits, options):
+    later = plan(checkpoint, review_splits, options, 2, goes_on=True)
+    assert (later.first_step, later.first_epoch, later.steps) == (6, 1.5, 16)
+    assert later.evaluations == {14, 22}
+    assert plan(checkpoint, review_splits, options, 2, goes_on=True, left=5, is_last=False).steps == 5
+    assert plan(checkpoint, review_splits, options, 2, goes_on=True, left=50, is_last=False).steps == 16
+    assert plan(checkpoint, review_splits, options, 2, goes_on=True, left=50).steps == 50
 
 
 def test_few_rows_are_seen_more_often_unless_the_epochs_are_given(checkpoint, review_splits, options):
-    train = classifier(checkpoint, review_splits).encode(review_splits.train.data)
-    assert Plan.make(train, replace(options, num_train_epochs=None), processes=1).total_steps == 30 * 8
-    assert Plan.make(train, replace(options, num_train_epochs=1), processes=1).total_steps == 8
+    few = nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, num_train_epochs=None))
+    assert few.steps == 30 * 8
 
 
 def test_biases_and_norms_do_not_decay(checkpoint, review_splits):

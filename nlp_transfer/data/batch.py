@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+IGNORED = -100
+"""The label id of a token or row that is not scored, as everywhere in transformers."""
+
 _POOL = 50
 """Batches that are sorted by length together: padding falls to a few percent, and the pool is still a random draw."""
 
 
-def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_batches(lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """Every row once, in batches of similar length and random order; a function of `seed` and `epoch` alone.
 
     Rows are shuffled, cut into pools of 50 batches, sorted by length inside a pool, cut into batches, and the
@@ -40,26 +43,29 @@ def shares(batch: Sequence[int], processes: int, micro_batches: int) -> list[lis
     return [lists[p * micro_batches : (p + 1) * micro_batches] for p in range(processes)]
 
 
-def length_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def length_batches(lengths: Sequence[int] | np.ndarray, batch_size: int) -> list[list[int]]:
     """Every row once in batches of similar length, longest first (running out of memory shows at once)."""
     order = np.argsort(-np.asarray(lengths), kind="stable").tolist()
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def collate(features: Mapping[str, Sequence[Any]], pad_id: int, ignored: int) -> dict[str, torch.Tensor]:
+def collate(features: Mapping[str, Sequence[Any]], pad_id: int) -> dict[str, torch.Tensor]:
     """Features as tensors: `input_ids` and `attention_mask` `(batch, longest)`, and `labels` if they are there.
 
-    Labels are `(batch,)`, or `(batch, longest)` where each token has one; what is padding in them is `ignored`.
+    Labels are `(batch,)`, or `(batch, longest)` where each token has one; what is padding in them is `IGNORED`.
     """
     ids = features["input_ids"]
     lengths = torch.tensor([len(row) for row in ids])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     batch = {"input_ids": _pad(ids, mask, pad_id), "attention_mask": mask.long()}
     if "labels" in features:
-        labels = features["labels"]
-        per_token = isinstance(labels[0], Sequence)
-        batch["labels"] = _pad(labels, mask, ignored) if per_token else torch.tensor(labels)
+        batch["labels"] = collate_labels(features["labels"], mask)
     return batch
+
+
+def collate_labels(labels: Sequence[Any], mask: torch.Tensor) -> torch.Tensor:
+    """Labels of features as `collate` gives them, where `mask` `(batch, longest)` is True at real tokens."""
+    return _pad(labels, mask, IGNORED) if isinstance(labels[0], Sequence) else torch.tensor(labels)
 
 
 def _pad(rows: Sequence[Sequence[int]], mask: torch.Tensor, value: int) -> torch.Tensor:

@@ -12,12 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.errors import OptionError
 from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import LabelSet, Scores
-
-IGNORED = -100
-"""The label id of a token or row that is not scored, as everywhere in transformers."""
 
 Columns = Mapping[str, Sequence[Any]]
 """A batch of rows or features by column: {"text": [...], "label": [...]}."""

@@ -57,12 +57,12 @@ def test_length_batches_hold_every_row_once_longest_first(lengths, batch_size):
 
 
 def test_collate_pads_ids_mask_and_token_labels():
-    batch = collate({"input_ids": [[5, 6, 7], [8]], "labels": [[1, -100, 2], [3]]}, pad_id=9, ignored=-100)
+    batch = collate({"input_ids": [[5, 6, 7], [8]], "labels": [[1, -100, 2], [3]]}, pad_id=9)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist() == [[1, -100, 2], [3, -100, -100]]
 
 
 def test_collate_keeps_one_label_a_row():
-    batch = collate({"input_ids": [[5, 6], [8]], "labels": [1, 0]}, pad_id=0, ignored=-100)
+    batch = collate({"input_ids": [[5, 6], [8]], "labels": [1, 0]}, pad_id=0)
     assert torch.equal(batch["labels"], torch.tensor([1, 0]))

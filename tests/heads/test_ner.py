@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import nlp_transfer as nt
 from nlp_transfer.data import schemes
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import read_tagged
 from nlp_transfer.data.schemes import SCHEMES
 from nlp_transfer.data.splits import Splits
@@ -216,7 +217,7 @@ def test_one_word_is_one_prediction_in_every_family(checkpoint, family):
 def test_the_loss_counts_first_subwords_only(tagger):
     rows = {"words": [["Anna", "was"], ["Oslo"]], "tags": [["B-PER", "O"], ["B-LOC"]]}
     features = tagger.encode(Dataset.from_dict(rows))
-    outputs = infer(tagger.network, tagger.head, features, tagger.pad_id)
+    outputs = infer(tagger.network, tagger.head, TokenInputs(features, tagger.pad_id))
     labels = torch.tensor([label for row in tagger.head.targets(rows["tags"]) for label in row])
     expected = torch.nn.functional.cross_entropy(torch.from_numpy(np.concatenate(outputs)), labels)
     ids = torch.tensor(features["input_ids"][:1])

@@ -1,0 +1,75 @@
+"""Which weights were best?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from nlp_transfer.errors import OptionError
+from nlp_transfer.types import Scores
+
+
+@dataclass
+class Best:
+    """The first best evaluation and its weights; a tie is not better.
+
+    `parameters` are those that may train, by name; each stage of a run trains some of them.
+    """
+
+    metric: str
+    parameters: Mapping[str, nn.Parameter]
+    score: float = -math.inf
+    epoch: float = 0.0
+    misses: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    _trained: dict[str, int] = field(default_factory=dict)
+
+    def start_stage(self) -> None:
+        """What trains from now on is still what it was at the best evaluation, and has to be kept with it."""
+        self.misses = 0
+        self._trained |= {name: p.numel() for name, p in self.parameters.items() if p.requires_grad}
+        if self.weights:
+            self.weights = self._copies() | self.weights
+
+    def see(self, epoch: float, scores: Scores) -> None:
+        """Look at an evaluation, and copy the weights that train, or have trained, if it is the best so far."""
+        if not isinstance(scores.get(self.metric), float):
+            known = ", ".join(name for name, value in scores.items() if isinstance(value, float))
+            raise OptionError(f"--metric_for_best_model {self.metric} is not a score of this task; it has {known}.")
+        score = -scores[self.metric] if self._is_error else scores[self.metric]
+        if score <= self.score:
+            self.misses += 1
+            return
+        self.score, self.epoch, self.misses = score, epoch, 0
+        self.weights = self._copies()
+
+    def restore(self) -> float | None:
+        """Put the best weights back, and give the best score; None where there was no evaluation."""
+        if self.score == -math.inf:
+            return None
+        with torch.no_grad():
+            for name, kept in self.weights.items():
+                self.parameters[name].copy_(kept)
+        self.weights = {}
+        return -self.score if self._is_error else self.score
+
+    @property
+    def trained_weights(self) -> int:
+        """How many weights some stage has trained."""
+        return sum(self._trained.values())
+
+    def _copies(self) -> dict[str, Tensor]:
+        return {
+            name: parameter.detach().cpu().clone()
+            for name, parameter in self.parameters.items()
+            if name in self._trained
+        }
+
+    @property
+    def _is_error(self) -> bool:
+        """Whether less of the metric is better."""
+        return self.metric == "loss" or self.metric.startswith("mae")

@@ -1,0 +1,86 @@
+"""What is a network fed with, a batch at a time?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from nlp_transfer.data.batch import IGNORED, collate, collate_labels
+
+_SLICE = 10_000  # rows whose columns are looked at together
+
+
+class Inputs(Protocol):
+    """Encoded rows that a network can be fed with: as token ids, or as what its lower layers made of them."""
+
+    features: Dataset
+    """What `TaskHead.encode` gave."""
+
+    lengths: np.ndarray
+    """Tokens of each feature, `(features,)`."""
+
+    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
+        """The network's keyword arguments for the features at `places`, and `labels` where the features have them."""
+
+
+class TokenInputs(Inputs):
+    """Features as token ids: `input_ids` and `attention_mask`, `(batch, longest)`."""
+
+    def __init__(self, features: Dataset, pad_id: int) -> None:
+        self.features = features
+        self.pad_id = pad_id
+        self.lengths = _joined([pc.list_value_length(part).to_numpy(zero_copy_only=False) for part in self.columns()])
+
+    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
+        return collate(self.features[list(places)], self.pad_id)
+
+    def columns(self, name: str = "input_ids") -> Iterator[pa.Array]:
+        """A column, some thousand rows at a time: what is read at once does not grow with the rows."""
+        arrow = self.features.with_format("arrow")
+        for start in range(0, len(self.features), _SLICE):
+            yield arrow[start : start + _SLICE][name].combine_chunks()
+
+    def mask(self, places: Sequence[int]) -> Tensor:
+        """True at real tokens, `(batch, longest)`."""
+        lengths = torch.from_numpy(self.lengths[list(places)])
+        return torch.arange(int(lengths.max())) < lengths[:, None]
+
+    def labels(self, places: Sequence[int], mask: Tensor) -> dict[str, Tensor]:
+        """`labels` as `batch` has them, padded to `mask`; nothing where the features have none."""
+        if "labels" not in self.features.column_names:
+            return {}
+        if self._one_label_each is not None:
+            return {"labels": self._one_label_each[list(places)]}
+        return {"labels": collate_labels(self.features[list(places)]["labels"], mask)}
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        """How many items of each feature have a label, `(features,)`: one, or the first subwords of its words."""
+        return _joined([_count_labelled(part) for part in self.columns("labels")])
+
+    @cached_property
+    def _one_label_each(self) -> Tensor | None:
+        # The label ids, `(features,)`, where a feature has one and not one for each token.
+        if pa.types.is_list(self.features.features.arrow_schema.field("labels").type):
+            return None
+        return torch.from_numpy(_joined([part.to_numpy(zero_copy_only=False) for part in self.columns("labels")]))
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64)
+
+
+def _count_labelled(labels: pa.Array) -> np.ndarray:
+    if not pa.types.is_list(labels.type):
+        return np.ones(len(labels), dtype=np.int64)
+    is_labelled = labels.flatten().to_numpy(zero_copy_only=False) != IGNORED
+    counts = pc.list_value_length(labels).to_numpy(zero_copy_only=False)
+    return np.bincount(np.repeat(np.arange(len(labels)), counts), weights=is_labelled, minlength=len(labels))

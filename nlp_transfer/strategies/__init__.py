@@ -1,0 +1,52 @@
+"""Ways to transfer: each file is one strategy, and overrides one or two methods of `Strategy`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any
+
+from nlp_transfer.config import StrategyOptions
+from nlp_transfer.errors import OptionError
+from nlp_transfer.strategies.base import Part, Stage, Strategy
+from nlp_transfer.strategies.freeze import Freeze
+from nlp_transfer.strategies.full import Full
+from nlp_transfer.strategies.gradual import Gradual
+from nlp_transfer.strategies.head_then_full import HeadThenFull
+from nlp_transfer.strategies.scratch import Scratch
+
+STRATEGIES: dict[str, type[Strategy]] = {kind.name: kind for kind in (Full, Freeze, Gradual, HeadThenFull, Scratch)}
+
+__all__ = [
+    "STRATEGIES", "Freeze", "Full", "Gradual", "HeadThenFull", "Part", "Scratch", "Stage", "Strategy",
+    "strategy_from", "strategy_named",
+]  # fmt: skip
+
+
+def strategy_from(options: StrategyOptions) -> Strategy:
+    """The strategy that a recipe's options name. OptionError for an unknown one, or an option of another one."""
+    given = {name: value for name, value in vars(options).items() if name != "strategy" and value is not None}
+    return strategy_named(options.strategy, **given)
+
+
+def strategy_named(name: str, **options: Any) -> Strategy:
+    """A strategy by its name, with its own options.
+
+    >>> strategy_named("freeze", trainable_layers=2)
+    Freeze(trainable_layers=2)
+    """
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(STRATEGIES)}."
+        raise OptionError(f"--strategy {name} is unknown{hint}")
+    takes = _options_of(name)
+    for option in options:
+        if option not in takes:
+            owners = [other for other in STRATEGIES if option in _options_of(other)]
+            has = f"; its options are {', '.join(f'--{o}' for o in takes)}" if takes else ", which has none of its own"
+            raise OptionError(f"--{option} is an option of --strategy {' and '.join(owners)}, not of {name}{has}.")
+    return STRATEGIES[name](**options)
+
+
+def _options_of(name: str) -> list[str]:
+    return [field.name for field in dataclasses.fields(STRATEGIES[name])]
