@@ -1,4 +1,4 @@
-"""What did the frozen layers compute? Kept on disk, so that they run once and not once an epoch.
+"""Where are the activations of frozen layers kept, and are they sound?
 
 python -m nlp_transfer.activations list|clear [--cache_dir FOLDER]
 """
@@ -14,278 +14,37 @@ import os
 import shutil
 import socket
 import time
-import uuid
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-import transformers
-from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
-from torch import Tensor, nn
-from tqdm import tqdm
-
-from nlp_transfer.config import CacheOptions
-from nlp_transfer.data.batch import length_batches
-from nlp_transfer.data.inputs import Inputs, TokenInputs
-from nlp_transfer.encoder import Encoder
-from nlp_transfer.grafting import Graft, Reading, reading, states
 
 log = logging.getLogger(__name__)
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _FORMAT = 1  # raised when what a cache holds comes to mean something else
 _BLOCK = 1 << 24  # bytes read at a time
-_BATCH = 64  # rows that run through the frozen layers together
 _HALF_WRITTEN = ".incomplete-"
 _STATES, _META = "states.bin", "meta.json"
 _SHARE_OF_DISK = 0.1
-
-
-class FrozenLayers:
-    """The frozen bottom of a network: what it gives for rows is computed once, and kept on disk for the next run.
-
-    >>> frozen = FrozenLayers(model.encoder, accelerator)
-    >>> frozen.run([train, validation], depths=[4])  # TokenInputs
-    >>> with frozen.grafted(4) as feed:
-    ...     feed(train).batch([0, 1, 2])  # "inputs_embeds" in place of "input_ids"
-
-    Kept are, for each token, the states that layer `depth` is given; at the encoder's depth what the head reads of its
-    output, which is one vector a row for most heads. Each set of rows and depth is a folder in the cache, named by the
-    weights, the token ids, the depth and the dtype. Where the cache has no room for them, or with a family that
-    `Graft` cannot take apart, the layers run again for each batch, and a line in the log says so.
-
-    Every process of a run makes the same calls; they share the work, and the files of their machine.
-    """
-
-    def __init__(self, encoder: Encoder, accelerator: Accelerator, options: CacheOptions | None = None) -> None:
-        self.encoder = encoder
-        self.accelerator = accelerator
-        self.options = options or CacheOptions()
-        self.folder = cache_folder(self.options.cache_dir)
-        self.dtype = _dtype(self.options.cache_dtype, accelerator.mixed_precision)
-        self._kept: dict[tuple[TokenInputs, int], Path] = {}
-        self._reading: Reading | None = None
-
-    @property
-    def reading(self) -> Reading:
-        """What the head reads of the encoder's output."""
-        self._reading = self._reading or reading(self.encoder)
-        return self._reading
-
-    def run(self, inputs: Sequence[TokenInputs], depths: Sequence[int]) -> None:
-        """Compute what the layers under each of `depths` give for `inputs`, where the cache does not hold it."""
-        for rows in inputs:
-            keys = {depth: self._key(rows, depth) for depth in depths}
-            missing = {}
-            for depth, key in keys.items():
-                if self._agreed(lambda key=key: _is_sound(self.folder / key.name, key)):  # type: ignore[misc]
-                    self._kept[rows, depth] = self.folder / key.name
-                else:
-                    missing[depth] = key
-            if missing and self._agreed(lambda keys=missing: self._has_room(keys)):  # type: ignore[misc]
-                self._compute(rows, missing)
-
-    @contextlib.contextmanager
-    def grafted(self, below: int) -> Iterator[Callable[[TokenInputs], Inputs]]:
-        """Inside, the network starts at layer `below`, and what is yielded turns rows into what it is fed with.
-
-        With `below` 0 the network is left as it is, and rows are fed as token ids.
-        """
-        if not below:
-            yield lambda rows: rows
-            return
-        with Graft(self.encoder, below) as graft:
-            yield lambda rows: self._inputs(rows, below, graft)
-
-    def _inputs(self, rows: TokenInputs, below: int, graft: Graft) -> Inputs:
-        folder = self._kept.get((rows, below))
-        if folder is None:
-            return _Computed(rows, graft, lambda places: self._states(rows, [below], places)[below])
-        return _Kept(rows, _mapped(folder / _STATES, self._shape(rows, below), self.dtype), self._by_token(below))
-
-    def _compute(self, rows: TokenInputs, keys: dict[int, _Key]) -> None:
-        """Fill a hidden folder for each key, and give each its name once all processes are done."""
-        number = broadcast_object_list([uuid.uuid4().hex[:12]])[0] if self._is_shared else uuid.uuid4().hex[:12]
-        hidden = {
-            depth: self.folder / f"{_HALF_WRITTEN}{number}-{socket.gethostname()}-{depth}-{key.name[:8]}"
-            for depth, key in keys.items()
-        }
-        try:
-            if not self._agreed(lambda: self._allocated(hidden, keys)):
-                return
-            self._fill(rows, {d: _mapped(path / _STATES, keys[d].shape, self.dtype) for d, path in hidden.items()})
-            self.accelerator.wait_for_everyone()
-            if self._agreed(lambda: self._named(hidden, keys)):
-                for depth, key in keys.items():
-                    self._kept[rows, depth] = self.folder / key.name
-        finally:
-            if self.accelerator.is_local_main_process:
-                for path in hidden.values():
-                    shutil.rmtree(path, ignore_errors=True)
-
-    def _fill(self, rows: TokenInputs, kept: dict[int, Tensor]) -> None:
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", self.accelerator.num_processes))
-        mine = length_batches(rows.lengths, _BATCH)[self.accelerator.local_process_index :: local]
-        starts = _starts(rows.lengths)
-        bar = tqdm(
-            total=sum(map(len, mine)),
-            desc="frozen layers",
-            unit="row",
-            leave=False,
-            disable=None if self.accelerator.is_main_process else True,
-        )
-        with bar, _cast_once(self.encoder.base, self.accelerator.mixed_precision):
-            for places in mine:
-                found = self._states(rows, list(kept), places)
-                for depth, values in found.items():
-                    if self._by_token(depth):
-                        mask, index = _token_places(rows.lengths, starts, places)
-                        kept[depth][index] = values.cpu()[mask].to(self.dtype)
-                    else:
-                        kept[depth][torch.tensor(places)] = values.cpu().to(self.dtype)
-                bar.update(len(places))
-
-    def _states(self, rows: TokenInputs, depths: Sequence[int], places: Sequence[int]) -> dict[int, Tensor]:
-        batch = rows.batch(places)
-        batch.pop("labels", None)
-        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
-        base = self.encoder.base
-        was_training = base.training
-        base.eval()
-        try:
-            with torch.no_grad(), self.accelerator.autocast():
-                return states(self.encoder, depths, self.reading if self.encoder.depth in depths else "tokens", batch)
-        finally:
-            base.train(was_training)
-
-    def _key(self, rows: TokenInputs, depth: int) -> _Key:
-        return _Key(
-            weights=_hash_of_weights(self.encoder, depth),
-            tokens=_hash_of_tokens(rows),
-            depth=depth,
-            reading=self.reading if depth == self.encoder.depth else "tokens",
-            precision=self.accelerator.mixed_precision,
-            dtype=str(self.dtype).removeprefix("torch."),
-            shape=self._shape(rows, depth),
-            versions=f"torch {torch.__version__}, transformers {transformers.__version__}",
-        )
-
-    def _by_token(self, depth: int) -> bool:
-        return depth < self.encoder.depth or self.reading == "tokens"
-
-    def _shape(self, rows: TokenInputs, depth: int) -> tuple[int, int]:
-        return (int(rows.lengths.sum()) if self._by_token(depth) else len(rows.lengths)), self.encoder.width
-
-    @property
-    def _is_shared(self) -> bool:
-        return self.accelerator.num_processes > 1
-
-    def _agreed(self, holds: Callable[[], bool]) -> bool:
-        """Whether `holds` is true on every machine of the run; the first process of each one looks."""
-        mine = holds() if self.accelerator.is_local_main_process else True
-        return all(gather_object([mine])) if self._is_shared else mine
-
-    def _has_room(self, keys: dict[int, _Key]) -> bool:
-        need = sum(key.bytes for key in keys.values())
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self.folder).free
-            entries = [entry for entry in _entries(self.folder) if entry.path not in self._kept.values()]
-        except OSError as error:
-            return _without_cache(f"cannot use the cache folder {self.folder}: {error.strerror}")
-        used = sum(entry.bytes for entry in entries)
-        allowed = _SHARE_OF_DISK * (free + used) if self.options.cache_gb is None else self.options.cache_gb * 1e9
-        allowed = min(allowed, free + used)
-        if need > allowed:
-            return _without_cache(
-                f"what the frozen layers give takes {need / 1e9:.2f} GB, and --cache_gb allows {allowed / 1e9:.2f}"
-            )
-        for entry in sorted(entries, key=lambda entry: entry.used_at):  # the least recently used make room
-            if need + used <= allowed:
-                break
-            shutil.rmtree(entry.path, ignore_errors=True)
-            used -= entry.bytes
-        return True
-
-    def _allocated(self, hidden: dict[int, Path], keys: dict[int, _Key]) -> bool:
-        try:
-            for depth, path in hidden.items():
-                path.mkdir(parents=True)
-                _allocate(path / _STATES, keys[depth].bytes)
-        except OSError as error:
-            return _without_cache(f"cannot write to the cache folder {self.folder}: {error.strerror}")
-        return True
-
-    def _named(self, hidden: dict[int, Path], keys: dict[int, _Key]) -> bool:
-        try:
-            for depth, path in hidden.items():
-                meta = asdict(keys[depth]) | {"crc32": _crc32(path / _STATES), "family": self.encoder.family}
-                (path / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-                named = self.folder / keys[depth].name
-                if named.exists() and not _is_sound(named, keys[depth]):
-                    shutil.rmtree(named)
-                with contextlib.suppress(FileExistsError):  # another run was quicker
-                    if not named.exists():
-                        os.rename(path, named)
-        except OSError as error:
-            return _without_cache(f"cannot write to the cache folder {self.folder}: {error.strerror}")
-        return True
-
-
-class _Kept(Inputs):
-    """Features as states that were kept: `inputs_embeds` `(batch, longest, width)`, fp32."""
-
-    def __init__(self, rows: TokenInputs, kept: Tensor, by_token: bool) -> None:
-        self.features = rows.features
-        self.lengths = rows.lengths
-        self._rows = rows
-        self._kept = kept
-        self._starts = _starts(rows.lengths) if by_token else None
-
-    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
-        if self._starts is None:
-            vectors = self._kept[torch.tensor(places)].float()[:, None]
-            batch = {"inputs_embeds": vectors, "attention_mask": torch.ones(vectors.shape[:2], dtype=torch.long)}
-        else:
-            mask, index = _token_places(self.lengths, self._starts, places)
-            states = torch.zeros(*mask.shape, self._kept.shape[1])
-            states[mask] = self._kept[index].float()
-            batch = {"inputs_embeds": states, "attention_mask": mask.long()}
-        return batch | self._rows.labels(places, batch["attention_mask"].bool())
-
-
-class _Computed(Inputs):
-    """Features as states that are computed for each batch: the frozen layers run again, and remember nothing."""
-
-    def __init__(self, rows: TokenInputs, graft: Graft, run: Callable[[Sequence[int]], Tensor]) -> None:
-        self.features = rows.features
-        self.lengths = rows.lengths
-        self._rows = rows
-        self._graft = graft
-        self._run = run
-
-    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
-        with self._graft.lifted():
-            states = self._run(places).float().cpu()
-        mask = self._rows.mask(places)
-        if states.ndim == 2:
-            states, mask = states[:, None], mask[:, :1]
-        return {"inputs_embeds": states, "attention_mask": mask.long()} | self._rows.labels(places, mask)
+_ABANDONED_AFTER = 24 * 3600.0  # seconds
 
 
 @dataclass(frozen=True)
-class _Key:
-    """All that decides what the frozen layers give."""
+class Key:
+    """All that decides what frozen layers give: the states that layer `depth` is given for some rows.
+
+    `weights` and `tokens` are hashes, `shape` is `(tokens or rows, width)`, `precision` that of the computation and
+    `dtype` that of what is kept.
+    """
 
     weights: str
     tokens: str
+    family: str
     depth: int
-    reading: Reading
+    reading: str
     precision: str
     dtype: str
     shape: tuple[int, int]
@@ -294,55 +53,121 @@ class _Key:
 
     @property
     def name(self) -> str:
-        """The name of its folder in the cache."""
+        """The name of its folder in the store."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def bytes(self) -> int:
+        """The size of its file."""
         return self.shape[0] * self.shape[1] * getattr(torch, self.dtype).itemsize
 
 
-def _hash_of_weights(encoder: Encoder, depth: int) -> str:
-    """Of every weight that has a part in what layer `depth` is given, and of the config that says what is done."""
-    above = {id(p) for module in encoder.above(depth) for p in module.parameters()}
-    digest = hashlib.blake2b(digest_size=16)
-    config = {k: v for k, v in encoder.config.to_dict().items() if k not in _NOT_OF_THE_ENCODER}
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    for name, tensor in encoder.base.state_dict(keep_vars=True).items():
-        if id(tensor) not in above:
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+class Store:
+    """A folder with a folder for each key: a file of states, and a file that says what they are.
+
+    Both are written under a hidden name first, so that what has a name is whole; a checksum tells what was damaged
+    later. `gigabytes` bounds the store; without it a tenth of the disk that is free does. Methods that give a bool say
+    in the log what kept them from doing what they are for.
+    """
+
+    def __init__(self, folder: str | Path | None = None, gigabytes: float | None = None) -> None:
+        self.folder = cache_folder(folder)
+        self.gigabytes = gigabytes
+        self._hidden: list[Path] = []
+
+    def holds(self, key: Key) -> bool:
+        """Whether the states of `key` are there and sound; they are then marked as used now."""
+        folder = self.folder / key.name
+        try:
+            meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+            sound = self.states_of(key).stat().st_size == key.bytes and _crc32(self.states_of(key)) == meta["crc32"]
+            if sound:
+                with contextlib.suppress(OSError):  # a folder that may only be read
+                    os.utime(folder)
+                return True
+        except FileNotFoundError:
+            if not folder.exists():
+                return False
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        log.info("The cache folder %s is damaged; its states are computed anew.", folder)
+        return False
+
+    def states_of(self, key: Key) -> Path:
+        """The file with the states of `key`."""
+        return self.folder / key.name / _STATES
+
+    def make_room(self, keys: Sequence[Key], in_use: Collection[Path] = ()) -> bool:
+        """Whether the store may hold `keys` too; what was least recently used makes way, but for files `in_use`."""
+        need = sum(key.bytes for key in keys)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(self.folder)
+            free = shutil.disk_usage(self.folder).free
+            entries = sorted(_entries(self.folder), key=lambda entry: entry.used_at)
+        except OSError as error:
+            return _without_cache(f"cannot use the cache folder {self.folder}: {error.strerror}")
+        removable = [entry for entry in entries if entry.path / _STATES not in in_use]
+        used = sum(entry.bytes for entry in entries)
+        fixed = used - sum(entry.bytes for entry in removable)
+        allowed = _SHARE_OF_DISK * (free + used) if self.gigabytes is None else self.gigabytes * 1e9
+        if need + fixed > min(allowed, free + used):
+            return _without_cache(
+                f"what they give takes {need / 1e9:.3g} GB, and --cache_gb allows {max(allowed - fixed, 0) / 1e9:.3g}"
+                if need + fixed > allowed
+                else f"what they give takes {need / 1e9:.3g} GB, and the disk of {self.folder} has {free / 1e9:.3g}"
+            )
+        for entry in removable:
+            if used + need <= allowed and free >= need:
+                break
+            shutil.rmtree(entry.path, ignore_errors=True)
+            used, free = used - entry.bytes, free + entry.bytes
+        return True
+
+    def half_written(self, key: Key, number: str) -> Path:
+        """The file that run `number` fills for `key` on this machine."""
+        return self.folder / f"{_HALF_WRITTEN}{number}-{socket.gethostname()}-{key.name}" / _STATES
+
+    def allocate(self, keys: Sequence[Key], number: str) -> bool:
+        """Make the files that a run fills, in their whole size."""
+        try:
+            for key in keys:
+                path = self.half_written(key, number)
+                self._hidden.append(path.parent)
+                path.parent.mkdir(parents=True)
+                _allocate(path, key.bytes)
+        except OSError as error:
+            return _without_cache(f"cannot write to the cache folder {self.folder}: {error.strerror}")
+        return True
+
+    def name(self, keys: Sequence[Key], number: str) -> bool:
+        """Give what a run has filled its names. What another run has named meanwhile stays."""
+        try:
+            for key in keys:
+                path = self.half_written(key, number)
+                meta = asdict(key) | {"crc32": _crc32(path)}
+                (path.parent / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+                if (self.folder / key.name).exists() and not self.holds(key):
+                    shutil.rmtree(self.folder / key.name)
+                if not (self.folder / key.name).exists():
+                    os.rename(path.parent, self.folder / key.name)
+        except OSError as error:
+            if not all(self.holds(key) for key in keys):  # else another run was quicker
+                return _without_cache(f"cannot write to the cache folder {self.folder}: {error.strerror}")
+        return True
+
+    def clean_up(self) -> None:
+        """Remove what was allocated and has no name."""
+        for folder in self._hidden:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._hidden = []
 
 
-_NOT_OF_THE_ENCODER = {
-    "_name_or_path", "architectures", "classifier_dropout", "dtype", "id2label", "label2id", "nlp_transfer",
-    "num_labels", "problem_type", "transformers_version",
-}  # fmt: skip
-
-
-def _hash_of_tokens(rows: TokenInputs) -> str:
-    digest = hashlib.blake2b(rows.lengths.tobytes(), digest_size=16)
-    for part in rows.columns():
-        digest.update(part.flatten().to_numpy(zero_copy_only=False).astype(np.int64).data)
-    return digest.hexdigest()
-
-
-def _starts(lengths: np.ndarray) -> np.ndarray:
-    """Where the tokens of each row begin among the tokens of all rows."""
-    return np.concatenate([[0], np.cumsum(lengths)])[:-1]
-
-
-def _token_places(lengths: np.ndarray, starts: np.ndarray, places: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The mask of a batch, `(batch, longest)`, and where its real tokens stand among those of all rows."""
-    chosen = lengths[list(places)]
-    within = np.arange(chosen.max())
-    mask = within < chosen[:, None]
-    return torch.from_numpy(mask), torch.from_numpy((starts[list(places)][:, None] + within)[mask])
-
-
-def _mapped(path: Path, shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    return torch.from_file(str(path), shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
+def cache_folder(named: str | Path | None = None) -> Path:
+    """The folder of the cache: the one named, $NLP_TRANSFER_CACHE, or `nlp_transfer` in the user's cache folder."""
+    if named or os.environ.get("NLP_TRANSFER_CACHE"):
+        return Path(named or os.environ["NLP_TRANSFER_CACHE"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nlp_transfer" / "activations"
 
 
 def _allocate(path: Path, size: int) -> None:
@@ -361,56 +186,9 @@ def _crc32(path: Path) -> int:
     return value
 
 
-def _is_sound(folder: Path, key: _Key) -> bool:
-    """Whether a folder holds the whole of what `key` names; it is then marked as used now."""
-    try:
-        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-        sound = (folder / _STATES).stat().st_size == key.bytes and _crc32(folder / _STATES) == meta["crc32"]
-        if sound:
-            os.utime(folder)
-        else:
-            log.info("The cache folder %s is damaged; it is made anew.", folder)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError):
-        log.info("The cache folder %s cannot be read; it is made anew.", folder)
-        return False
-    return sound
-
-
 def _without_cache(why: str) -> bool:
     log.info("Frozen layers run again for each batch: %s.", why)
     return False
-
-
-@contextlib.contextmanager
-def _cast_once(base: nn.Module, precision: str) -> Iterator[None]:
-    """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    linears = [m for m in base.modules() if isinstance(m, nn.Linear) and not m.weight.requires_grad] if dtype else []
-    whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
-    try:
-        for module in linears:
-            module.weight.data = module.weight.data.to(dtype)
-            if module.bias is not None:
-                module.bias.data = module.bias.data.to(dtype)
-        yield
-    finally:
-        for module, (weight, bias) in zip(linears, whole, strict=True):
-            module.weight.data = weight
-            if bias is not None:
-                module.bias.data = bias
-
-
-def _dtype(name: str, precision: str) -> torch.dtype:
-    return _DTYPES[{"no": "fp32", "fp8": "bf16"}.get(precision, precision) if name == "auto" else name]
-
-
-def cache_folder(named: str | None = None) -> Path:
-    """The folder of the cache: the one named, $NLP_TRANSFER_CACHE, or `nlp_transfer` in the user's cache folder."""
-    if named or os.environ.get("NLP_TRANSFER_CACHE"):
-        return Path(named or os.environ["NLP_TRANSFER_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nlp_transfer" / "activations"
 
 
 class _Entry(NamedTuple):
@@ -430,6 +208,14 @@ def _entries(folder: Path) -> list[_Entry]:
             if not path.name.startswith(_HALF_WRITTEN):
                 found.append(_Entry(path, size, path.stat().st_mtime, meta))
     return found
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Half-written files that nothing has been written to for a day: their run was killed."""
+    for path in folder.glob(f"{_HALF_WRITTEN}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - max(path.stat().st_mtime, (path / _STATES).stat().st_mtime) > _ABANDONED_AFTER:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -63,13 +63,7 @@ class Encoder:
         change what the frozen layers give. Raises OptionError for a depth that there is not, or that cannot be
         frozen alone.
         """
-        if not 0 <= below <= self.depth:
-            raise OptionError(f"cannot freeze {below} layers: this {self.family} encoder has {self.depth}.")
-        if self.shares_layers and 0 < below < self.depth:
-            raise OptionError(
-                f"{self.family} shares one layer between all depths, so {below} of {self.depth} layers cannot be "
-                f"frozen alone; freeze none or all {self.depth}."
-            )
+        self.require_freezable(below)
         for parameter in self.base.parameters():
             parameter.requires_grad = below == 0
         if 0 < below < self.depth:
@@ -77,6 +71,16 @@ class Encoder:
                 for parameter in live.parameters():
                     parameter.requires_grad = True
         keep_constants_still(self.base)
+
+    def require_freezable(self, below: int) -> None:
+        """Raise OptionError for a depth that `freeze` cannot freeze."""
+        if not 0 <= below <= self.depth:
+            raise OptionError(f"cannot freeze {below} layers: this {self.family} encoder has {self.depth}.")
+        if self.shares_layers and 0 < below < self.depth:
+            raise OptionError(
+                f"{self.family} shares one layer between all depths, so {below} of {self.depth} layers cannot be "
+                f"frozen alone; freeze none or all {self.depth}."
+            )
 
     def above(self, depth: int) -> Sequence[nn.Module]:
         """The modules that act on what layer `depth` is given: that layer, those above it, pooler and last norm."""

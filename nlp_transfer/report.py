@@ -9,12 +9,12 @@ from typing import Any
 from accelerate import Accelerator
 from datasets import Dataset
 
-from nlp_transfer.activations import FrozenLayers
 from nlp_transfer.baselines import classification_baselines, gazetteer_baseline
 from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import convert
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.frozen import FrozenLayers
 from nlp_transfer.heads import NERHead, SentimentHead, TextClassificationHead
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel

@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from nlp_transfer import hardware
-from nlp_transfer.activations import FrozenLayers
 from nlp_transfer.best import Best
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.batch import IGNORED, epoch_batches, shares
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
+from nlp_transfer.frozen import FrozenLayers
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
-from nlp_transfer.optim import adamw, schedule
+from nlp_transfer.optim import ParamGroup, adamw, schedule
 from nlp_transfer.progress import Progress, Step
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Part, Stage
@@ -107,6 +107,7 @@ def fit(
     for number, stage in enumerate(stages, start=1):
         strategy.start(model, stage)
         best.start_stage()
+        groups = strategy.groups(model, stage.learning_rate, options.weight_decay) if stage.epochs else []
         with frozen.grafted(stage.below) as feed:
             rows, judged = feed(train), feed(validation) if validation else None
             strategy.initialise(model, rows)
@@ -115,7 +116,7 @@ def fit(
             name = "training" if len(stages) == 1 else f"training, stage {number} of {len(stages)}"
             with (
                 progress.stage(name, plan.steps),
-                contextlib.closing(_stage(strategy, model, rows, plan, options, accelerator)) as updates,
+                contextlib.closing(_stage(strategy, model, groups, rows, plan, options, accelerator)) as updates,
             ):
                 for step in updates:
                     progress.step(step)
@@ -177,7 +178,6 @@ class Plan:
     first_epoch: float
     steps: int
     evaluations: frozenset[int]
-    learning_rate: float
     seed: int
 
     @classmethod
@@ -212,7 +212,6 @@ class Plan:
             first_epoch=after.epoch,
             steps=steps,
             evaluations=frozenset({*range(after.number + every, last + 1, every), last}),
-            learning_rate=stage.learning_rate,
             seed=options.seed,
         )
 
@@ -233,6 +232,7 @@ class Trainer:
 def _stage(
     strategy: Strategy,
     model: TransferModel,
+    groups: list[ParamGroup],
     rows: Inputs,
     plan: Plan,
     options: TrainingOptions,
@@ -241,7 +241,7 @@ def _stage(
     """The steps of a stage, with an optimizer and a schedule of its own; afterwards the module is unwrapped again."""
     if not plan.steps:
         return
-    optimizer = adamw(strategy.groups(model, plan.learning_rate, options.weight_decay))
+    optimizer = adamw(groups)
     rates = schedule(options.lr_scheduler_type, optimizer, plan.steps, options.warmup_ratio)
     module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
     try:

@@ -44,7 +44,7 @@ class Gradual(Strategy):
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
         steps = self.unfreeze_epochs or max(1, min(int(epochs), encoder.depth + 1))
-        if steps > epochs:
+        if self.unfreeze_epochs and steps > epochs:
             raise OptionError(f"--unfreeze_epochs {steps} is more than the {epochs:g} epochs of the run.")
         still = [encoder.depth * left // max(1, steps - 1) for left in reversed(range(steps))]
         if encoder.shares_layers:  # which go from the head to everything at once

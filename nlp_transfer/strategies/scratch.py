@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from accelerate.utils import set_seed
 
 from nlp_transfer.model import TransferModel
 from nlp_transfer.strategies.base import Strategy
@@ -22,6 +21,6 @@ class Scratch(Strategy):
     name: ClassVar[str] = "scratch"
 
     def setup(self, model: TransferModel, seed: int) -> None:
-        set_seed(seed)
+        # `fit` has set the seed.
         fresh = type(model.network)._from_config(model.network.config, dtype=torch.float32)
         model.network.load_state_dict(fresh.state_dict())

@@ -1,0 +1,282 @@
+"""What do the layers that stay still give? Computed once, kept on disk, and fed to the rest of the network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from nlp_transfer.activations import Key, Store
+from nlp_transfer.config import CacheOptions
+from nlp_transfer.data.batch import length_batches
+from nlp_transfer.data.inputs import Inputs, TokenInputs
+from nlp_transfer.encoder import Encoder
+from nlp_transfer.grafting import Graft, Reading, reading, states
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_BATCH = 64  # rows that run through the frozen layers together
+
+
+class FrozenLayers:
+    """The frozen bottom of a network: what it gives for rows is computed once, and kept on disk for the next run.
+
+    >>> frozen = FrozenLayers(model.encoder, accelerator)
+    >>> frozen.run([train, validation], depths=[4])  # TokenInputs
+    >>> with frozen.grafted(4) as feed:
+    ...     feed(train).batch([0, 1, 2])  # "inputs_embeds" in place of "input_ids"
+
+    Kept are, for each token, the states that layer `depth` is given; at the encoder's depth what the head reads of its
+    output, which is one vector a row for most heads. Each set of rows and depth is a folder in the cache, named by the
+    weights, the token ids, the depth and the dtype. Where the cache has no room for them, or with a family that
+    `Graft` cannot take apart, the layers run again for each batch, and a line in the log says so.
+
+    Every process of a run makes the same calls; they share the work, and the files of their machine.
+    """
+
+    def __init__(self, encoder: Encoder, accelerator: Accelerator, options: CacheOptions | None = None) -> None:
+        options = options or CacheOptions()
+        self.encoder = encoder
+        self.accelerator = accelerator
+        self.store = Store(options.cache_dir, options.cache_gb)
+        self.dtype = _dtype(options.cache_dtype, accelerator.mixed_precision)
+        self._kept: dict[tuple[TokenInputs, int], Path] = {}
+        self._reading: Reading | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """What the head reads of the encoder's output."""
+        self._reading = self._reading or reading(self.encoder)
+        return self._reading
+
+    def run(self, inputs: Sequence[TokenInputs], depths: Sequence[int]) -> None:
+        """Compute what the layers under each of `depths` give for `inputs`, where the cache does not hold it."""
+        for depth in depths:
+            self.encoder.require_freezable(depth)
+        for rows in inputs:
+            keys = {depth: self._key(rows, depth) for depth in depths}
+            missing = []
+            for depth, key in keys.items():
+                if self._agreed(lambda key=key: self.store.holds(key)):  # type: ignore[misc]
+                    self._kept[rows, depth] = self.store.states_of(key)
+                else:
+                    missing.append(key)
+            if missing and self._agreed(lambda keys=missing: self.store.make_room(keys, self._in_use)):  # type: ignore[misc]
+                self._compute(rows, missing)
+
+    @contextlib.contextmanager
+    def grafted(self, below: int) -> Iterator[Callable[[TokenInputs], Inputs]]:
+        """Inside, the network starts at layer `below`, and what is yielded turns rows into what it is fed with.
+
+        With `below` 0 the network is left as it is, and rows are fed as token ids.
+        """
+        if not below:
+            yield lambda rows: rows
+            return
+        with Graft(self.encoder, below) as graft:
+            yield lambda rows: self._inputs(rows, below, graft)
+
+    def _inputs(self, rows: TokenInputs, below: int, graft: Graft) -> Inputs:
+        path = self._kept.get((rows, below))
+        if path is None:
+            return _Computed(rows, graft, lambda places: self._states(rows, [below], places)[below])
+        return _Kept(rows, _mapped(path, self._shape(rows, below), self.dtype), self._by_token(below))
+
+    def _compute(self, rows: TokenInputs, keys: Sequence[Key]) -> None:
+        """Fill a file for each key; they take their names once all processes are done."""
+        with contextlib.ExitStack() as stack:
+            if self.accelerator.is_local_main_process:
+                stack.callback(self.store.clean_up)
+            number = broadcast_object_list([uuid.uuid4().hex[:12]])[0] if self._is_shared else uuid.uuid4().hex[:12]
+            if not self._agreed(lambda: self.store.allocate(keys, number)):
+                return
+            files = {key.depth: self.store.half_written(key, number) for key in keys}
+            self._fill(rows, {key.depth: _mapped(files[key.depth], key.shape, self.dtype) for key in keys})
+            self.accelerator.wait_for_everyone()
+            if self._agreed(lambda: self.store.name(keys, number)):
+                self._kept |= {(rows, key.depth): self.store.states_of(key) for key in keys}
+
+    def _fill(self, rows: TokenInputs, kept: dict[int, Tensor]) -> None:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", self.accelerator.num_processes))
+        mine = length_batches(rows.lengths, _BATCH)[self.accelerator.local_process_index :: local]
+        starts = _starts(rows.lengths)
+        bar = tqdm(
+            total=sum(map(len, mine)),
+            desc="frozen layers",
+            unit="row",
+            leave=False,
+            disable=None if self.accelerator.is_main_process else True,
+        )
+        with bar, _cast_once(self.encoder.base, self.accelerator.mixed_precision):
+            for places in mine:
+                found = self._states(rows, list(kept), places)
+                for depth, values in found.items():
+                    if self._by_token(depth):
+                        mask, index = _token_places(rows.lengths, starts, places)
+                        kept[depth][index] = values.cpu()[mask].to(self.dtype)
+                    else:
+                        kept[depth][torch.tensor(places)] = values.cpu().to(self.dtype)
+                bar.update(len(places))
+
+    def _states(self, rows: TokenInputs, depths: Sequence[int], places: Sequence[int]) -> dict[int, Tensor]:
+        batch = rows.batch(places)
+        batch.pop("labels", None)
+        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+        base = self.encoder.base
+        was_training = base.training
+        base.eval()
+        try:
+            with torch.no_grad(), self.accelerator.autocast():
+                return states(self.encoder, depths, self.reading if self.encoder.depth in depths else "tokens", batch)
+        finally:
+            base.train(was_training)
+
+    def _key(self, rows: TokenInputs, depth: int) -> Key:
+        return Key(
+            weights=_hash_of_weights(self.encoder, depth),
+            tokens=_hash_of_tokens(rows),
+            depth=depth,
+            reading=self.reading if depth == self.encoder.depth else "tokens",
+            precision=self.accelerator.mixed_precision,
+            dtype=str(self.dtype).removeprefix("torch."),
+            shape=self._shape(rows, depth),
+            family=self.encoder.family,
+            versions=f"torch {torch.__version__}, transformers {transformers.__version__}",
+        )
+
+    def _by_token(self, depth: int) -> bool:
+        return depth < self.encoder.depth or self.reading == "tokens"
+
+    def _shape(self, rows: TokenInputs, depth: int) -> tuple[int, int]:
+        return (int(rows.lengths.sum()) if self._by_token(depth) else len(rows.lengths)), self.encoder.width
+
+    @property
+    def _is_shared(self) -> bool:
+        return self.accelerator.num_processes > 1
+
+    @property
+    def _in_use(self) -> set[Path]:
+        return set(self._kept.values())
+
+    def _agreed(self, holds: Callable[[], bool]) -> bool:
+        """Whether `holds` is true on every machine of the run; the first process of each one looks."""
+        mine = holds() if self.accelerator.is_local_main_process else True
+        return all(gather_object([mine])) if self._is_shared else mine
+
+
+class _Kept(Inputs):
+    """Features as states that were kept: `inputs_embeds` `(batch, longest, width)`, fp32."""
+
+    def __init__(self, rows: TokenInputs, kept: Tensor, by_token: bool) -> None:
+        self.features = rows.features
+        self.lengths = rows.lengths
+        self._rows = rows
+        self._kept = kept
+        self._starts = _starts(rows.lengths) if by_token else None
+
+    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
+        if self._starts is None:
+            vectors = self._kept[torch.tensor(places)].float()[:, None]
+            batch = {"inputs_embeds": vectors, "attention_mask": torch.ones(vectors.shape[:2], dtype=torch.long)}
+        else:
+            mask, index = _token_places(self.lengths, self._starts, places)
+            states = torch.zeros(*mask.shape, self._kept.shape[1])
+            states[mask] = self._kept[index].float()
+            batch = {"inputs_embeds": states, "attention_mask": mask.long()}
+        return batch | self._rows.labels(places, batch["attention_mask"].bool())
+
+
+class _Computed(Inputs):
+    """Features as states that are computed for each batch: the frozen layers run again, and remember nothing."""
+
+    def __init__(self, rows: TokenInputs, graft: Graft, run: Callable[[Sequence[int]], Tensor]) -> None:
+        self.features = rows.features
+        self.lengths = rows.lengths
+        self._rows = rows
+        self._graft = graft
+        self._run = run
+
+    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
+        with self._graft.lifted():
+            states = self._run(places).float().cpu()
+        mask = self._rows.mask(places)
+        if states.ndim == 2:
+            states, mask = states[:, None], mask[:, :1]
+        return {"inputs_embeds": states, "attention_mask": mask.long()} | self._rows.labels(places, mask)
+
+
+def _hash_of_weights(encoder: Encoder, depth: int) -> str:
+    """Of every weight that has a part in what layer `depth` is given, and of the config that says what is done."""
+    above = {id(p) for module in encoder.above(depth) for p in module.parameters()}
+    digest = hashlib.blake2b(digest_size=16)
+    config = {k: v for k, v in encoder.config.to_dict().items() if k not in _NOT_OF_THE_ENCODER}
+    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+    for name, tensor in encoder.base.state_dict(keep_vars=True).items():
+        if id(tensor) not in above:
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+_NOT_OF_THE_ENCODER = {
+    "_name_or_path", "architectures", "classifier_dropout", "dtype", "id2label", "label2id", "nlp_transfer",
+    "num_labels", "problem_type", "transformers_version",
+}  # fmt: skip
+
+
+def _hash_of_tokens(rows: TokenInputs) -> str:
+    digest = hashlib.blake2b(rows.lengths.tobytes(), digest_size=16)
+    for part in rows.columns():
+        digest.update(part.flatten().to_numpy(zero_copy_only=False).astype(np.int64).data)
+    return digest.hexdigest()
+
+
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    """Where the tokens of each row begin among the tokens of all rows."""
+    return np.concatenate([[0], np.cumsum(lengths)])[:-1]
+
+
+def _token_places(lengths: np.ndarray, starts: np.ndarray, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The mask of a batch, `(batch, longest)`, and where its real tokens stand among those of all rows."""
+    chosen = lengths[list(places)]
+    within = np.arange(chosen.max())
+    mask = within < chosen[:, None]
+    return torch.from_numpy(mask), torch.from_numpy((starts[list(places)][:, None] + within)[mask])
+
+
+def _mapped(path: Path, shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    return torch.from_file(str(path), shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
+
+
+@contextlib.contextmanager
+def _cast_once(base: nn.Module, precision: str) -> Iterator[None]:
+    """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    linears = [m for m in base.modules() if isinstance(m, nn.Linear) and not m.weight.requires_grad] if dtype else []
+    whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
+    try:
+        for module in linears:
+            module.weight.data = module.weight.data.to(dtype)
+            if module.bias is not None:
+                module.bias.data = module.bias.data.to(dtype)
+        yield
+    finally:
+        for module, (weight, bias) in zip(linears, whole, strict=True):
+            module.weight.data = weight
+            if bias is not None:
+                module.bias.data = bias
+
+
+def _dtype(name: str, precision: str) -> torch.dtype:
+    return _DTYPES[{"no": "fp32", "fp8": "bf16"}.get(precision, precision) if name == "auto" else name]

@@ -1,0 +1,86 @@
+"""What every strategy keeps with every head on every family: it learns, and what it does not train stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import FAMILIES
+from test_contracts import HEADS, batch, lively, mean_loss, splits
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+import nlp_transfer as nt
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.strategies import STRATEGIES
+
+__all__ = ["lively", "splits"]  # fixtures
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "full": {"layer_lr_decay": 0.8, "trainable_embeddings": False},
+    "freeze": {"trainable_layers": 1},
+    "gradual": {},
+    "head_then_full": {"head_epochs": 2},
+    "scratch": {},
+}
+"""Options that a strategy is tried with; a strategy that is not named here is tried with its defaults."""
+
+TRAINING = nt.TrainingOptions(
+    num_train_epochs=2, per_device_train_batch_size=4, learning_rate=2e-3, mixed_precision="no", warmup_ratio=0.0,
+)  # fmt: skip
+
+
+def still(model: nt.TransferModel, strategy: str) -> set[str]:
+    """The names of the weights that a strategy leaves as they were."""
+    encoder = model.encoder
+    frozen: set[int] = set()
+    if strategy == "full":
+        frozen = {id(p) for p in model.network.get_input_embeddings().parameters()}
+    if strategy == "freeze":
+        live = {id(p) for module in encoder.above(encoder.depth - 1) for p in module.parameters()}
+        frozen = {id(p) for p in encoder.base.parameters()} - live
+    return {name for name, p in model.network.named_parameters() if id(p) in frozen}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("head", ["native", "pooled", "ner"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(
+    lively: Callable[[str], Path], splits: dict[str, Splits], tmp_path: Path, family: str, head: str, strategy: str
+):
+    options = OPTIONS.get(strategy, {})
+    if family == "albert" and strategy == "freeze":
+        options = {}  # it shares one layer between all depths
+    nt.set_seed(0)
+    model = nt.TransferModel.load(lively(family), HEADS[head]())
+    loss_before = mean_loss(model, splits[head])
+    before = {name: p.detach().clone() for name, p in model.network.named_parameters()}
+    frozen = still(model, strategy) if options or strategy == "scratch" else set()
+    every_row = replace(splits[head], validation=None)  # the last weights are kept, not those of an early stage
+    nt.fit(model, every_row, TRAINING, strategy=nt.strategy_named(strategy, **options))
+
+    assert mean_loss(model, splits[head]) < loss_before
+    after = dict(model.network.named_parameters())
+    assert list(after) == list(before)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not changed & frozen
+    learns = {name for name, p in after.items() if p.requires_grad}
+    assert learns >= changed
+    assert {name for name in learns - changed if not _has_no_gradient(name)} == set()
+
+    model.save(tmp_path)
+    auto = AutoModelForTokenClassification if head == "ner" else AutoModelForSequenceClassification
+    tensors = batch(model, splits[head])
+    tensors.pop("labels")
+    with torch.inference_mode():
+        ours = model.network.eval()(**tensors).logits
+        theirs = auto.from_pretrained(tmp_path).eval()(**tensors).logits
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-6)
+
+
+def _has_no_gradient(name: str) -> bool:
+    """Weights that these rows give a gradient of nothing: padding's and unused positions' own."""
+    return "token_type" in name
