@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from conftest import RECIPES, review_lines, sentence_lines
 from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
+from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.types import RunResult
 
 ROWS = 61  # in batches of 6: one is left over for two processes
@@ -46,7 +48,9 @@ def write_rows(folder: Path) -> None:
     (folder / "sentences.conll").write_text("\n".join(sentences))
 
 
-def train(folder: Path, checkpoint: str, task: str, batch_size: int) -> tuple[nt.TransferModel, RunResult]:
+def train(
+    folder: Path, checkpoint: str, task: str, strategy: str, batch_size: int, cache: str
+) -> tuple[nt.TransferModel, RunResult]:
     """Two epochs in fp32; the tiny encoder has no dropout, which is the one thing that processes do differently."""
     path = str(folder / ("sentences.conll" if task == "ner" else "reviews.csv"))
     splits = nt.load_splits(nt.DataOptions(train_file=path, validation_file=path), task)
@@ -60,26 +64,30 @@ def train(folder: Path, checkpoint: str, task: str, batch_size: int) -> tuple[nt
     options = nt.TrainingOptions(
         num_train_epochs=2, per_device_train_batch_size=batch_size, learning_rate=1e-3, mixed_precision="no"
     )
-    return model, nt.fit(model, splits, options)
+    chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}))
+    return model, nt.fit(model, splits, options, strategy=chosen, cache=nt.CacheOptions(str(folder / cache)))
 
 
-TASKS = ("classification", "ner")
+OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
+RUNS = [("classification", strategy) for strategy in STRATEGIES] + [("ner", "full"), ("ner", "freeze")]
 
 
 def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path):
     write_rows(tmp_path)
     in_two_processes(tmp_path, Path(__file__), str(tmp_path), checkpoint())
-    for task in TASKS:
-        model, result = train(tmp_path, checkpoint(), task, batch_size=6)
-        theirs = load_file(tmp_path / f"{task}.safetensors")
+    kept = {path.name for path in (tmp_path / "of two").iterdir()}
+    for task, strategy in RUNS:
+        model, result = train(tmp_path, checkpoint(), task, strategy, batch_size=6, cache="of one")
+        theirs = load_file(tmp_path / f"{task}-{strategy}.safetensors")
         for name, weight in model.network.named_parameters():
             assert (theirs.pop(name) - weight.detach()).abs().max() < 1e-5, name
         assert theirs == {}
-        said = json.loads((tmp_path / f"{task}.json").read_text())
-        assert said["steps"] == result.steps == 22
+        said = json.loads((tmp_path / f"{task}-{strategy}.json").read_text())
+        assert said["steps"] == result.steps == (44 if strategy == "head_then_full" else 22)
         assert said["best_score"] == pytest.approx(result.best_score, abs=1e-6)
         for mine, other in zip(result.history, said["history"], strict=True):
             assert other == pytest.approx(dict(mine), abs=1e-5)
+    assert {path.name for path in (tmp_path / "of one").iterdir()} == kept  # two processes filled one set of files
 
 
 def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_path):
@@ -114,14 +122,15 @@ def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_
 
 def main(folder: Path, checkpoint: str) -> None:
     """What each of the two processes does: train, and let the first one write what came out."""
-    for task in TASKS:
-        model, result = train(folder, checkpoint, task, batch_size=3)
+    for task, strategy in RUNS:
+        model, result = train(folder, checkpoint, task, strategy, batch_size=3, cache="of two")
         if Accelerator().is_main_process:
             assert Accelerator().num_processes == 2
             save_file(
-                {n: p.detach().clone() for n, p in model.network.named_parameters()}, folder / f"{task}.safetensors"
+                {n: p.detach().clone() for n, p in model.network.named_parameters()},
+                folder / f"{task}-{strategy}.safetensors",
             )
-            (folder / f"{task}.json").write_text(json.dumps(vars(result)))
+            (folder / f"{task}-{strategy}.json").write_text(json.dumps(vars(result)))
     torch.distributed.destroy_process_group()
 
 
