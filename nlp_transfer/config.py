@@ -124,7 +124,7 @@ class StrategyOptions:
     )
     head_epochs: int | None = HfArg(default=None, help="head_then_full: epochs of the head alone. Unless given: 10.")
     head_learning_rate: float | None = HfArg(
-        default=None, help="head_then_full: rate of the head alone. Unless given: 1e-3."
+        default=None, help="head_then_full: rate of the head alone. Unless given: 5e-3."
     )
 
 

@@ -15,6 +15,9 @@ from nlp_transfer.strategies.base import Stage, Strategy
 class Freeze(Strategy):
     """Feature transfer: with `trainable_layers` 0 a linear probe of what the encoder knows.
 
+    A probe wants a head with `pooling="mean"`: native heads of the BERT line stand on a pooler that was pretrained
+    for another end, or not at all (a probe of MiniLM on TREC: 43% through the pooler, 80% on the mean).
+
     >>> nt.fit(model, splits, strategy=nt.strategies.Freeze(trainable_layers=2))
 
     Args:
@@ -25,7 +28,7 @@ class Freeze(Strategy):
     """
 
     name: ClassVar[str] = "freeze"
-    default_learning_rate: ClassVar[float] = 1e-3
+    default_learning_rate: ClassVar[float] = 5e-3  # of a head alone
 
     trainable_layers: int = 0
 

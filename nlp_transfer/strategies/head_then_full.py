@@ -31,7 +31,7 @@ class HeadThenFull(Strategy):
     name: ClassVar[str] = "head_then_full"
 
     head_epochs: int = 10
-    head_learning_rate: float = 1e-3
+    head_learning_rate: float = 5e-3
 
     def __post_init__(self) -> None:
         for option in ("head_epochs", "head_learning_rate"):
