@@ -33,6 +33,9 @@ class ModelOptions:
     )
     model_revision: str | None = HfArg(default=None, help="Branch, tag or commit of a hub id.")
     trust_remote_code: bool = HfArg(default=False, help="Run code that comes with the checkpoint.")
+    keep_head: bool = HfArg(
+        default=False, help="Keep of the head of an earlier task what fits: dense layers, and labels of the same name."
+    )
     max_length: int | None = HfArg(
         default=None,
         help="Tokens read of a text. Unless given: 256, or fewer where the encoder has fewer positions.",

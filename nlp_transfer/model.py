@@ -22,6 +22,7 @@ from nlp_transfer.data.schemes import recognise
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
 from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
+from nlp_transfer.heads.earlier import kept_head, say_what_is_dropped
 from nlp_transfer.heads.ner import join_words
 from nlp_transfer.inference import infer
 from nlp_transfer.pretrained import Checkpoint, max_positions, quiet_transformers
@@ -44,7 +45,8 @@ class TransferModel:
     >>> model = TransferModel.load("all-MiniLM-L6-v2", TextClassificationHead(["no", "yes"]))  # to be trained
     >>> TransferModel.load("runs/mine/model").predict(["Is it?"])[0].label
 
-    `new_parameters` names the weights that the checkpoint did not have: they are random until trained.
+    `new_parameters` names the weights that the checkpoint did not have: they are random until trained. `checkpoint` is
+    where the others came from.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class TransferModel:
         tokenizer: PreTrainedTokenizerBase,
         max_length: int = DEFAULT_MAX_LENGTH,
         new_parameters: frozenset[str] = frozenset(),
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.network = network
         self.head = head
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.new_parameters = new_parameters
+        self.checkpoint = checkpoint
 
     @classmethod
     def load(
@@ -70,38 +74,44 @@ class TransferModel:
         max_length: int | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
+        keep_head: bool = False,
     ) -> TransferModel:
         """Load an encoder and put `head` on it; without a head, load a trained model with the head it was saved with.
 
         A trained model is one that `save` wrote (its folder, or the run's folder around it), or any sequence or token
-        classifier of transformers. Raises ModelError where the checkpoint cannot be used, and OptionError for a
-        `max_length` beyond the encoder's positions.
+        classifier of transformers. Where `head` goes onto one, the log says that its earlier head is dropped, or with
+        `keep_head` what of it is kept. Raises ModelError where the checkpoint cannot be used, and OptionError for a
+        `max_length` beyond the encoder's positions or an earlier head of which nothing can be kept.
         """
         name = _model_folder(name_or_path)
         if head is None:
             return cls._load_trained(name, max_length, revision, trust_remote_code)
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
         tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
-        max_length = _fitting(max_length, max_positions(checkpoint.config), checkpoint.name, tokenizer)
+        max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
         loaded = head.build(checkpoint)
-        return cls(loaded.network, head, tokenizer, max_length, loaded.new)
+        if keep_head:
+            loaded = kept_head(checkpoint, loaded)
+        else:
+            say_what_is_dropped(checkpoint, loaded)
+        return cls(loaded.network, head, tokenizer, max_length, loaded.new, checkpoint)
 
     @classmethod
     def _load_trained(
         cls, name: str, max_length: int | None, revision: str | None, trust_remote_code: bool
     ) -> TransferModel:
-        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code, with_head=True)
+        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
         spec = getattr(checkpoint.config, _SPEC, None) or _spec_of_stock_model(checkpoint)
         head = HEADS[spec["task"]](**spec["options"])
         tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
         auto = AutoModelForTokenClassification if isinstance(head, NERHead) else AutoModelForSequenceClassification
-        loaded = checkpoint.load(auto)
+        loaded = checkpoint.load(auto, with_head=True)
         if loaded.new:
             raise ModelError(f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}.")
         head.adjust(loaded.network)
-        most = max_positions(loaded.network.base_model.config)  # of the encoder, also where the head is ours
+        most = max_positions(checkpoint.encoder_config)
         max_length = _fitting(max_length or spec.get("max_length"), most, name, tokenizer)
-        return cls(loaded.network, head, tokenizer, max_length)
+        return cls(loaded.network, head, tokenizer, max_length, checkpoint=checkpoint)
 
     @property
     def encoder(self) -> Encoder:

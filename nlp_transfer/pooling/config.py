@@ -21,4 +21,12 @@ class PooledConfig(PreTrainedConfig):
     dropout: float = 0.1
 
 
+def encoder_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The config of the encoder under a `PooledClassifier`; of any other network, its own."""
+    if not isinstance(config, PooledConfig):
+        return config
+    fields = dict(config.encoder_config or {})
+    return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
 AutoConfig.register(PooledConfig.model_type, PooledConfig, exist_ok=True)

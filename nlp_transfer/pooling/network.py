@@ -9,10 +9,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from nlp_transfer.pooling.config import PooledConfig
+from nlp_transfer.pooling.config import PooledConfig, encoder_config
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
@@ -42,7 +42,7 @@ class PooledClassifier(PreTrainedModel):
     def __init__(self, config: PooledConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.backbone = backbone or AutoModel.from_config(_encoder_config(config))
+        self.backbone = backbone or AutoModel.from_config(encoder_config(config))
         if hasattr(self.backbone, "pooler"):
             self.backbone.pooler = None  # would be weights that are saved and never trained
         widths = [self.backbone.config.hidden_size, *config.hidden]
@@ -81,11 +81,6 @@ def _dense(widths: Sequence[int], dropout: float) -> list[nn.Module]:
     for below, above in pairwise(widths):
         modules += [nn.Dropout(dropout), nn.Linear(below, above), nn.ReLU()]
     return modules
-
-
-def _encoder_config(config: PooledConfig) -> PreTrainedConfig:
-    fields = dict(config.encoder_config or {})
-    return AutoConfig.for_model(fields.pop("model_type"), **fields)
 
 
 AutoModelForSequenceClassification.register(PooledConfig, PooledClassifier, exist_ok=True)
