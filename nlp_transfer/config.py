@@ -113,7 +113,8 @@ class StrategyOptions:
     """How knowledge moves from the encoder to the task. Each option belongs to the strategies that it names."""
 
     strategy: str = HfArg(
-        default="full", help="full, freeze, gradual, head_then_full, scratch: what trains, and in which order."
+        default="full",
+        help="full, freeze, gradual, head_then_full, l2sp, scratch: what trains, in which order, towards what.",
     )
     trainable_layers: int | None = HfArg(
         default=None, help="freeze: layers that train with the head, from the top. Unless given: 0, a linear probe."
@@ -129,6 +130,8 @@ class StrategyOptions:
     head_learning_rate: float | None = HfArg(
         default=None, help="head_then_full: rate of the head alone. Unless given: 5e-3."
     )
+    l2sp_alpha: float | None = HfArg(default=None, help="l2sp: pull towards the pretrained weights. Unless given: 0.1.")
+    l2sp_beta: float | None = HfArg(default=None, help="l2sp: pull of new weights towards zero. Unless given: 0.01.")
 
 
 @dataclass

@@ -1,0 +1,76 @@
+"""All weights train, and are pulled towards where they started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlp_transfer.errors import OptionError
+from nlp_transfer.model import TransferModel
+from nlp_transfer.optim import ParamGroup
+from nlp_transfer.strategies.base import Part, Stage, Strategy
+
+
+@dataclass
+class L2SP(Strategy):
+    """L2-SP (Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks").
+
+    The loss is that of the task + alpha/2 * ||w - w0||^2 for weights w that the checkpoint gave as w0, + beta/2 *
+    ||v||^2 for new weights v. It stands in place of AdamW's own decay, which would pull towards zero.
+
+    >>> nt.fit(model, splits, strategy=nt.strategies.L2SP(l2sp_alpha=0.1))
+
+    Args:
+        l2sp_alpha: pull towards the start. The penalty goes through Adam, which scales it with the gradient: DEFAULTS
+        l2sp_beta: pull of new weights towards zero.
+
+    Raises:
+        OptionError: an option that is less than 0.
+    """
+
+    name: ClassVar[str] = "l2sp"
+
+    l2sp_alpha: float = 0.1
+    l2sp_beta: float = 0.01
+
+    def __post_init__(self) -> None:
+        for option in ("l2sp_alpha", "l2sp_beta"):
+            if not getattr(self, option) >= 0:
+                raise OptionError(f"--{option} must be 0 or more; given was {getattr(self, option):g}.")
+        self._origins: dict[str, Tensor] = {}
+
+    def start(self, model: TransferModel, stage: Stage) -> None:
+        super().start(model, stage)
+        self._origins = {
+            name: parameter.detach().clone()
+            for name, parameter in model.network.named_parameters()
+            if parameter.requires_grad and name not in model.new_parameters
+        }
+
+    def groups(self, model: TransferModel, learning_rate: float, weight_decay: float) -> list[ParamGroup]:
+        return super().groups(model, learning_rate, weight_decay=0.0)
+
+    def loss(
+        self, model: TransferModel, module: nn.Module, batch: dict[str, Tensor], labels: Tensor, part: Part
+    ) -> Tensor:
+        loss = super().loss(model, module, batch, labels, part)
+        # Once a step, by one of its parts: it costs a pass over all weights.
+        return loss + self.penalty(model.network) if part.index == 0 else loss
+
+    def penalty(self, network: nn.Module) -> Tensor:
+        """What the distance of a network's weights from their start costs."""
+        terms = []
+        for name, parameter in network.named_parameters():
+            if name in self._origins:
+                # The network moves to its device after `start`.
+                origin = self._origins[name] = self._origins[name].to(parameter.device)
+                terms.append(self.l2sp_alpha / 2 * F.mse_loss(parameter, origin, reduction="sum"))
+            elif parameter.requires_grad:
+                terms.append(self.l2sp_beta / 2 * parameter.square().sum())
+        return sum(terms[1:], terms[0])
+
+    def finish(self, model: TransferModel) -> None:
+        self._origins = {}
