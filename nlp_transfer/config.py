@@ -114,7 +114,7 @@ class StrategyOptions:
 
     strategy: str = HfArg(
         default="full",
-        help="full, freeze, gradual, head_then_full, l2sp, scratch: what trains, in which order, towards what.",
+        help="full, freeze, gradual, head_then_full, l2sp, replay, scratch: what trains, in which order, towards what.",
     )
     trainable_layers: int | None = HfArg(
         default=None, help="freeze: layers that train with the head, from the top. Unless given: 0, a linear probe."
@@ -132,6 +132,12 @@ class StrategyOptions:
     )
     l2sp_alpha: float | None = HfArg(default=None, help="l2sp: pull towards the pretrained weights. Unless given: 0.1.")
     l2sp_beta: float | None = HfArg(default=None, help="l2sp: pull of new weights towards zero. Unless given: 0.01.")
+    source_file: str | None = HfArg(
+        default=None, help="replay: rows with labels of their own, in any form; or raw text, one a line, as .txt."
+    )
+    source_weight: float | None = HfArg(default=None, help="replay: factor on the source's loss. Unless given: 1.")
+    source_text_column_name: str | None = HfArg(default=None, help="replay: column of the source with the text.")
+    source_label_column_name: str | None = HfArg(default=None, help="replay: column of the source with the label.")
 
 
 @dataclass

@@ -287,7 +287,7 @@ def _backward(trainer: Trainer, rows: Inputs, batch: Sequence[int], plan: Plan, 
             labels = tensors.pop("labels")
             if not places:  # nothing left for this part, but other processes may wait for its gradients: all zeros
                 labels = torch.full_like(labels, IGNORED)
-            part = Part(step, accelerator.process_index * plan.micro_batches + i, parts, count)
+            part = Part(step, accelerator.process_index * plan.micro_batches + i, parts, count, len(batch))
             loss = trainer.strategy.loss(model, trainer.module, tensors, labels, part)
             # Gradients are averaged over processes, and the loss is divided by the global count already.
             accelerator.backward(loss * accelerator.num_processes)

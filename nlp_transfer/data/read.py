@@ -58,7 +58,7 @@ def read_classification(
     >>> read_classification("train.csv", label_column="category").data[0]  # doctest: +SKIP
     {'text': 'I am still waiting on my card?', 'label': 'card_arrival', 'line': 2}
     """
-    table = open_table(path, {".csv": csv_table, ".tsv": csv_table} | _RECORD_FORMS)
+    table = open_table(path, {".csv": csv_table, ".tsv": csv_table} | RECORD_FORMS)
     return _rows(table, str(path), _CLASSIFICATION, (text_column, label_column), skip_bad_rows)
 
 
@@ -74,9 +74,7 @@ def read_tagged(
     The columns of a CoNLL file are called words and tags: the first and the last one.
     """
     conll = dict.fromkeys((".conll", ".txt", ".bio", ".iob", ".tsv"), conll_table)
-    return _rows(
-        open_table(path, conll | _RECORD_FORMS), str(path), _TAGGED, (words_column, tags_column), skip_bad_rows
-    )
+    return _rows(open_table(path, conll | RECORD_FORMS), str(path), _TAGGED, (words_column, tags_column), skip_bad_rows)
 
 
 def read_hub(
@@ -112,7 +110,7 @@ def fingerprint(data: datasets.Dataset) -> str:
     return digest.hexdigest()
 
 
-_RECORD_FORMS = {".jsonl": jsonl_table, ".ndjson": jsonl_table, ".json": json_table, ".parquet": parquet_table}
+RECORD_FORMS = {".jsonl": jsonl_table, ".ndjson": jsonl_table, ".json": json_table, ".parquet": parquet_table}
 
 
 class _Cell(NamedTuple):

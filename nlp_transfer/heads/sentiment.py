@@ -102,6 +102,13 @@ def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -
     return replace(rows, data=rows.data.remove_columns("label").add_column("label", labels))
 
 
+def are_scores(labels: Iterable[str]) -> bool:
+    """Whether labels are numbers that no scale of levels has: fractions, or too many different ones."""
+    seen = set(labels)
+    numbers = [_number(label) for label in seen]
+    return None not in numbers and (len(seen) > _MOST_LEVELS or any(n != int(n) for n in numbers if n is not None))
+
+
 def in_order(labels: Iterable[str]) -> list[str]:
     """Sentiment labels sorted lowest first, where their names tell: numbers, stars, or negative .. positive.
 

@@ -28,12 +28,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Part:
-    """One share of a step: the `index`-th of `of` (processes times micro-batches), with `count` labels in them all."""
+    """One share of a step: the `index`-th of `of` (processes times micro-batches).
+
+    The step has `rows` rows and `count` labels in all its parts.
+    """
 
     step: int
     index: int
     of: int
     count: int
+    rows: int
 
 
 @dataclass

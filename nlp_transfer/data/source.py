@@ -1,0 +1,84 @@
+"""Which rows does a source give: texts with labels, sentences with tags, or raw text?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import datasets
+
+from nlp_transfer.data.check import check_labels, check_tags
+from nlp_transfer.data.columns import WORDS
+from nlp_transfer.data.forms import Record, Table, is_blank, open_table, text_lines
+from nlp_transfer.data.read import RECORD_FORMS, Rows, fingerprint, read_classification, read_tagged
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import DataError
+
+Kind = Literal["labels", "tags", "text"]
+
+_TAGGED = (".conll", ".bio", ".iob")
+_IN_WORDS_OF_A_SOURCE = {
+    "--text_column_name": "--source_text_column_name",
+    "--label_column_name": "--source_label_column_name",
+    ", or leave them out with --skip_bad_rows": "",
+}
+
+
+def read_source(
+    path: str, text_column: str | None = None, label_column: str | None = None, *, beside_tags: bool = False
+) -> tuple[Rows, Kind]:
+    """Read and check the rows of a source, and say of what kind they are. Raises DataError.
+
+    A `.txt` is raw text, one text a line. What else has words in lists, or is a CoNLL file, is tagged; `beside_tags`,
+    for a target with tags, says that a `.tsv` is one.
+
+    >>> rows, kind = read_source("reviews.jsonl")
+    """
+    try:
+        if Path(path).suffix.lower() == ".txt":
+            return _raw_text(path), "text"
+        if _is_tagged(path, text_column, beside_tags):
+            rows = read_tagged(path, text_column, label_column)
+            check_tags(Splits(rows, None, None))
+            return rows, "tags"
+        rows = read_classification(path, text_column, label_column)
+        check_labels(Splits(rows, None, None))
+        return rows, "labels"
+    except DataError as error:
+        line = str(error)
+        for ours, theirs in _IN_WORDS_OF_A_SOURCE.items():
+            line = line.replace(ours, theirs)
+        raise DataError(line) from error
+
+
+def _raw_text(path: str) -> Rows:
+    records = list(open_table(path, {".txt": _lines}).records(("text",)))
+    data = datasets.Dataset.from_dict(
+        {"text": [r.values["text"] for r in records if isinstance(r, Record)], "line": [r.line for r in records]},
+        features=datasets.Features({"text": datasets.Value("string"), "line": datasets.Value("int64")}),
+    )
+    if not len(data):
+        raise DataError(f"{path} holds no text; give a file with one text a line.")
+    return Rows(data, path, (), {"text": "text"}, fingerprint(data))
+
+
+def _lines(path: Path) -> Table:
+    def records(wanted: Sequence[str]) -> Iterator[Record]:
+        for number, line in text_lines(path):
+            if not is_blank(line):
+                yield Record(number, {"text": line.strip()})
+
+    return Table(("text",), records)
+
+
+def _is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
+    suffix = Path(path).suffix.lower()
+    if suffix in _TAGGED or suffix == ".tsv":
+        return suffix != ".tsv" or beside_tags
+    if suffix not in RECORD_FORMS:
+        return False
+    table = open_table(path, RECORD_FORMS)
+    names = [name for name in table.columns if name == text_column or (not text_column and name.lower() in WORDS.known)]
+    first = next((row for row in table.records(names) if isinstance(row, Record)), None)
+    return first is not None and any(isinstance(first.values.get(name), list) for name in names)
