@@ -130,7 +130,9 @@ class StrategyOptions:
     head_learning_rate: float | None = HfArg(
         default=None, help="head_then_full: rate of the head alone. Unless given: 5e-3."
     )
-    l2sp_alpha: float | None = HfArg(default=None, help="l2sp: pull towards the pretrained weights. Unless given: 0.1.")
+    l2sp_alpha: float | None = HfArg(
+        default=None, help="l2sp: pull towards the pretrained weights. Unless given: 0.03."
+    )
     l2sp_beta: float | None = HfArg(default=None, help="l2sp: pull of new weights towards zero. Unless given: 0.01.")
     source_file: str | None = HfArg(
         default=None, help="replay: rows with labels of their own, in any form; or raw text, one a line, as .txt."

@@ -24,7 +24,8 @@ class L2SP(Strategy):
     >>> nt.fit(model, splits, strategy=nt.strategies.L2SP(l2sp_alpha=0.1))
 
     Args:
-        l2sp_alpha: pull towards the start. The penalty goes through Adam, which scales it with the gradient: DEFAULTS
+        l2sp_alpha: pull towards the start. MiniLM on 200 rows, 130 steps at 5e-5, ended nearer to its start than
+            without a pull by 11% at 0.01, 24% at 0.03, 42% at 0.1 and 70% at 0.3, where it hardly learned.
         l2sp_beta: pull of new weights towards zero.
 
     Raises:
@@ -33,7 +34,7 @@ class L2SP(Strategy):
 
     name: ClassVar[str] = "l2sp"
 
-    l2sp_alpha: float = 0.1
+    l2sp_alpha: float = 0.03
     l2sp_beta: float = 0.01
 
     def __post_init__(self) -> None:

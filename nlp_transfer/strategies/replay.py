@@ -14,7 +14,7 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import NERHead
 from nlp_transfer.model import TransferModel
 from nlp_transfer.strategies.base import Part, Strategy
-from nlp_transfer.strategies.source import LabelledSource, RawSource, Source
+from nlp_transfer.strategies.replayed import LabelledSource, RawSource, Source
 
 
 @dataclass

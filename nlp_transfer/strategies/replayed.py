@@ -1,4 +1,4 @@
-"""What is learned beside the target: rows, the network that learns from them, and its loss?"""
+"""What is replayed beside the target: rows, the network that learns from them, its loss?"""
 
 from __future__ import annotations
 
