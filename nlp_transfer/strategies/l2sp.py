@@ -19,7 +19,8 @@ class L2SP(Strategy):
     """L2-SP (Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks").
 
     The loss is that of the task + alpha/2 * ||w - w0||^2 for weights w that the checkpoint gave as w0, + beta/2 *
-    ||v||^2 for new weights v. It stands in place of AdamW's own decay, which would pull towards zero.
+    ||v||^2 for new weights v. It stands in place of AdamW's own decay, which would pull towards zero, and like that it
+    leaves biases and norms alone.
 
     >>> nt.fit(model, splits, strategy=nt.strategies.L2SP(l2sp_alpha=0.1))
 
@@ -48,7 +49,7 @@ class L2SP(Strategy):
         self._origins = {
             name: parameter.detach().clone()
             for name, parameter in model.network.named_parameters()
-            if parameter.requires_grad and name not in model.new_parameters
+            if parameter.requires_grad and parameter.ndim > 1 and name not in model.new_parameters
         }
 
     def groups(self, model: TransferModel, learning_rate: float, weight_decay: float) -> list[ParamGroup]:
@@ -65,11 +66,14 @@ class L2SP(Strategy):
         """What the distance of a network's weights from their start costs."""
         terms = []
         for name, parameter in network.named_parameters():
+            # A key's bias has no gradient but rounding; a pull on it would be blown up by Adam to steps of full size.
+            if parameter.ndim < 2 or not parameter.requires_grad:
+                continue
             if name in self._origins:
                 # The network moves to its device after `start`.
                 origin = self._origins[name] = self._origins[name].to(parameter.device)
                 terms.append(self.l2sp_alpha / 2 * F.mse_loss(parameter, origin, reduction="sum"))
-            elif parameter.requires_grad:
+            else:
                 terms.append(self.l2sp_beta / 2 * parameter.square().sum())
         return sum(terms[1:], terms[0])
 
