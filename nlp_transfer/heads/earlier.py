@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from nlp_transfer.errors import OptionError
+from nlp_transfer.errors import ModelError, OptionError
 from nlp_transfer.pretrained import Checkpoint, Loaded
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,17 @@ def kept_head(checkpoint: Checkpoint, loaded: Loaded) -> Loaded:
 
     Raises:
         OptionError: the checkpoint has no head of the same kind, or none of its labels is one of the network's.
+        ModelError: weights of its head are missing.
     """
     network, name = loaded.network, checkpoint.name
     kind = type(network).__name__
     if checkpoint.task_head != kind:
         has = "no trained head" if checkpoint.task_head is None else f"a head of another kind ({checkpoint.task_head})"
         raise OptionError(f"--keep_head: {name} has {has}, and this network is a {kind}; leave --keep_head out.")
-    earlier = checkpoint.load(type(network), with_head=True).network
+    found = checkpoint.load(type(network), with_head=True)
+    if found.new:
+        raise ModelError(f"--keep_head: {name} lacks weights of its head: {_named(sorted(found.new))}.")
+    earlier = found.network
     rows = {label: i for i, label in earlier.config.id2label.items()}
     labels = network.config.id2label
     kept = {i: rows[label] for i, label in labels.items() if label in rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -181,6 +182,13 @@ def test_what_cannot_be_kept_is_one_line(trained, checkpoint):
     _, pooled = trained("bert", "pooled", "A", "B")
     wider = nt.TextClassificationHead(["A", "B"], pooling="mean", hidden=(8,))
     assert "does not fit this head; give the same --pooling and --hidden" in refusal(pooled, wider)
+
+
+def test_a_head_whose_weights_are_missing_cannot_be_kept(checkpoint, trained, tmp_path):
+    trained("bert", "native", "A", "B")[0].save(tmp_path)
+    shutil.copy(f"{checkpoint()}/model.safetensors", tmp_path / "model.safetensors")
+    with pytest.raises(nt.ModelError, match=r"lacks weights of its head: classifier\.bias, classifier\.weight\."):
+        nt.TransferModel.load(tmp_path, HEADS["native"](("A", "B")), keep_head=True)
 
 
 def test_what_is_saved_after_a_change_of_task_opens_like_any_other(trained, tmp_path):
