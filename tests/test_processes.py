@@ -64,7 +64,8 @@ def train(
     options = nt.TrainingOptions(
         num_train_epochs=2, per_device_train_batch_size=batch_size, learning_rate=1e-3, mixed_precision="no"
     )
-    chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}))
+    source = {"source_file": path} if strategy == "replay" else {}
+    chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}), **source)
     return model, nt.fit(model, splits, options, strategy=chosen, cache=nt.CacheOptions(str(folder / cache)))
 
 
