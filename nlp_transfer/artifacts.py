@@ -22,9 +22,11 @@ from nlp_transfer.version import __version__
 def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
     """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md.
 
-    `options` are the dataclasses of options that the run was given.
+    `options` are the dataclasses of options that the run was given. `adapter/` holds an adapter that was merged.
     """
     model.save(folder / "model")
+    if model.adapter and model.adapter.is_merged:
+        model.save_adapter(folder / "adapter")
     _write_json(folder / "metrics.json", _metrics(report))
     _write_json(folder / "transfer.json", _transfer(model, splits, report, options))
     rows = zip(report.references, report.predictions, strict=True)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nlp_transfer.adapters.adapter import Adapter
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import NERHead, TextClassificationHead
 from nlp_transfer.model import TransferModel
@@ -23,7 +24,8 @@ def model_card(model: TransferModel, splits: Splits, report: Report, base: str |
 
 
 def _front_matter(model: TransferModel) -> Iterator[str]:
-    yield from ("---", "library_name: transformers", f"pipeline_tag: {_pipeline(model)}")
+    library = "peft" if model.adapter and not model.adapter.is_merged else "transformers"
+    yield from ("---", f"library_name: {library}", f"pipeline_tag: {_pipeline(model)}")
     yield from ("tags:", "- nlp_transfer", "---", "")
 
 
@@ -68,25 +70,62 @@ def _data(splits: Splits) -> Iterator[str]:
 
 
 def _loading(model: TransferModel) -> Iterator[str]:
+    ours = isinstance(model.head, TextClassificationHead) and not model.head.is_native
     yield "## How to load it"
     yield ""
     yield "```python"
-    yield "from transformers import pipeline"
-    if isinstance(model.head, TextClassificationHead) and not model.head.is_native:
-        yield "import nlp_transfer  # this head is not one of transformers' own, and needs this one import"
-    yield ""
-    # The first subword of a word is what was trained; other strategies mix in subwords that were not.
-    how = ', aggregation_strategy="first"' if isinstance(model.head, NERHead) else ""
-    yield f'ask = pipeline("{_pipeline(model)}", model="model"{how})  # the folder with config.json'
-    yield 'ask("Some text.")' if isinstance(model.head, NERHead) else 'ask("Some text.", truncation=True)'
+    if model.adapter and not model.adapter.is_merged:
+        yield from _loading_with_peft(model, model.adapter, ours)
+    else:
+        yield "from transformers import pipeline"
+        if ours:
+            yield "import nlp_transfer  # this head is not one of transformers' own, and needs this one import"
+        yield ""
+        yield f'ask = pipeline("{_pipeline(model)}", model="model"{_how(model)})  # the folder with config.json'
+        yield _asking(model)
     yield "```"
     yield ""
+    if model.adapter and model.adapter.is_merged:
+        yield f"The {model.adapter.kind} adapter that was trained is merged into these weights. In the run's folder"
+        yield "`adapter/` holds it alone: `nlp_transfer.TransferModel.load` and PEFT put it on its base,"
+        yield f"{_code(_public(model.adapter.base.public_name))}."
+        yield ""
     if isinstance(model.head, NERHead):
         yield f"Texts of more than {model.max_length} tokens are read in overlapping windows by nlp_transfer:"
         yield '`nlp_transfer.TransferModel.load("model").predict(["Some text."])`.'
     else:
         yield f"Texts are cut after {model.max_length} tokens."
     yield ""
+
+
+def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> Iterator[str]:
+    if ours or adapter.is_prompt:
+        yield "import nlp_transfer  # puts the adapter on its base, with a head that PEFT does not make"
+        yield ""
+        yield 'nlp_transfer.TransferModel.load("model").predict(["Some text."])  # the folder with adapter_config.json'
+        return
+    auto = (
+        "AutoModelForTokenClassification" if isinstance(model.head, NERHead) else "AutoModelForSequenceClassification"
+    )
+    yield "from peft import PeftModel"
+    yield f"from transformers import AutoConfig, {auto}, AutoTokenizer, pipeline"
+    yield ""
+    yield 'folder = "model"  # the folder with adapter_config.json'
+    yield f'base = "{_public(adapter.base.public_name)}"  # the checkpoint that the adapter stands on'
+    yield f"network = {auto}.from_pretrained(base, config=AutoConfig.from_pretrained(folder))"
+    yield "network = PeftModel.from_pretrained(network, folder)"
+    tokenizer = "tokenizer=AutoTokenizer.from_pretrained(folder)"
+    yield f'ask = pipeline("{_pipeline(model)}", model=network, {tokenizer}{_how(model)})'
+    yield _asking(model)
+
+
+def _how(model: TransferModel) -> str:
+    # The first subword of a word is what was trained; other strategies mix in subwords that were not.
+    return ', aggregation_strategy="first"' if isinstance(model.head, NERHead) else ""
+
+
+def _asking(model: TransferModel) -> str:
+    return 'ask("Some text.")' if isinstance(model.head, NERHead) else 'ask("Some text.", truncation=True)'
 
 
 def _pipeline(model: TransferModel) -> str:

@@ -114,7 +114,8 @@ class StrategyOptions:
 
     strategy: str = HfArg(
         default="full",
-        help="full, freeze, gradual, head_then_full, l2sp, replay, scratch: what trains, in which order, towards what.",
+        help="full, freeze, gradual, head_then_full, lora, l2sp, replay, scratch: what trains, in which order, towards "
+        "what.",
     )
     trainable_layers: int | None = HfArg(
         default=None, help="freeze: layers that train with the head, from the top. Unless given: 0, a linear probe."
@@ -140,6 +141,28 @@ class StrategyOptions:
     source_weight: float | None = HfArg(default=None, help="replay: factor on the source's loss. Unless given: 1.")
     source_text_column_name: str | None = HfArg(default=None, help="replay: column of the source with the text.")
     source_label_column_name: str | None = HfArg(default=None, help="replay: column of the source with the label.")
+    lora_r: int | None = HfArg(default=None, help="lora: rank of the adapters. Unless given: 8.")
+    lora_alpha: float | None = HfArg(
+        default=None, help="lora: what adapters add is multiplied by alpha / r. Unless given: 16."
+    )
+    lora_dropout: float | None = HfArg(default=None, help="lora: dropout of what adapters are given. Unless given: 0.")
+    lora_top_layers: int | None = HfArg(
+        default=None, help="lora: layers with adapters, from the top; those below run once. Unless given: all."
+    )
+    lora_targets: list[str] | None = HfArg(
+        default=None, help="lora: modules with adapters, by name or its end. Unless given: the encoder's linear ones."
+    )
+    use_dora: bool | None = HfArg(default=None, help="lora: true learns size and direction of weights apart (DoRA).")
+    use_rslora: bool | None = HfArg(default=None, help="lora: true multiplies by alpha / sqrt(r) (rsLoRA).")
+    init_lora_weights: str | None = HfArg(
+        default=None, help="lora: true, false, gaussian, orthogonal, olora, pissa, pissa_niter_N. Unless given: true."
+    )
+    peft_config: str | None = HfArg(
+        default=None, help="lora: any other PEFT config (IA3, OFT, prefix tuning): JSON, YAML, or an adapter's folder."
+    )
+    merge_adapter: bool | None = HfArg(
+        default=None, help="lora: true writes an ordinary model, with the adapter merged, and the adapter beside it."
+    )
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nlp_transfer.adapters.adapter import Adapter, base_of, holds_adapter
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import recognise
 from nlp_transfer.encoder import Encoder
@@ -25,7 +26,7 @@ from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
 from nlp_transfer.heads.earlier import kept_head, say_what_is_dropped
 from nlp_transfer.heads.ner import join_words
 from nlp_transfer.inference import infer
-from nlp_transfer.pretrained import Checkpoint, max_positions, quiet_transformers
+from nlp_transfer.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
 
 DEFAULT_MAX_LENGTH = 256
 """Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
@@ -46,7 +47,7 @@ class TransferModel:
     >>> TransferModel.load("runs/mine/model").predict(["Is it?"])[0].label
 
     `new_parameters` names the weights that the checkpoint did not have: they are random until trained. `checkpoint` is
-    where the others came from.
+    where the others came from, and `adapter` what PEFT has put into the network.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class TransferModel:
         self.max_length = max_length
         self.new_parameters = new_parameters
         self.checkpoint = checkpoint
+        self.adapter: Adapter | None = None
 
     @classmethod
     def load(
@@ -79,11 +81,14 @@ class TransferModel:
         """Load an encoder and put `head` on it; without a head, load a trained model with the head it was saved with.
 
         A trained model is one that `save` wrote (its folder, or the run's folder around it), or any sequence or token
-        classifier of transformers. Where `head` goes onto one, the log says that its earlier head is dropped, or with
-        `keep_head` what of it is kept. Raises ModelError where the checkpoint cannot be used, and OptionError for a
-        `max_length` beyond the encoder's positions or an earlier head of which nothing can be kept.
+        classifier of transformers. An adapter is merged into its base where its kind can be. Where `head` goes onto a
+        trained model, the log says that its earlier head is dropped, or with `keep_head` what of it is kept. Raises
+        ModelError where the checkpoint cannot be used, and OptionError for a `max_length` beyond the encoder's
+        positions or an earlier head of which nothing can be kept.
         """
         name = _model_folder(name_or_path)
+        if head is None and holds_adapter(name):
+            return cls._load_adapted(name, max_length, trust_remote_code)
         if head is None:
             return cls._load_trained(name, max_length, revision, trust_remote_code)
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
@@ -113,6 +118,22 @@ class TransferModel:
         max_length = _fitting(max_length or spec.get("max_length"), most, name, tokenizer)
         return cls(loaded.network, head, tokenizer, max_length, checkpoint=checkpoint)
 
+    @classmethod
+    def _load_adapted(cls, name: str, max_length: int | None, trust_remote_code: bool) -> TransferModel:
+        spec = getattr(config_of(name), _SPEC, None)
+        if not spec:
+            raise ModelError(f"{name} holds an adapter whose config.json names no task; open it with peft.")
+        base, revision = base_of(name)
+        head = HEADS[spec["task"]](**spec["options"])
+        checkpoint = Checkpoint.find(base, revision=revision, trust_remote_code=trust_remote_code)
+        network = head.build(checkpoint).network
+        adapter = Adapter.open(name, network, checkpoint)
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        most = max_positions(checkpoint.encoder_config)
+        model = cls(network, head, tokenizer, _fitting(max_length or spec["max_length"], most, name, tokenizer))
+        model.adapter = None if adapter.merge_if_possible() else adapter
+        return model
+
     @property
     def encoder(self) -> Encoder:
         """A view on the network's encoder."""
@@ -129,14 +150,29 @@ class TransferModel:
         return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
 
     def save(self, folder: str | Path) -> None:
-        """Write config, safetensors and tokenizer, in the layout that `transformers` itself reads."""
+        """Write config, safetensors and tokenizer, in the layout that `transformers` itself reads.
+
+        Of a network with an adapter that is not merged, the weights written are those of the adapter, as PEFT reads
+        them, and what trained with it.
+        """
+        if self.adapter and not self.adapter.is_merged:
+            self.save_adapter(folder)
+        else:
+            self._save(folder, self.network.save_pretrained)
+
+    def save_adapter(self, folder: str | Path) -> None:
+        """Write the adapter as PEFT does, and beside it the config and the tokenizer of the whole."""
+        assert self.adapter, "this model has none"
+        self._save(folder, self.adapter.save, self.network.config.save_pretrained)
+
+    def _save(self, folder: str | Path, *parts: Callable[[str | Path], Any]) -> None:
         spec = {"task": self.head.task, "options": self.head.options(), "max_length": self.max_length}
         setattr(self.network.config, _SPEC, spec)
         # pipeline(..., truncation=True) then cuts where this model does.
         self.tokenizer.model_max_length = self.max_length
         with quiet_transformers():
-            self.network.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
+            for save in (*parts, self.tokenizer.save_pretrained):
+                save(folder)
 
     def encode(self, rows: Dataset) -> Dataset:
         """Features of rows (`TaskHead.encode`), kept in an Arrow file; `row` counts from 0 over all of `rows`."""

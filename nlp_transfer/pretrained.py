@@ -74,6 +74,11 @@ class Checkpoint:
         return cls(name_or_path, source, revision, trust_remote_code, config)
 
     @property
+    def public_name(self) -> str:
+        """The name that leads others to the same weights: of the bundled encoder its hub id."""
+        return _BUNDLED_HUB_ID if self.name == BUNDLED else self.name
+
+    @property
     def encoder_config(self) -> PreTrainedConfig:
         """The config of the encoder, also where the head on it is one of ours."""
         return encoder_config(self.config)
@@ -166,6 +171,12 @@ def _put_blanks_before_words(tokenizer: transformers.PreTrainedTokenizerBase) ->
             part.add_prefix_space = True
 
 
+def config_of(folder: str) -> PreTrainedConfig:
+    """The config in a folder, whatever weights stand beside it. Raises ModelError where it cannot be read."""
+    with quiet_transformers(), _as_model_error(folder):
+        return AutoConfig.from_pretrained(folder)
+
+
 def max_positions(config: PreTrainedConfig) -> int:
     """The longest input, in tokens with the special ones, that the encoder has positions for."""
     positions = getattr(config, "max_position_embeddings", None) or 10**9
@@ -215,7 +226,10 @@ def _require_encoder(config: PreTrainedConfig, name: str) -> None:
 def _require_files(folder: Path, name: str) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{name} holds no model (no config.json); give a folder that save_pretrained has written.")
-    if not any(next(folder.glob(pattern), None) for pattern in _WEIGHT_FILES):
+    weights = {path.name for pattern in _WEIGHT_FILES for path in folder.glob(pattern)}
+    if weights == {"adapter_model.safetensors"}:
+        raise ModelError(f"{name} holds an adapter alone; train it with --merge_adapter true, or give the base of it.")
+    if not weights:
         raise ModelError(
             f"{name} holds no weights (no model.safetensors); give a folder that save_pretrained has written."
         )

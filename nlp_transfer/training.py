@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -32,6 +33,8 @@ from nlp_transfer.progress import Progress, Step
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Part, Stage
 from nlp_transfer.types import RunResult, Scores
+
+log = logging.getLogger(__name__)
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
@@ -78,6 +81,8 @@ def fit(
     """
     options = options or TrainingOptions()
     _refuse_what_needs_validation(options, splits)
+    if model.adapter:
+        raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     accelerator = accelerator or make_accelerator(options)
     hardware.keep_freed_memory()
@@ -106,6 +111,7 @@ def fit(
 
     for number, stage in enumerate(stages, start=1):
         strategy.start(model, stage)
+        _say_what_trains(strategy.trained(model))
         best.start_stage()
         groups = strategy.groups(model, stage.learning_rate, options.weight_decay) if stage.epochs else []
         with frozen.grafted(stage.below) as feed:
@@ -139,6 +145,12 @@ def fit(
         trained_weights=best.trained_weights,
         history=tuple(progress.history),
     )
+
+
+def _say_what_trains(module: nn.Module) -> None:
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    weights = sum(p.numel() for p in module.parameters())
+    log.info("Training %s of %s weights (%.3g%%).", f"{trained:,}", f"{weights:,}", 100 * trained / weights)
 
 
 def _refuse_what_needs_validation(options: TrainingOptions, splits: Splits) -> None:

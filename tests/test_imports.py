@@ -28,7 +28,7 @@ LAYERS = (
     ("pretrained", "pooling"),
     ("encoder",),
     ("heads",),
-    ("inference",),
+    ("inference", "adapters"),
     ("model",),
     ("grafting", "optim", "activations"),
     ("strategies", "frozen"),

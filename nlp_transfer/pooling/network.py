@@ -46,7 +46,8 @@ class PooledClassifier(PreTrainedModel):
         if hasattr(self.backbone, "pooler"):
             self.backbone.pooler = None  # would be weights that are saved and never trained
         widths = [self.backbone.config.hidden_size, *config.hidden]
-        self.layers = nn.Sequential(*_dense(widths, config.dropout))
+        # No encoder has a module of this name, which PEFT would take for the head's: it goes by the ends of names.
+        self.hidden_layers = nn.Sequential(*_dense(widths, config.dropout))
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(widths[-1], config.num_labels)
         self.post_init()
@@ -69,7 +70,7 @@ class PooledClassifier(PreTrainedModel):
             input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs
         )
         pooled = pool(encoded.last_hidden_state, attention_mask, self.config.pooling)
-        logits = self.classifier(self.dropout(self.layers(pooled)))
+        logits = self.classifier(self.dropout(self.hidden_layers(pooled)))
         loss = F.cross_entropy(logits, labels) if labels is not None else None
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions

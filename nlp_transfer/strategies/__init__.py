@@ -14,15 +14,17 @@ from nlp_transfer.strategies.full import Full
 from nlp_transfer.strategies.gradual import Gradual
 from nlp_transfer.strategies.head_then_full import HeadThenFull
 from nlp_transfer.strategies.l2sp import L2SP
+from nlp_transfer.strategies.lora import Lora
 from nlp_transfer.strategies.replay import Replay
 from nlp_transfer.strategies.scratch import Scratch
 
 STRATEGIES: dict[str, type[Strategy]] = {
-    kind.name: kind for kind in (Full, Freeze, Gradual, HeadThenFull, L2SP, Replay, Scratch)
+    kind.name: kind for kind in (Full, Freeze, Gradual, HeadThenFull, Lora, L2SP, Replay, Scratch)
 }
 
 __all__ = [
-    "L2SP", "STRATEGIES", "Freeze", "Full", "Gradual", "HeadThenFull", "Part", "Replay", "Scratch", "Stage", "Strategy",
+    "L2SP", "STRATEGIES", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part", "Replay", "Scratch", "Stage",
+    "Strategy",
     "strategy_from", "strategy_named",
 ]  # fmt: skip
 

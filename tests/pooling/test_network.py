@@ -66,16 +66,19 @@ def test_logits_are_the_softmax_layer_on_what_is_pooled(checkpoint, how):
 
 def test_hidden_layers_are_dense_with_relu_between_pooling_and_softmax_layer(checkpoint):
     network = built(checkpoint, pooling="mean", hidden=(16, 8), dropout=0.3)
-    kinds = [type(module) for module in network.layers]
+    kinds = [type(module) for module in network.hidden_layers]
     assert kinds == [nn.Dropout, nn.Linear, nn.ReLU] * 2
-    assert [(m.in_features, m.out_features) for m in network.layers if isinstance(m, nn.Linear)] == [(32, 16), (16, 8)]
+    assert [(m.in_features, m.out_features) for m in network.hidden_layers if isinstance(m, nn.Linear)] == [
+        (32, 16),
+        (16, 8),
+    ]
     assert (network.classifier.in_features, network.classifier.out_features) == (8, 3)
-    assert {m.p for m in [*network.layers, network.dropout] if isinstance(m, nn.Dropout)} == {0.3}
+    assert {m.p for m in [*network.hidden_layers, network.dropout] if isinstance(m, nn.Dropout)} == {0.3}
 
     ids = torch.tensor([[1, 60, 61, 2]])
     with torch.inference_mode():
         x = network.backbone(ids).last_hidden_state.mean(1)
-        for dense in (network.layers[1], network.layers[4]):
+        for dense in (network.hidden_layers[1], network.hidden_layers[4]):
             x = (x @ dense.weight.T + dense.bias).clamp(min=0)
         expected = x @ network.classifier.weight.T + network.classifier.bias
         torch.testing.assert_close(network(ids).logits, expected)
