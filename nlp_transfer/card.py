@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nlp_transfer.adapters.adapter import Adapter
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.heads import NERHead, TextClassificationHead
+from nlp_transfer.heads import NERHead
 from nlp_transfer.model import TransferModel
 from nlp_transfer.report import Report
 
@@ -45,6 +45,10 @@ def _scores(report: Report) -> Iterator[str]:
     yield ""
     yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
     yield ""
+    if not report.run.steps:
+        yield "The encoder is as it was pretrained; the classifier on it was fitted to all training rows at once."
+        yield ""
+        return
     if report.run.best_epoch is not None:
         yield f"The weights are those of the first best {_code(report.run.metric)} on the validation split."
     else:
@@ -70,7 +74,7 @@ def _data(splits: Splits) -> Iterator[str]:
 
 
 def _loading(model: TransferModel) -> Iterator[str]:
-    ours = isinstance(model.head, TextClassificationHead) and not model.head.is_native
+    ours = type(model.network).__module__.startswith("nlp_transfer.")
     yield "## How to load it"
     yield ""
     yield "```python"

@@ -114,11 +114,14 @@ class StrategyOptions:
 
     strategy: str = HfArg(
         default="full",
-        help="full, freeze, gradual, head_then_full, lora, l2sp, replay, scratch: what trains, in which order, towards "
-        "what.",
+        help="full, freeze, features, gradual, head_then_full, lora, l2sp, replay, scratch: what trains, in which "
+        "order, towards what.",
     )
     trainable_layers: int | None = HfArg(
         default=None, help="freeze: layers that train with the head, from the top. Unless given: 0, a linear probe."
+    )
+    classifier: str | None = HfArg(
+        default=None, help="features: logistic, linear_svm, svm, random_forest, knn. Unless given: logistic."
     )
     layer_lr_decay: float | None = HfArg(
         default=None, help="full, gradual: factor on the rate for each layer down. Unless given: 1, gradual 0.9."

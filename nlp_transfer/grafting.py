@@ -84,9 +84,10 @@ def reading(encoder: Encoder) -> Reading:
     Found by giving the head an output with NaN in it, and looking whether the logits are numbers all the same.
     """
     config = encoder.network.config
-    pooling = config.pooling if isinstance(config, PooledConfig) else getattr(config, "classifier_pooling", None)
-    if pooling in ("mean", "max"):
-        return "mean" if pooling == "mean" else "max"
+    if isinstance(config, PooledConfig):
+        return "first" if config.pooling == "cls" else config.pooling  # type: ignore[return-value]
+    if getattr(config, "classifier_pooling", None) == "mean":
+        return "mean"
     nan, tokens = float("nan"), torch.zeros(1, 2, encoder.width)
     vector, nothing, first_alone = tokens[:, 0], torch.full_like(tokens, nan), tokens.clone()
     first_alone[:, 1:] = nan

@@ -26,7 +26,7 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from nlp_transfer.errors import ModelError
+from nlp_transfer.errors import ModelError, UserError
 from nlp_transfer.pooling.config import PooledConfig, encoder_config
 
 BUNDLED = "all-MiniLM-L6-v2"
@@ -260,6 +260,8 @@ def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
     """Turn what transformers raises for a checkpoint that cannot be read into one line."""
     try:
         yield
+    except UserError:  # says it already
+        raise
     except Exception as error:  # a damaged file or code from the hub may raise anything
         reason = str(error).strip().split("\n")[0]
         if not Path(name).is_dir() and ("connect" in reason or "offline" in str(error).lower()):

@@ -9,29 +9,34 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# A module of transformers, and the module of ours that registers itself in it. Ours waits for exactly the one it
-# needs: transformers imports its Auto classes while others of its modules, and maybe of ours, are but half loaded.
+# A module of transformers, and the modules of ours that register themselves in it. Ours wait for exactly the one they
+# need: transformers imports its Auto classes while others of its modules, and maybe of ours, are but half loaded.
 _FOLLOWERS = {
-    "transformers.models.auto.configuration_auto": "nlp_transfer.pooling.config",
-    "transformers.models.auto.modeling_auto": "nlp_transfer.pooling.network",
+    "transformers.models.auto.configuration_auto": ("nlp_transfer.pooling.config", "nlp_transfer.shallow.config"),
+    "transformers.models.auto.modeling_auto": ("nlp_transfer.pooling.network", "nlp_transfer.shallow.network"),
 }
 
 
 def register_when_transformers_loads() -> None:
     """Register now if the Auto classes are there already, else as soon as somebody imports them."""
-    for module, follower in _FOLLOWERS.items():
+    for module, followers in _FOLLOWERS.items():
         if module in sys.modules:
-            importlib.import_module(follower)
+            _import(followers)
         else:
-            sys.meta_path.insert(0, _After(module, follower))
+            sys.meta_path.insert(0, _After(module, followers))
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        importlib.import_module(module)
 
 
 class _After(MetaPathFinder):
-    """Finds one module as everybody else would, and imports another once it has been executed."""
+    """Finds one module as everybody else would, and imports others once it has been executed."""
 
-    def __init__(self, module: str, follower: str) -> None:
+    def __init__(self, module: str, followers: tuple[str, ...]) -> None:
         self.module = module
-        self.follower = follower
+        self.followers = followers
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.module:
@@ -44,7 +49,7 @@ class _After(MetaPathFinder):
 
         def execute_and_follow(module: ModuleType) -> None:
             execute(module)
-            importlib.import_module(self.follower)
+            _import(self.followers)
 
         spec.loader.exec_module = execute_and_follow  # type: ignore[method-assign]
         return spec

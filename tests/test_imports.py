@@ -25,7 +25,7 @@ LAYERS = (
     ("config", "recipe", "output", "hardware"),
     ("data",),
     ("metrics", "baselines"),
-    ("pretrained", "pooling"),
+    ("pretrained", "pooling", "shallow"),
     ("encoder",),
     ("heads",),
     ("inference", "adapters"),

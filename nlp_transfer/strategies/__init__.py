@@ -9,6 +9,7 @@ from typing import Any
 from nlp_transfer.config import StrategyOptions
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies.base import Part, Stage, Strategy
+from nlp_transfer.strategies.features import Features
 from nlp_transfer.strategies.freeze import Freeze
 from nlp_transfer.strategies.full import Full
 from nlp_transfer.strategies.gradual import Gradual
@@ -19,12 +20,12 @@ from nlp_transfer.strategies.replay import Replay
 from nlp_transfer.strategies.scratch import Scratch
 
 STRATEGIES: dict[str, type[Strategy]] = {
-    kind.name: kind for kind in (Full, Freeze, Gradual, HeadThenFull, Lora, L2SP, Replay, Scratch)
+    kind.name: kind for kind in (Full, Freeze, Features, Gradual, HeadThenFull, Lora, L2SP, Replay, Scratch)
 }
 
 __all__ = [
-    "L2SP", "STRATEGIES", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part", "Replay", "Scratch", "Stage",
-    "Strategy",
+    "L2SP", "STRATEGIES", "Features", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part", "Replay", "Scratch",
+    "Stage", "Strategy",
     "strategy_from", "strategy_named",
 ]  # fmt: skip
 
