@@ -73,7 +73,7 @@ def test_a_run_works_as_a_command_of_its_own(task_flags, training_flags, tmp_pat
     assert tree(tmp_path) == {"runs", f"runs/{name}"} | {f"runs/{name}/{path}" for path in LEFT}
     assert run.stdout.startswith("test (16 rows)")
     # What the libraries below say of themselves would hide what we say.
-    said = [line for line in run.stderr.splitlines() if not line.startswith("Tag scheme: ")]
+    said = [line for line in run.stderr.splitlines() if not line.startswith(("Tag scheme: ", "Training "))]
     assert said == [f"The run is in runs/{name}."]
 
 
