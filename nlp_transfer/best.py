@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from nlp_transfer.errors import OptionError
 from nlp_transfer.types import Scores
 
 
@@ -37,9 +36,6 @@ class Best:
 
     def see(self, epoch: float, scores: Scores) -> None:
         """Look at an evaluation, and copy the weights that train, or have trained, if it is the best so far."""
-        if not isinstance(scores.get(self.metric), float):
-            known = ", ".join(name for name, value in scores.items() if isinstance(value, float))
-            raise OptionError(f"--metric_for_best_model {self.metric} is not a score of this task; it has {known}.")
         score = -scores[self.metric] if self._is_error else scores[self.metric]
         if score <= self.score:
             self.misses += 1

@@ -41,6 +41,9 @@ class ModelOptions:
         help="Tokens read of a text. Unless given: 256, or fewer where the encoder has fewer positions.",
     )
 
+    def __post_init__(self) -> None:
+        _require(self, "max_length", lambda value: value > 0, "more than 0")
+
 
 @dataclass
 class DataOptions:
@@ -315,8 +318,22 @@ def _read_yaml(path: Path) -> dict[Any, Any]:
     return values or {}
 
 
+_ALSO_CALLED = {
+    "lr": "learning_rate", "epochs": "num_train_epochs", "num_epochs": "num_train_epochs", "lora_rank": "lora_r",
+    "batch_size": "per_device_train_batch_size", "train_batch_size": "per_device_train_batch_size",
+    "eval_batch_size": "per_device_eval_batch_size", "model": "model_name_or_path", "output": "output_dir",
+    "train": "train_file", "validation": "validation_file", "test": "test_file", "data": "train_file",
+    "text_column": "text_column_name", "label_column": "label_column_name", "scheduler": "lr_scheduler_type",
+    "patience": "early_stopping_patience", "max_steps": "max_train_steps", "max_seq_length": "max_length",
+}  # fmt: skip
+"""What other tools call the options."""
+
+
 def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
+    names = list(names)
+    dashes = "--" * name.startswith("-")
+    other = dashes + _ALSO_CALLED.get(name.lstrip("-").replace("-", "_").lower(), "")
+    near = [other] if other in names else difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else "; see --help for all options."
 
 

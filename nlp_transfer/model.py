@@ -240,7 +240,9 @@ def _fitting(max_length: int | None, most: int, name: str, tokenizer: PreTrained
     if max_length is None:
         return min(DEFAULT_MAX_LENGTH, most)
     if max_length > most:
-        raise OptionError(f"max_length {max_length} is more than the {most} tokens that {name} has positions for.")
+        raise OptionError(
+            f"max_length {max_length} is more than the {most} tokens that {name} has; give at most {most}."
+        )
     least = tokenizer.num_special_tokens_to_add() + 1
     if max_length < least:
         raise OptionError(f"max_length {max_length} leaves no room for text; give at least {least}.")

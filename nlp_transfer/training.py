@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import logging
 import math
 import time
@@ -23,9 +24,11 @@ from nlp_transfer.best import Best
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.batch import IGNORED, epoch_batches, shares
 from nlp_transfer.data.inputs import Inputs, TokenInputs
+from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
 from nlp_transfer.frozen import FrozenLayers
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, adamw, schedule
@@ -81,6 +84,8 @@ def fit(
     """
     options = options or TrainingOptions()
     _refuse_what_needs_validation(options, splits)
+    if options.metric_for_best_model and splits.validation:
+        _require_score(options.metric_for_best_model, model.head, splits.validation)
     if model.adapter:
         raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
@@ -157,6 +162,17 @@ def _refuse_what_needs_validation(options: TrainingOptions, splits: Splits) -> N
     for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps"):
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
+
+
+def _require_score(metric: str, head: TaskHead, rows: Rows) -> None:
+    """OptionError unless the head scores by `metric`; asked with empty predictions, before hours of training."""
+    few = rows.data[:8]
+    blank = [np.zeros((len(ids), len(head.labels)), np.float32) for ids in head.targets(head.references(few))]
+    known = [name for name, value in head.evaluate(blank, few).items() if isinstance(value, float)]
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}."
+        raise OptionError(f"--metric_for_best_model {metric} is not a score of this task{hint}")
 
 
 def _rate(strategy: Strategy, options: TrainingOptions) -> float:

@@ -137,6 +137,8 @@ def test_yaml_does_not_make_something_else_of_labels(tmp_path):
         (["--lerning_rate=1"], "--learning_rate?"),
         (["--learning-rat", "1"], "--learning_rate?"),
         (["--confg", "a.yaml"], "--config?"),
+        (["--lr", "1"], "--learning_rate?"),
+        (["--batch-size", "8"], "--per_device_train_batch_size?"),
     ],
 )
 def test_an_unknown_flag_is_refused_with_the_nearest_one(argv, near):
@@ -155,6 +157,7 @@ def test_flags_are_not_guessed_from_their_beginnings():
 def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path):
     message = refusal_of_file(nt.TrainingOptions, "seed: 1\nlerning_rate: 1\n", tmp_path)
     assert "unknown option 'lerning_rate'; did you mean learning_rate?" in message
+    assert "did you mean num_train_epochs?" in refusal_of_file(nt.TrainingOptions, "epochs: 3", tmp_path)
     assert "'config'" in refusal_of_file(nt.TrainingOptions, "config: other.yaml", tmp_path)
     assert "'help'" in refusal_of_file(nt.TrainingOptions, "help: true", tmp_path)
 
@@ -266,7 +269,7 @@ def _or_none(strategy: st.SearchStrategy) -> st.SearchStrategy:
             model_name_or_path=_words,
             model_revision=_or_none(_words),
             trust_remote_code=st.booleans(),
-            max_length=_or_none(st.integers()),
+            max_length=_or_none(st.integers(1)),
         ),
         st.builds(
             nt.DataOptions,

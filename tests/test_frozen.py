@@ -106,7 +106,7 @@ def test_every_loss_is_that_of_the_ungrafted_run_to_the_last_bit(checkpoint, spl
         assert_equal_weights(model, other, 1e-6)  # the order in which gradients are summed may differ
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ["classification", "ner"])
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ATTEND_TO_PADDING])
 def test_padding_changes_no_loss(checkpoint, splits, cache, family, head):
     rows = splits[f"{'ner' if head == 'ner' else 'classification'} uneven"]

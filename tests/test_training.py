@@ -157,10 +157,13 @@ def test_without_validation_rows_the_last_weights_are_kept(checkpoint, review_sp
             nt.fit(model, alone, replace(options, **{name: value}))
 
 
-def test_an_unknown_metric_names_the_known_ones(checkpoint, review_splits, options):
+def test_an_unknown_metric_names_the_known_ones(checkpoint, review_splits, options, monkeypatch):
     model = classifier(checkpoint, review_splits)
+    monkeypatch.setattr(model, "encode", None)  # it is said before anything is done
     with pytest.raises(nt.OptionError, match=r"f1_strict is not a score of this task; it has accuracy, macro_f1"):
         nt.fit(model, review_splits, replace(options, metric_for_best_model="f1_strict"))
+    with pytest.raises(nt.OptionError, match=r"macro_f is not a score of this task; did you mean macro_f1\?"):
+        nt.fit(model, review_splits, replace(options, metric_for_best_model="macro_f"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(checkpoint, review_splits, options):

@@ -32,12 +32,11 @@ class Transitions(NamedTuple):
 class Recognised:
     """The scheme that data are written in, how far they keep to it, and a sentence for the log that says why.
 
-    `violations` counts tags that do not fit the scheme; `first_violation` is the index of the first sentence with one.
+    `violations` counts tags that do not fit the scheme.
     """
 
     scheme: str
     violations: int
-    first_violation: int | None
     reason: str
 
 
@@ -73,17 +72,18 @@ def scheme_named(name: str) -> str:
     return scheme
 
 
-def recognise(sequences: Iterable[Sequence[str]]) -> Recognised:
+def recognise(sequences: Iterable[Sequence[str]], places: Sequence[str] | None = None) -> Recognised:
     """The scheme that tagged sentences are written in.
 
     E- or S- makes it BIOES, L- or U- BILOU. Otherwise it is IOB1 or IOB2, whichever fewer tags violate; a tie, which
-    includes data with no entity, is IOB2. DataError on a tag of no known scheme, and on E-/S- together with L-/U-.
+    includes data with no entity, is IOB2. DataError on a tag of no known scheme, and on E-/S- together with L-/U-;
+    it says where by `places`, which names each sentence.
 
     >>> recognise([["B-PER", "I-PER", "O"]]).reason
     'entities begin with B- (1) and never with I-: IOB2'
     """
     sequences = list(sequences)
-    judged = [_judge(sequences, scheme) for scheme in _candidates(sequences)]
+    judged = [_judge(sequences, scheme) for scheme in _candidates(sequences, places)]
     return min(judged, key=lambda recognised: recognised.violations)
 
 
@@ -225,12 +225,13 @@ def _prefixes(spelling: _Spelling, length: int) -> list[str]:
     return [spelling.first, *[spelling.inside] * (length - 2), spelling.last]
 
 
-def _candidates(sequences: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _candidates(sequences: Sequence[Sequence[str]], places: Sequence[str] | None) -> tuple[str, ...]:
     """The schemes that have all prefixes seen, the preferred one first."""
     met: dict[str, int] = {}
     for number, sequence in enumerate(sequences):
         for tag in sequence:
             met.setdefault(tag, number)
+    where = (lambda number: places[number]) if places else (lambda number: f"sentence {number} (the first is 0)")
     witnesses: dict[str, str] = {}
     for tag, number in met.items():
         if tag == "O":
@@ -238,14 +239,14 @@ def _candidates(sequences: Sequence[Sequence[str]]) -> tuple[str, ...]:
         schemes = [scheme for scheme in SCHEMES if _has(scheme, tag)]
         if not schemes:
             raise DataError(
-                f"unknown tag scheme: {tag!r} in sentence {number} (the first is 0) is a tag of none of "
+                f"unknown tag scheme: {tag!r} in {where(number)} is a tag of none of "
                 f"{', '.join(SCHEMES)}; write O or <prefix>-<type>, such as B-PER"
             )
         if len(schemes) == 1:
-            witnesses.setdefault(schemes[0], f"{tag!r} in sentence {number}")
+            witnesses.setdefault(schemes[0], f"{tag!r} in {where(number)}")
     if len(witnesses) > 1:
         mixed = " and ".join(f"{place} is {scheme}" for scheme, place in witnesses.items())
-        raise DataError(f"unknown tag scheme: {mixed} (the first sentence is 0); known are {', '.join(SCHEMES)}")
+        raise DataError(f"unknown tag scheme: {mixed}; write all tags as one of {', '.join(SCHEMES)}")
     return tuple(witnesses) or ("IOB2", "IOB1")
 
 
@@ -258,21 +259,18 @@ def _has(scheme: str, tag: str) -> bool:
 
 
 def _judge(sequences: Sequence[Sequence[str]], scheme: str) -> Recognised:
-    count, first_violation = 0, None
+    count = 0
     begins: Counter[str] = Counter()
     ends: Counter[str] = Counter()
-    for number, sequence in enumerate(sequences):
+    for sequence in sequences:
         entities = spans(sequence, scheme)
         begins.update(sequence[first][0] for _, first, _ in entities)
         ends.update(sequence[end - 1][0] for _, _, end in entities)
-        wrong = len(violations(sequence, scheme))
-        if wrong and first_violation is None:
-            first_violation = number
-        count += wrong
+        count += len(violations(sequence, scheme))
     reason = f"{_why(scheme, count, begins, ends)}: {scheme}"
     if count:
         reason += f", but {count:,} {'tag does' if count == 1 else 'tags do'} not fit"
-    return Recognised(scheme, count, first_violation, reason)
+    return Recognised(scheme, count, reason)
 
 
 def _why(scheme: str, count: int, begins: Counter[str], ends: Counter[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -165,8 +166,11 @@ class TextClassificationHead(TaskHead):
         unknown = [name for name in self.class_weights if name not in self.labels]
         if unknown:
             raise OptionError(f"class_weights names labels there are not: {', '.join(unknown)}.")
-        if any(weight < 0 for weight in self.class_weights.values()):
-            raise OptionError("class_weights must not be negative.")
+        for name, weight in self.class_weights.items():
+            if not 0 <= weight < math.inf:
+                raise OptionError(f"class_weights must be numbers of 0 or more; that of {name} is {weight}.")
+        if self.class_weights and not any(self.class_weights.get(name, 1.0) for name in self.labels):
+            raise OptionError("class_weights are all 0, so nothing would be learned; give one label more.")
 
 
 def _set_head_dropout(network: PreTrainedModel, dropout: float) -> None:

@@ -15,7 +15,7 @@ from nlp_transfer.data.read import Rows
 from nlp_transfer.data.schemes import recognise, scheme_named
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.windows import Window, windows
-from nlp_transfer.errors import OptionError
+from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
 from nlp_transfer.heads.viterbi import decode as best_sequence
 from nlp_transfer.pretrained import Checkpoint, Loaded
@@ -48,6 +48,8 @@ class NERHead(TaskHead):
     def __init__(
         self, entity_types: Sequence[str], scheme: str = "IOB2", tag_names: Sequence[str] | None = None
     ) -> None:
+        if isinstance(entity_types, str):
+            raise OptionError(f"entity_types takes a list, such as [{entity_types!r}].")
         if not entity_types:
             raise OptionError("a NER head needs at least one entity type.")
         self.entity_types = tuple(entity_types)
@@ -67,8 +69,10 @@ class NERHead(TaskHead):
         if tag_scheme:
             source, how = scheme_named(tag_scheme), "as told"
         else:
-            recognised = recognise(sequences)
+            recognised = recognise(sequences, _places(splits.train))
             source, how = recognised.scheme, recognised.reason
+        for rows in (splits.train, splits.validation, splits.test):
+            _require_scheme(rows, source, tag_scheme is not None)
         types = sorted({kind for sequence in sequences for kind, _, _ in schemes.spans(sequence, source)})
         head = cls(types, label_scheme)
 
@@ -152,6 +156,20 @@ class NERHead(TaskHead):
         from nlp_transfer.metrics import span_scores  # loads evaluate, which takes a second
 
         return span_scores([list(p.tags) for p in predictions], [list(tags) for tags in references], self.scheme)
+
+
+def _places(rows: Rows) -> list[str]:
+    return [f"{rows.source}, {rows.unit} {line}" for line in rows.data["line"]]
+
+
+def _require_scheme(rows: Rows | None, scheme: str, is_told: bool) -> None:
+    """DataError for the first tag that the scheme does not have."""
+    for place, tags in zip(_places(rows), rows.data["tags"], strict=True) if rows else ():
+        try:
+            schemes.spans(tags, scheme)
+        except DataError as error:
+            why = "--tag_scheme says" if is_told else "the training rows are written in"
+            raise DataError(f"{place}: {error}; {why} {scheme}, and all splits are read in one scheme.") from error
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -127,28 +127,26 @@ def test_names_of_labels_come_in_a_fixed_order():
 @given(sentences=st.lists(tagged_sentences(), max_size=5))
 def test_recognises_valid_data(scheme, sentences):
     recognised = schemes.recognise(schemes.tags(*sentence, scheme) for sentence in sentences)
-    assert (recognised.violations, recognised.first_violation) == (0, None)
+    assert recognised.violations == 0
     if any(entities for entities, _ in sentences):
         assert recognised.scheme == scheme
         assert recognised.reason.endswith(f": {scheme}")
 
 
 @pytest.mark.parametrize(
-    ("sentences", "scheme", "violations", "first", "reason"),
+    ("sentences", "scheme", "violations", "reason"),
     [
-        (["O B-A I-A", "B-A B-A"], "IOB2", 0, None, "entities begin with B- (3) and never with I-: IOB2"),
-        (["I-A O I-B"], "IOB1", 0, None, "entities begin with I- (2) and never with B-: IOB1"),
+        (["O B-A I-A", "B-A B-A"], "IOB2", 0, "entities begin with B- (3) and never with I-: IOB2"),
+        (["I-A O I-B"], "IOB1", 0, "entities begin with I- (2) and never with B-: IOB1"),
         (
             ["I-A B-A O I-A"],
             "IOB1",
             0,
-            None,
             "entities begin with I- (2) and with B- (1) right after another of their type: IOB1",
         ),
         (
             ["B-A I-A", "O I-A", "B-B"],
             "IOB2",
-            1,
             1,
             "entities begin with I- (1) and with B- (2): IOB2, but 1 tag does not fit",
         ),
@@ -156,31 +154,28 @@ def test_recognises_valid_data(scheme, sentences):
             ["I-A", "I-A", "O B-A I-A"],
             "IOB1",
             1,
-            2,
             "entities begin with I- (2) and with B- (1): IOB1, but 1 tag does not fit",
         ),
         (
             ["I-A", "B-A"],
             "IOB2",
             1,
-            0,
             "entities begin with I- (1) and with B- (1): IOB2, but 1 tag does not fit",
         ),
-        (["B-A E-A S-A"], "BIOES", 0, None, "entities end with E- (1) or are one word with S- (1): BIOES"),
+        (["B-A E-A S-A"], "BIOES", 0, "entities end with E- (1) or are one word with S- (1): BIOES"),
         (
             ["U-A", "I-A I-A O"],
             "BILOU",
             2,
-            1,
             "entities end with L- (0) or are one word with U- (1): BILOU, but 2 tags do not fit",
         ),
-        (["O O", ""], "IOB2", 0, None, "there is no entity: IOB2"),
-        ([], "IOB2", 0, None, "there is no entity: IOB2"),
+        (["O O", ""], "IOB2", 0, "there is no entity: IOB2"),
+        ([], "IOB2", 0, "there is no entity: IOB2"),
     ],
 )
-def test_recognises_a_scheme_and_says_why(sentences, scheme, violations, first, reason):
+def test_recognises_a_scheme_and_says_why(sentences, scheme, violations, reason):
     recognised = schemes.recognise(sentence.split() for sentence in sentences)
-    assert recognised == schemes.Recognised(scheme, violations, first, reason)
+    assert recognised == schemes.Recognised(scheme, violations, reason)
 
 
 @pytest.mark.parametrize("tag", ["X-PER", "PER", "B-", "-PER", "BI-PER", "b-PER", "", "B"])
@@ -191,7 +186,7 @@ def test_an_unknown_tag_is_named_with_its_sentence(tag):
 
 
 def test_two_families_of_prefixes_are_no_scheme():
-    with pytest.raises(DataError, match="unknown tag scheme: 'S-A' in sentence 0 is BIOES and 'L-A' in sentence 2"):
+    with pytest.raises(DataError, match="unknown tag scheme: 'S-A' in sentence 0 .* is BIOES and 'L-A' in sentence 2 "):
         schemes.recognise([["S-A"], ["O"], ["B-A", "L-A"]])
 
 

@@ -172,7 +172,12 @@ def test_options_make_the_same_head_again(options):
         ({"dropout": -0.1}, "dropout must lie in [0, 1); given was -0.1."),
         ({"label_smoothing": 1.0}, "label_smoothing must lie in [0, 1); given was 1.0."),
         ({"class_weights": {"a": 1.0, "d": 2.0}}, "class_weights names labels there are not: d."),
-        ({"class_weights": {"a": -1.0}}, "class_weights must not be negative."),
+        ({"class_weights": {"a": -1.0}}, "class_weights must be numbers of 0 or more; that of a is -1.0."),
+        ({"class_weights": {"b": float("nan")}}, "class_weights must be numbers of 0 or more; that of b is nan."),
+        (
+            {"class_weights": dict.fromkeys(LABELS, 0)},
+            "class_weights are all 0, so nothing would be learned; give one label more.",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, line):

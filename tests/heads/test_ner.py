@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import nlp_transfer as nt
 from nlp_transfer.data import schemes
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read import read_tagged
+from nlp_transfer.data.read import Rows, read_tagged
 from nlp_transfer.data.schemes import SCHEMES
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads.base import IGNORED
@@ -131,6 +131,24 @@ def test_the_scheme_of_the_data_can_be_told(sentence_splits):
     assert splits.notes == ("Tag scheme: IOB1 (as told).",)
     with pytest.raises(nt.OptionError, match="unknown tag scheme 'IOB3'"):
         nt.NERHead.for_splits(sentence_splits, tag_scheme="IOB3")
+
+
+def test_a_tag_of_another_scheme_says_where_it_stands(tmp_path):
+    def rows(name: str, tags: list[str]) -> Rows:
+        (tmp_path / name).write_text("".join(f"Anna\t{tag}\n\n" for tag in tags))
+        return read_tagged(str(tmp_path / name))
+
+    good, single = rows("train.conll", ["B-PER", "O", "B-LOC"]), rows("dev.conll", ["O", "S-PER"])
+    message = r"dev.conll, line 3: 'S-PER' is not a tag of IOB2, .*; the training rows are written in IOB2, and all"
+    with pytest.raises(nt.DataError, match=message):
+        nt.NERHead.for_splits(Splits(good, single, None))
+    with pytest.raises(nt.DataError, match=r"told.conll, line 3: 'E-PER' is not a tag of BILOU.*; --tag_scheme says"):
+        nt.NERHead.for_splits(Splits(rows("told.conll", ["U-PER", "E-PER"]), None, None), tag_scheme="bilou")
+    mixed = rows("mixed.conll", ["S-PER", "O", "U-PER"])
+    with pytest.raises(
+        nt.DataError, match=r"mixed.conll, line 1 is BIOES and 'U-PER' in .*mixed.conll, line 5 is BILOU"
+    ):
+        nt.NERHead.for_splits(Splits(mixed, None, None))
 
 
 TEXTS = [

@@ -50,9 +50,17 @@ def still(model: nt.TransferModel, strategy: str) -> set[str]:
     return {name for name, p in model.network.named_parameters() if id(p) in frozen}
 
 
+# The pooled network is ours, and the same on every family; four that differ in what is around it are enough.
+TRIED = [
+    (family, head)
+    for family in FAMILIES
+    for head in ("native", "pooled", "ner")
+    if head != "pooled" or family in ("albert", "bert", "modernbert", "roberta")
+]
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("head", ["native", "pooled", "ner"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "head"), TRIED)
 def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(
     lively: Callable[[str], Path], splits: dict[str, Splits], tmp_path: Path, family: str, head: str, strategy: str
 ):
