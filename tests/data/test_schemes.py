@@ -186,7 +186,8 @@ def test_an_unknown_tag_is_named_with_its_sentence(tag):
 
 
 def test_two_families_of_prefixes_are_no_scheme():
-    with pytest.raises(DataError, match=r"unknown tag scheme: 'S-A' in sentence 0 .* is BIOES and 'L-A' in sentence 2 "):
+    message = r"unknown tag scheme: 'S-A' in sentence 0 .* is BIOES and 'L-A' in sentence 2 "
+    with pytest.raises(DataError, match=message):
         schemes.recognise([["S-A"], ["O"], ["B-A", "L-A"]])
 
 
