@@ -132,8 +132,9 @@ class FrozenLayers:
     def _states(self, rows: TokenInputs, depths: Sequence[int], places: Sequence[int]) -> dict[int, Tensor]:
         batch = rows.batch(places)
         batch.pop("labels", None)
-        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
         base = self.encoder.base
+        device = next(base.parameters()).device
+        batch = {name: tensor.to(device) for name, tensor in batch.items()}
         was_training = base.training
         base.eval()
         try:

@@ -96,6 +96,7 @@ def fit(
 
     set_seed(options.seed)
     strategy.setup(model, options.seed)
+    model.network.to(accelerator.device)  # frozen layers run before anything is prepared
     train = TokenInputs(model.encode(splits.train.data), model.pad_id)
     validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
     encoder = model.encoder

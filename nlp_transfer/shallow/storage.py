@@ -85,7 +85,8 @@ def _require_sound(classifier: Any, path: Path) -> None:
 
 
 def _is_sound(step: Any) -> bool:
-    from sklearn.ensemble import RandomForestClassifier  # takes a second, as the others
+    from sklearn.decomposition import PCA  # takes a second, as the others
+    from sklearn.ensemble import RandomForestClassifier
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.preprocessing import Normalizer, StandardScaler
     from sklearn.svm import SVC
@@ -108,7 +109,7 @@ def _is_sound(step: Any) -> bool:
     if type(step) is KNeighborsClassifier:
         is_label = (step._y >= 0) & (step._y < len(step.classes_))
         return step._fit_X.shape == (len(step._y), width) and bool(is_label.all())
-    return type(step) in (Normalizer, StandardScaler)
+    return type(step) in (Normalizer, PCA, StandardScaler)
 
 
 def _is_sound_tree(tree: Any, width: int, classes: int) -> bool:
