@@ -60,8 +60,8 @@ def span_scores(predictions: Sequence[Sequence[str]], references: Sequence[Seque
     A span counts where its type and both its ends are right. Strict: only what is well formed in `scheme` is a span.
     Lenient: also what looks like one, such as an I- tag that opens a span, as conlleval reads it (Tjong Kim Sang and
     De Meulder 2003). Plain names are micro averages; macro means run over the types that occur on either side;
-    `per_type` is strict. A score with nothing to divide by is 0.0, also where neither side holds a span.
-    Raises ValueError if lengths differ, `scheme` is not one of `SCHEMES`, or a tag does not belong to it.
+    `per_type` is strict, `per_type_lenient` is not. A score with nothing to divide by is 0.0, also where neither side
+    holds a span. Raises ValueError if lengths differ, `scheme` is not one of `SCHEMES`, or a tag does not belong to it.
 
     >>> span_scores([["I-PER", "O"]], [["B-PER", "O"]], scheme="IOB2")["f1_lenient"]
     1.0
@@ -75,11 +75,11 @@ def span_scores(predictions: Sequence[Sequence[str]], references: Sequence[Seque
     if scheme == "BILOU":  # seqeval's lenient reading does not know L and U
         predicted, expected = _as_bioes(predicted), _as_bioes(expected)
     lenient = _span_report(predicted, expected)
-    types = {name: row for name, row in strict.items() if not name.endswith(" avg")}
     return {
         **_span_averages(strict, "strict"),
         **_span_averages(lenient, "lenient"),
-        "per_type": {name: {**_span_row(row), "support": int(row["support"])} for name, row in types.items()},
+        "per_type": _span_types(strict),
+        "per_type_lenient": _span_types(lenient),
         "scheme": scheme,
     }
 
@@ -292,7 +292,17 @@ def _span_report(predicted: list[list[str]], expected: list[list[str]], **readin
 
 def _span_averages(report: Mapping[str, Any], reading: str) -> Scores:
     micro, macro = _span_row(report["micro avg"]), _span_row(report["macro avg"])
-    return {**{f"{name}_{reading}": value for name, value in micro.items()}, f"macro_f1_{reading}": macro["f1"]}
+    return {f"{name}_{reading}": value for name, value in micro.items()} | {
+        f"macro_{name}_{reading}": value for name, value in macro.items()
+    }
+
+
+def _span_types(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        name: {**_span_row(row), "support": int(row["support"])}
+        for name, row in report.items()
+        if not name.endswith(" avg")
+    }
 
 
 def _span_row(row: Mapping[str, Any]) -> dict[str, float]:

@@ -162,6 +162,8 @@ def test_spans_by_hand():
     assert scores["recall_strict"] == pytest.approx(1 / 3)
     assert scores["f1_strict"] == pytest.approx(0.4)
     assert scores["macro_f1_strict"] == pytest.approx(1 / 3)
+    assert scores["macro_recall_strict"] == pytest.approx(1 / 3)
+    assert scores["per_type_lenient"].keys() == scores["per_type"].keys()
     assert scores["f1_lenient"] == pytest.approx(2 / 3)
     assert scores["per_type"]["LOC"] == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "support": 1}
     assert scores["scheme"] == "IOB2"
