@@ -241,7 +241,8 @@ def _fitting(max_length: int | None, most: int, name: str, tokenizer: PreTrained
         return min(DEFAULT_MAX_LENGTH, most)
     if max_length > most:
         raise OptionError(
-            f"max_length {max_length} is more than the {most} tokens that {name} has; give at most {most}."
+            f"max_length {max_length} is more than the {most} tokens that {name} has positions for; give at most "
+            f"{most}."
         )
     least = tokenizer.num_special_tokens_to_add() + 1
     if max_length < least:

@@ -50,12 +50,12 @@ def still(model: nt.TransferModel, strategy: str) -> set[str]:
     return {name for name, p in model.network.named_parameters() if id(p) in frozen}
 
 
-# The pooled network is ours, and the same on every family; four that differ in what is around it are enough.
+# The pooled network is ours, and the same on every family; two are enough.
 TRIED = [
     (family, head)
     for family in FAMILIES
     for head in ("native", "pooled", "ner")
-    if head != "pooled" or family in ("albert", "bert", "modernbert", "roberta")
+    if head != "pooled" or family in ("bert", "modernbert")
 ]
 
 
@@ -68,7 +68,7 @@ def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(
     if family == "albert" and strategy == "freeze":
         options = {}  # it shares one layer between all depths
     if strategy == "replay":
-        options = {"source_file": splits[head].train.source}
+        options = {"source_file": splits[head].train.source, "source_weight": 0.1}
     if strategy == "features" and head == "pooled":
         pytest.skip("a classifier that is fitted takes no hidden layers")
     nt.set_seed(0)
@@ -78,7 +78,8 @@ def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(
     before = {name: p.detach().clone() for name, p in weights.items()}
     frozen = still(model, strategy) if options or strategy == "scratch" else set()
     every_row = replace(splits[head], validation=None)  # the last weights are kept, not those of an early stage
-    training = replace(TRAINING, num_train_epochs=4) if family == "mobilebert" else TRAINING  # it learns slowly
+    # MobileBERT has no norms, and big steps throw it off.
+    training = replace(TRAINING, num_train_epochs=4, learning_rate=5e-4) if family == "mobilebert" else TRAINING
     nt.fit(model, every_row, training, strategy=nt.strategy_named(strategy, **options))
 
     assert mean_loss(model, splits[head]) < loss_before

@@ -122,7 +122,7 @@ def test_scratch_forgets_what_was_pretrained(checkpoint, review_splits):
     ("given", "message"),
     [
         (nt.StrategyOptions(strategy="freze"), "--strategy freze is unknown; did you mean freeze?"),
-        (nt.StrategyOptions(strategy="zzz"), "--strategy zzz is unknown; known are full, freeze, gradual"),
+        (nt.StrategyOptions(strategy="zzz"), "--strategy zzz is unknown; known are full, freeze, features, gradual"),
         (
             nt.StrategyOptions(strategy="freeze", head_epochs=3),
             "--head_epochs is an option of --strategy head_then_full, not of freeze; its options are "
