@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         SentimentOptions,
         StrategyOptions,
         TrainingOptions,
-        parse,
     )
     from nlp_transfer.data.load import load_splits
     from nlp_transfer.data.read import Rows
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from nlp_transfer.heads.sentiment import cut_into_levels
     from nlp_transfer.model import TransferModel
     from nlp_transfer.output import RunFolder
+    from nlp_transfer.parsing import parse
     from nlp_transfer.recipe import run_recipe
     from nlp_transfer.report import evaluate_run
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
@@ -42,7 +42,7 @@ _HOMES = {
     "artifacts": ("write_run",),
     "config": (
         "CacheOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions",
-        "SentimentOptions", "StrategyOptions", "TrainingOptions", "parse",
+        "SentimentOptions", "StrategyOptions", "TrainingOptions",
     ),
     "data.load": ("load_splits",),
     "data.read": ("Rows",),
@@ -53,6 +53,7 @@ _HOMES = {
     "heads.sentiment": ("cut_into_levels",),
     "model": ("TransferModel",),
     "output": ("RunFolder",),
+    "parsing": ("parse",),
     "recipe": ("run_recipe",),
     "report": ("evaluate_run",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),

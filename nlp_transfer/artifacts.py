@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.card import model_card
-from nlp_transfer.config import ModelOptions, to_yaml
+from nlp_transfer.config import ModelOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.model import TransferModel
+from nlp_transfer.parsing import to_yaml
 from nlp_transfer.report import Report
 from nlp_transfer.types import TagPrediction
 from nlp_transfer.version import __version__

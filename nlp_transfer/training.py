@@ -32,6 +32,7 @@ from nlp_transfer.heads import TaskHead
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, adamw, schedule
+from nlp_transfer.plan import Plan, epochs_of
 from nlp_transfer.progress import Progress, Step
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Part, Stage
@@ -100,7 +101,7 @@ def fit(
     train = TokenInputs(model.encode(splits.train.data), model.pad_id)
     validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
     encoder = model.encoder
-    stages = strategy.stages(encoder, _epochs(train, options, accelerator), _rate(strategy, options))
+    stages = strategy.stages(encoder, epochs_of(train, options, accelerator.num_processes), _rate(strategy, options))
     frozen = FrozenLayers(encoder, accelerator, cache)
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
@@ -109,36 +110,9 @@ def fit(
     progress = Progress(accelerator, options.logging_steps)
     step = Step(0, 0.0, torch.zeros((), device=accelerator.device), 0.0, 0)
 
-    def judge(rows: Inputs) -> None:
-        progress.flush(step)  # a loss that is no number stops the run here, before it is scored
-        scores = _evaluate(model, rows, splits, options, accelerator)
-        progress.scores(step, scores)
-        best.see(step.epoch, scores)
-
-    for number, stage in enumerate(stages, start=1):
-        strategy.start(model, stage)
-        _say_what_trains(strategy.trained(model))
-        best.start_stage()
-        groups = strategy.groups(model, stage.learning_rate, options.weight_decay) if stage.epochs else []
-        with frozen.grafted(stage.below) as feed:
-            rows, judged = feed(train), feed(validation) if validation else None
-            strategy.initialise(model, rows)
-            left = options.max_train_steps and options.max_train_steps - step.number
-            plan = Plan.make(train, options, accelerator.num_processes, stage, step, left, number == len(stages))
-            name = "training" if len(stages) == 1 else f"training, stage {number} of {len(stages)}"
-            with (
-                progress.stage(name, plan.steps),
-                contextlib.closing(_stage(strategy, model, groups, rows, plan, options, accelerator)) as updates,
-            ):
-                for step in updates:
-                    progress.step(step)
-                    if judged and step.number in plan.evaluations:
-                        with progress.paused():
-                            judge(judged)
-                    if options.early_stopping_patience and best.misses >= options.early_stopping_patience:
-                        break
-                if judged and not plan.steps:
-                    judge(judged)
+    run = _Run(model, splits, options, accelerator, strategy, frozen, best, progress)
+    for place in range(len(stages)):
+        step = run.stage(stages, place, train, validation, step)
     score = best.restore()
     strategy.finish(model)
     return RunResult(
@@ -151,6 +125,56 @@ def fit(
         trained_weights=best.trained_weights,
         history=tuple(progress.history),
     )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the stages of a run have in common."""
+
+    model: TransferModel
+    splits: Splits
+    options: TrainingOptions
+    accelerator: Accelerator
+    strategy: Strategy
+    frozen: FrozenLayers
+    best: Best
+    progress: Progress
+
+    def stage(
+        self, stages: Sequence[Stage], place: int, train: TokenInputs, validation: TokenInputs | None, step: Step
+    ) -> Step:
+        """Train one of `stages`, going on from `step`, and give its last step."""
+        stage, is_last = stages[place], place == len(stages) - 1
+        strategy, model, options, progress = self.strategy, self.model, self.options, self.progress
+        strategy.start(model, stage)
+        _say_what_trains(strategy.trained(model))
+        self.best.start_stage()
+        groups = strategy.groups(model, stage.learning_rate, options.weight_decay) if stage.epochs else []
+        left = options.max_train_steps and options.max_train_steps - step.number
+        plan = Plan.make(train, options, self.accelerator.num_processes, stage, step, left, is_last)
+        name = "training" if len(stages) == 1 else f"training, stage {place + 1} of {len(stages)}"
+        with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps):
+            rows, judged = feed(train), feed(validation) if validation else None
+            strategy.initialise(model, rows)
+            updates = _stage(strategy, model, groups, rows, plan, options, self.accelerator)
+            with contextlib.closing(updates):
+                for step in updates:
+                    progress.step(step)
+                    if judged and step.number in plan.evaluations:
+                        with progress.paused():
+                            self.judge(judged, step)
+                    if options.early_stopping_patience and self.best.misses >= options.early_stopping_patience:
+                        break
+            if judged and not plan.steps:
+                self.judge(judged, step)
+        return step
+
+    def judge(self, rows: Inputs, step: Step) -> None:
+        """Score the validation rows, and keep the weights if they are the best so far."""
+        self.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
+        scores = _evaluate(self.model, rows, self.splits, self.options, self.accelerator)
+        self.progress.scores(step, scores)
+        self.best.see(step.epoch, scores)
 
 
 def _say_what_trains(module: nn.Module) -> None:
@@ -178,71 +202,6 @@ def _require_score(metric: str, head: TaskHead, rows: Rows) -> None:
 
 def _rate(strategy: Strategy, options: TrainingOptions) -> float:
     return options.learning_rate or strategy.default_learning_rate
-
-
-def _epochs(train: TokenInputs, options: TrainingOptions, accelerator: Accelerator) -> float:
-    """Unless the options say so: 3 epochs, or as many as make 300 steps, but no more than 30.
-
-    Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
-    on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
-    """
-    steps_per_epoch = math.ceil(len(train.lengths) / _global_batch(options, accelerator.num_processes))
-    return options.num_train_epochs or min(30, max(3, math.ceil(300 / steps_per_epoch)))
-
-
-def _global_batch(options: TrainingOptions, processes: int) -> int:
-    return options.per_device_train_batch_size * options.gradient_accumulation_steps * processes
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many steps a stage takes, from which one on, and after which ones it is evaluated."""
-
-    lengths: np.ndarray
-    labelled: np.ndarray
-    batch_size: int
-    micro_batches: int
-    steps_per_epoch: int
-    first_step: int
-    first_epoch: float
-    steps: int
-    evaluations: frozenset[int]
-    seed: int
-
-    @classmethod
-    def make(
-        cls,
-        train: TokenInputs,
-        options: TrainingOptions,
-        processes: int,
-        stage: Stage,
-        after: Step,
-        left: int | None = None,
-        is_last: bool = True,
-    ) -> Plan:
-        """The plan of `stage` for the rows `train`, to go on from the step `after`.
-
-        Where no more than `left` steps are left, the last stage takes all of them, whatever its epochs.
-        """
-        batch_size = _global_batch(options, processes)
-        per_epoch = math.ceil(len(train.lengths) / batch_size)
-        steps = math.ceil(stage.epochs * per_epoch)
-        if left is not None and steps:
-            steps = left if is_last else min(steps, left)
-        every = options.eval_steps or per_epoch
-        last = after.number + steps
-        return cls(
-            lengths=train.lengths,
-            labelled=train.labelled,
-            batch_size=batch_size,
-            micro_batches=options.gradient_accumulation_steps,
-            steps_per_epoch=per_epoch,
-            first_step=after.number,
-            first_epoch=after.epoch,
-            steps=steps,
-            evaluations=frozenset({*range(after.number + every, last + 1, every), last}),
-            seed=options.seed,
-        )
 
 
 @dataclass(frozen=True)

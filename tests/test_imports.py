@@ -22,7 +22,7 @@ PACKAGE = Path(str(files("nlp_transfer")))
 LAYERS = (
     ("errors", "version"),
     ("types",),
-    ("config", "recipe", "output", "hardware"),
+    ("config", "parsing", "recipe", "output", "hardware"),
     ("data",),
     ("metrics", "baselines"),
     ("pretrained", "pooling", "shallow"),
@@ -33,6 +33,7 @@ LAYERS = (
     ("grafting", "optim", "activations"),
     ("strategies", "frozen"),
     ("progress", "best"),
+    ("plan",),
     ("training",),
     ("report",),
     ("card",),

@@ -14,9 +14,9 @@ from nlp_transfer.best import Best
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.optim import decay_groups
+from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
 from nlp_transfer.strategies import Stage
-from nlp_transfer.training import Plan
 
 Checkpoint = Callable[..., str]
 START = Step(0, 0.0, torch.tensor(0.0), 0.0, 0)

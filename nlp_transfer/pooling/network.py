@@ -29,6 +29,23 @@ def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
     return hidden_states.masked_fill(~mask, torch.finfo(hidden_states.dtype).min).amax(dim=1)
 
 
+def encode(
+    backbone: nn.Module,
+    input_ids: Tensor | None,
+    attention_mask: Tensor | None,
+    inputs_embeds: Tensor | None,
+    return_dict: bool = True,
+    **kwargs: Any,
+) -> tuple[Any, Tensor]:
+    """An encoder's output, always by name, and the mask `(batch, tokens)`, all ones where none is given."""
+    if attention_mask is None:
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        assert given is not None, "give input_ids or inputs_embeds"
+        attention_mask = torch.ones(given.shape[:2], dtype=torch.long, device=given.device)
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
+    return backbone(**inputs, return_dict=True, **kwargs), attention_mask
+
+
 class PooledClassifier(PreTrainedModel):
     """An encoder, a pooling over its tokens, dense layers with ReLU, and a softmax layer."""
 
@@ -61,14 +78,7 @@ class PooledClassifier(PreTrainedModel):
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Logits `(batch, labels)`; with `labels`, the mean cross-entropy as well."""
-        if attention_mask is None:
-            given = input_ids if inputs_embeds is None else inputs_embeds
-            assert given is not None, "give input_ids or inputs_embeds"
-            attention_mask = torch.ones(given.shape[:2], dtype=torch.long, device=given.device)
-        kwargs.pop("return_dict", None)
-        encoded = self.backbone(
-            input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs
-        )
+        encoded, attention_mask = encode(self.backbone, input_ids, attention_mask, inputs_embeds, **kwargs)
         pooled = pool(encoded.last_hidden_state, attention_mask, self.config.pooling)
         logits = self.classifier(self.dropout(self.hidden_layers(pooled)))
         loss = F.cross_entropy(logits, labels) if labels is not None else None

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoMode
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from nlp_transfer.pooling.config import encoder_config
-from nlp_transfer.pooling.network import pool
+from nlp_transfer.pooling.network import encode, pool
 from nlp_transfer.shallow.config import ShallowConfig
 from nlp_transfer.shallow.decisions import decisions, on_all_labels
 from nlp_transfer.shallow.storage import find_classifier, load_classifier, save_classifier
@@ -63,14 +63,7 @@ class ShallowClassifier(PreTrainedModel):
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Logits `(batch, labels)`, or `(batch, tokens, labels)` without pooling; with `labels` the loss as well."""
-        if attention_mask is None:
-            given = input_ids if inputs_embeds is None else inputs_embeds
-            assert given is not None, "give input_ids or inputs_embeds"
-            attention_mask = torch.ones(given.shape[:2], dtype=torch.long, device=given.device)
-        kwargs.pop("return_dict", None)
-        encoded = self.backbone(
-            input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs
-        )
+        encoded, attention_mask = encode(self.backbone, input_ids, attention_mask, inputs_embeds, **kwargs)
         states = encoded.last_hidden_state
         if self.config.pooling == "tokens":
             real = attention_mask.bool()

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nlp_transfer as nt
-from nlp_transfer.config import to_yaml
+from nlp_transfer.parsing import to_yaml
 
 GROUPS = [
     nt.ModelOptions, nt.DataOptions, nt.ClassificationOptions, nt.SentimentOptions, nt.NEROptions,

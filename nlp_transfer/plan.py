@@ -1,0 +1,78 @@
+"""How many steps does a stage take, and when is it evaluated?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlp_transfer.config import TrainingOptions
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.progress import Step
+from nlp_transfer.strategies.base import Stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps a stage takes, from which one on, and after which ones it is evaluated."""
+
+    lengths: np.ndarray
+    labelled: np.ndarray
+    batch_size: int
+    micro_batches: int
+    steps_per_epoch: int
+    first_step: int
+    first_epoch: float
+    steps: int
+    evaluations: frozenset[int]
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        train: TokenInputs,
+        options: TrainingOptions,
+        processes: int,
+        stage: Stage,
+        after: Step,
+        left: int | None = None,
+        is_last: bool = True,
+    ) -> Plan:
+        """The plan of `stage` for the rows `train`, to go on from the step `after`.
+
+        Where no more than `left` steps are left, the last stage takes all of them, whatever its epochs.
+        """
+        batch_size = _global_batch(options, processes)
+        per_epoch = math.ceil(len(train.lengths) / batch_size)
+        steps = math.ceil(stage.epochs * per_epoch)
+        if left is not None and steps:
+            steps = left if is_last else min(steps, left)
+        every = options.eval_steps or per_epoch
+        last = after.number + steps
+        return cls(
+            lengths=train.lengths,
+            labelled=train.labelled,
+            batch_size=batch_size,
+            micro_batches=options.gradient_accumulation_steps,
+            steps_per_epoch=per_epoch,
+            first_step=after.number,
+            first_epoch=after.epoch,
+            steps=steps,
+            evaluations=frozenset({*range(after.number + every, last + 1, every), last}),
+            seed=options.seed,
+        )
+
+
+def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> float:
+    """How often every row is seen: as the options say, or 3 times, or as makes 300 steps, but no more than 30 times.
+
+    Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
+    on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
+    """
+    steps_per_epoch = math.ceil(len(train.lengths) / _global_batch(options, processes))
+    return options.num_train_epochs or min(30, max(3, math.ceil(300 / steps_per_epoch)))
+
+
+def _global_batch(options: TrainingOptions, processes: int) -> int:
+    return options.per_device_train_batch_size * options.gradient_accumulation_steps * processes
