@@ -26,6 +26,7 @@ from nlp_transfer.data.batch import IGNORED, epoch_batches, shares
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.dropout import quick_dropout
 from nlp_transfer.errors import OptionError
 from nlp_transfer.frozen import FrozenLayers
 from nlp_transfer.heads import TaskHead
@@ -234,7 +235,8 @@ def _stage(
     module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
     try:
         trainer = Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
-        yield from steps(trainer, rows, plan)
+        with quick_dropout(strategy.trained(model)):
+            yield from steps(trainer, rows, plan)
     finally:
         accelerator.unwrap_model(module, keep_fp32_wrapper=False)
         accelerator.free_memory()

@@ -30,7 +30,7 @@ LAYERS = (
     ("heads",),
     ("inference", "adapters"),
     ("model",),
-    ("grafting", "optim", "activations"),
+    ("grafting", "optim", "activations", "dropout"),
     ("strategies", "frozen"),
     ("progress", "best"),
     ("plan",),

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from nlp_transfer.adapters.dropout import ByteDropout
 from nlp_transfer.adapters.peft_config import CONFIG_FILE
 from nlp_transfer.adapters.prompts import feed_prompts
 from nlp_transfer.encoder import Encoder
@@ -65,7 +64,7 @@ class Adapter:
         except Exception as error:  # PEFT raises whatever the network made it stumble over
             reason = " ".join(str(error).split()) or type(error).__name__
             raise OptionError(f"{said}: PEFT cannot put {kind} on this {family} network: {reason[:300]}") from error
-        _quicken(network)
+        _leave_casts_to_autocast(network)
         if _changes_the_base(config):
             adapter._start = {k: v for k, v in adapter._weights().items() if _is_factor(k)}
         return adapter
@@ -197,14 +196,10 @@ def _is_factor(name: str) -> bool:
     return ".lora_A." in name or ".lora_B." in name
 
 
-def _quicken(network: nn.Module) -> None:
-    """Let LoRA layers draw what they drop quickly, and leave it to autocast to cast what they are given."""
+def _leave_casts_to_autocast(network: nn.Module) -> None:
+    """Let LoRA layers take what they are given as it is; PEFT would make it fp32 first, and autocast bf16 again."""
     for module in network.modules():
-        drops = getattr(module, "lora_dropout", None)
-        if isinstance(drops, nn.ModuleDict):
-            for name, drop in list(drops.items()):
-                if isinstance(drop, nn.Dropout):
-                    drops[name] = ByteDropout(drop.p)
+        if isinstance(getattr(module, "lora_dropout", None), nn.ModuleDict):
             module.cast_input_dtype_enabled = False  # type: ignore[assignment]
 
 
