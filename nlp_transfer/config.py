@@ -123,11 +123,11 @@ class StrategyOptions:
     )
     trainable_embeddings: bool | None = HfArg(default=None, help="full: false keeps the word embeddings still.")
     unfreeze_epochs: int | None = HfArg(
-        default=None, help="gradual: epoch in which all layers train. Unless given: the last, or one a layer."
+        default=None, help="gradual: epochs before everything trains, beside those of the run. Unless given: 3."
     )
     head_epochs: int | None = HfArg(default=None, help="head_then_full: epochs of the head alone. Unless given: 10.")
     head_learning_rate: float | None = HfArg(
-        default=None, help="head_then_full: rate of the head alone. Unless given: 5e-3."
+        default=None, help="head_then_full, gradual: rate of the head alone. Unless given: 5e-3."
     )
     l2sp_alpha: float | None = HfArg(
         default=None, help="l2sp: pull towards the pretrained weights. Unless given: 0.03."
