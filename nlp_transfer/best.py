@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_transfer.types import Scores
+from nlp_transfer.words import size
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Best:
     def start_stage(self) -> None:
         """What trains from now on is still what it was at the best evaluation, and has to be kept with it."""
         self.misses = 0
-        self._trained |= {name: p.numel() for name, p in self.parameters.items() if p.requires_grad}
+        self._trained |= {name: size(p) for name, p in self.parameters.items() if p.requires_grad}
         if self.weights:
             self.weights = self._copies() | self.weights
 

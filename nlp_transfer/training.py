@@ -38,6 +38,7 @@ from nlp_transfer.progress import Progress, Step
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Part, Stage
 from nlp_transfer.types import RunResult, Scores
+from nlp_transfer.words import only_words_of, size
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +108,15 @@ def fit(
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
 
-    best = Best(options.metric_for_best_model or model.head.best_metric, dict(model.network.named_parameters()))
     progress = Progress(accelerator, options.logging_steps)
     step = Step(0, 0.0, torch.zeros((), device=accelerator.device), 0.0, 0)
-
-    run = _Run(model, splits, options, accelerator, strategy, frozen, best, progress)
-    for place in range(len(stages)):
-        step = run.stage(stages, place, train, validation, step)
-    score = best.restore()
+    read = only_words_of([rows for rows in (train, validation) if rows], model.network)
+    with read if _reads_no_others(strategy, model, stages) else contextlib.nullcontext():
+        best = Best(options.metric_for_best_model or model.head.best_metric, dict(model.network.named_parameters()))
+        run = _Run(model, splits, options, accelerator, strategy, frozen, best, progress)
+        for place in range(len(stages)):
+            step = run.stage(stages, place, train, validation, step)
+        score = best.restore()
     strategy.finish(model)
     return RunResult(
         metric=best.metric,
@@ -178,9 +180,14 @@ class _Run:
         self.best.see(step.epoch, scores)
 
 
+def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[Stage]) -> bool:
+    """Whether word embeddings train, and on the words of the target alone."""
+    return stages[-1].below == 0 and not model.adapter and strategy.trained(model) is model.network
+
+
 def _say_what_trains(module: nn.Module) -> None:
-    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    weights = sum(p.numel() for p in module.parameters())
+    trained = sum(size(p) for p in module.parameters() if p.requires_grad)
+    weights = sum(size(p) for p in module.parameters())
     log.info("Training %s of %s weights (%.3g%%).", f"{trained:,}", f"{weights:,}", 100 * trained / weights)
 
 

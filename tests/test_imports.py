@@ -30,7 +30,7 @@ LAYERS = (
     ("heads",),
     ("inference", "adapters"),
     ("model",),
-    ("grafting", "optim", "activations", "dropout"),
+    ("grafting", "optim", "activations", "dropout", "words"),
     ("strategies", "frozen"),
     ("progress", "best"),
     ("plan",),
