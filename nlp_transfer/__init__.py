@@ -10,6 +10,7 @@ from nlp_transfer.registration import register_when_transformers_loads
 from nlp_transfer.version import __version__
 
 if TYPE_CHECKING:
+    from nlp_transfer import strategies
     from nlp_transfer.artifacts import write_run
     from nlp_transfer.config import (
         CacheOptions,
@@ -62,13 +63,15 @@ _HOMES = {
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]
+__all__ = ["__version__", "strategies", *_HOME_OF]
 
 register_when_transformers_loads()
 
 
 def __getattr__(name: str) -> Any:
     """Import the module a public name lives in, the first time the name is asked for (PEP 562)."""
+    if name == "strategies":
+        return import_module("nlp_transfer.strategies")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'nlp_transfer' has no attribute '{name}'")
     value = getattr(import_module(f"nlp_transfer.{_HOME_OF[name]}"), name)

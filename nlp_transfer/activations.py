@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import time
@@ -18,7 +19,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -28,6 +29,7 @@ _FORMAT = 1  # raised when what a cache holds comes to mean something else
 _BLOCK = 1 << 24  # bytes read at a time
 _HALF_WRITTEN = ".incomplete-"
 _STATES, _META = "states.bin", "meta.json"
+_NAME = re.compile(r"[0-9a-f]{32}")  # of a key
 _SHARE_OF_DISK = 0.1
 _ABANDONED_AFTER = 24 * 3600.0  # seconds
 
@@ -74,10 +76,13 @@ class Store:
         self.folder = cache_folder(folder)
         self.gigabytes = gigabytes
         self._hidden: list[Path] = []
+        self._said: set[str] = set()
 
     def holds(self, key: Key) -> bool:
         """Whether the states of `key` are there and sound; they are then marked as used now."""
         folder = self.folder / key.name
+        if self.gigabytes == 0:
+            return False
         try:
             meta = json.loads((folder / _META).read_text(encoding="utf-8"))
             sound = self.states_of(key).stat().st_size == key.bytes and _crc32(self.states_of(key)) == meta["crc32"]
@@ -85,7 +90,7 @@ class Store:
                 with contextlib.suppress(OSError):  # a folder that may only be read
                     os.utime(folder)
                 return True
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if not folder.exists():
                 return False
         except (OSError, ValueError, KeyError, TypeError):
@@ -106,13 +111,13 @@ class Store:
             free = shutil.disk_usage(self.folder).free
             entries = sorted(_entries(self.folder), key=lambda entry: entry.used_at)
         except OSError as error:
-            return _without_cache(f"cannot use the cache folder {self.folder}: {error.strerror}")
+            return self._cannot(f"cannot use the cache folder {self.folder}: {error.strerror}")
         removable = [entry for entry in entries if entry.path / _STATES not in in_use]
         used = sum(entry.bytes for entry in entries)
         fixed = used - sum(entry.bytes for entry in removable)
         allowed = _SHARE_OF_DISK * (free + used) if self.gigabytes is None else self.gigabytes * 1e9
         if need + fixed > min(allowed, free + used):
-            return _without_cache(
+            return self._cannot(
                 f"what they give takes {need / 1e9:.3g} GB, and --cache_gb allows {max(allowed - fixed, 0) / 1e9:.3g}"
                 if need + fixed > allowed
                 else f"what they give takes {need / 1e9:.3g} GB, and the disk of {self.folder} has {free / 1e9:.3g}"
@@ -137,23 +142,26 @@ class Store:
                 path.parent.mkdir(parents=True)
                 _allocate(path, key.bytes)
         except OSError as error:
-            return _without_cache(f"cannot write to the cache folder {self.folder}: {error.strerror}")
+            return self._cannot(f"cannot write to the cache folder {self.folder}: {error.strerror}")
         return True
 
     def name(self, keys: Sequence[Key], number: str) -> bool:
         """Give what a run has filled its names. What another run has named meanwhile stays."""
+        named = [self._name(key, number) for key in keys]  # all of them, also where one cannot be
+        return all(named)
+
+    def _name(self, key: Key, number: str) -> bool:
+        path = self.half_written(key, number)
         try:
-            for key in keys:
-                path = self.half_written(key, number)
-                meta = asdict(key) | {"crc32": _crc32(path)}
-                (path.parent / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-                if (self.folder / key.name).exists() and not self.holds(key):
-                    shutil.rmtree(self.folder / key.name)
-                if not (self.folder / key.name).exists():
-                    os.rename(path.parent, self.folder / key.name)
+            meta = asdict(key) | {"crc32": _crc32(path)}
+            (path.parent / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+            if (self.folder / key.name).exists() and not self.holds(key):
+                shutil.rmtree(self.folder / key.name)
+            if not (self.folder / key.name).exists():
+                os.rename(path.parent, self.folder / key.name)
         except OSError as error:
-            if not all(self.holds(key) for key in keys):  # else another run was quicker
-                return _without_cache(f"cannot write to the cache folder {self.folder}: {error.strerror}")
+            if not self.holds(key):  # else another run was quicker
+                return self._cannot(f"cannot write to the cache folder {self.folder}: {error.strerror}")
         return True
 
     def clean_up(self) -> None:
@@ -161,6 +169,12 @@ class Store:
         for folder in self._hidden:
             shutil.rmtree(folder, ignore_errors=True)
         self._hidden = []
+
+    def _cannot(self, why: str) -> bool:
+        if why not in self._said:
+            log.info("Frozen layers run again for each batch: %s.", why)
+        self._said.add(why)
+        return False
 
 
 def cache_folder(named: str | Path | None = None) -> Path:
@@ -186,35 +200,38 @@ def _crc32(path: Path) -> int:
     return value
 
 
-def _without_cache(why: str) -> bool:
-    log.info("Frozen layers run again for each batch: %s.", why)
-    return False
-
-
 class _Entry(NamedTuple):
     path: Path
     bytes: int
     used_at: float
-    meta: dict[str, Any]
+    holds: str
 
 
 def _entries(folder: Path) -> list[_Entry]:
-    """What the cache holds that is whole; half-written folders may belong to a run that goes on."""
+    """What has a name in the cache, be it damaged; half-written folders may belong to a run that goes on."""
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        with contextlib.suppress(OSError, ValueError):
-            meta = json.loads((path / _META).read_text(encoding="utf-8"))
-            size = (path / _STATES).stat().st_size
-            if not path.name.startswith(_HALF_WRITTEN):
-                found.append(_Entry(path, size, path.stat().st_mtime, meta))
+        if _NAME.fullmatch(path.name) and path.is_dir():
+            size = sum(file.stat().st_size for file in path.iterdir())
+            found.append(_Entry(path, size, path.stat().st_mtime, _description(path)))
     return found
+
+
+def _description(path: Path) -> str:
+    try:
+        meta = json.loads((path / _META).read_text(encoding="utf-8"))
+        what = "row" if meta["reading"] != "tokens" else "token"
+        (path / _STATES).stat()
+        return f"{meta['family']}, under layer {meta['depth']}, {meta['shape'][0]:,} {what}s, {meta['dtype']}"
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return "damaged"
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Half-written files that nothing has been written to for a day: their run was killed."""
     for path in folder.glob(f"{_HALF_WRITTEN}*"):
         with contextlib.suppress(OSError):
-            if time.time() - max(path.stat().st_mtime, (path / _STATES).stat().st_mtime) > _ABANDONED_AFTER:
+            if time.time() - max(part.stat().st_mtime for part in (path, *path.iterdir())) > _ABANDONED_AFTER:
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -227,17 +244,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = cache_folder(arguments.cache_dir)
     entries = sorted(_entries(folder), key=lambda entry: entry.used_at)
     if arguments.command == "clear":
-        half = list(folder.glob(f"{_HALF_WRITTEN}*"))
-        for path in (*(entry.path for entry in entries), *half):
-            shutil.rmtree(path, ignore_errors=True)
+        _remove_abandoned(folder)
+        for entry in entries:
+            shutil.rmtree(entry.path, ignore_errors=True)
     else:
         for entry in entries:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used_at))
-            items, what = entry.meta["shape"][0], "row" if entry.meta["reading"] != "tokens" else "token"
-            print(
-                f"{entry.path.name}  {entry.bytes / 1e6:>10,.1f} MB  used {used}  {entry.meta['family']}, "
-                f"under layer {entry.meta['depth']}, {items:,} {what}s, {entry.meta['dtype']}"
-            )
+            print(f"{entry.path.name}  {entry.bytes / 1e6:>10,.1f} MB  used {used}  {entry.holds}")
     total = sum(entry.bytes for entry in entries) / 1e6
     done = "freed" if arguments.command == "clear" else "in all"
     print(f"{len(entries)} folder{'s' * (len(entries) != 1)}, {total:,.1f} MB {done}, in {folder}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,9 @@ from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.encoder import Encoder
-from nlp_transfer.grafting import Graft, Reading, reading, states
+from nlp_transfer.grafting import Graft, Reading, reading, separates, states
+
+log = logging.getLogger(__name__)
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BATCH = 64  # rows that run through the frozen layers together
@@ -39,8 +42,12 @@ class FrozenLayers:
 
     Kept are, for each token, the states that layer `depth` is given; at the encoder's depth what the head reads of its
     output, which is one vector a row for most heads. Each set of rows and depth is a folder in the cache, named by the
-    weights, the token ids, the depth and the dtype. Where the cache has no room for them, or with a family that
-    `Graft` cannot take apart, the layers run again for each batch, and a line in the log says so.
+    weights, the token ids, the depth and the dtype. Where the cache has no room for them the layers run again for each
+    batch; a network that `Graft` cannot take apart is trained whole. Either is said in a line of the log.
+
+    What is kept was computed in batches of other shapes than those that train on it, and BLAS rounds by shape: losses
+    are those of the whole network up to rounding (1e-6), and to the last bit where the shapes are the same. ConvBERT
+    and MobileBERT attend to padding, so their states depend on the batch by more than that, here as in transformers.
 
     Every process of a run makes the same calls; they share the work, and the files of their machine.
     """
@@ -51,8 +58,10 @@ class FrozenLayers:
         self.accelerator = accelerator
         self.store = Store(options.cache_dir, options.cache_gb)
         self.dtype = _dtype(options.cache_dtype, accelerator.mixed_precision)
-        self._kept: dict[tuple[TokenInputs, int], Path] = {}
+        self._kept: dict[tuple[TokenInputs, int], Tensor] = {}
+        self._in_use: set[Path] = set()
         self._reading: Reading | None = None
+        self._separates: dict[int, bool] = {}
 
     @property
     def reading(self) -> Reading:
@@ -64,12 +73,13 @@ class FrozenLayers:
         """Compute what the layers under each of `depths` give for `inputs`, where the cache does not hold it."""
         for depth in depths:
             self.encoder.require_freezable(depth)
+        depths = [depth for depth in depths if self._can_start_at(depth, inputs[0])]
         for rows in inputs:
             keys = {depth: self._key(rows, depth) for depth in depths}
             missing = []
-            for depth, key in keys.items():
+            for key in keys.values():
                 if self._agreed(lambda key=key: self.store.holds(key)):  # type: ignore[misc]
-                    self._kept[rows, depth] = self.store.states_of(key)
+                    self._keep(rows, key)
                 else:
                     missing.append(key)
             if missing and self._agreed(lambda keys=missing: self.store.make_room(keys, self._in_use)):  # type: ignore[misc]
@@ -79,19 +89,40 @@ class FrozenLayers:
     def grafted(self, below: int) -> Iterator[Callable[[TokenInputs], Inputs]]:
         """Inside, the network starts at layer `below`, and what is yielded turns rows into what it is fed with.
 
-        With `below` 0 the network is left as it is, and rows are fed as token ids.
+        With `below` 0, or where the network cannot be taken apart there, it is left as it is, and fed with token ids.
         """
-        if not below:
+        if not below or not self._separates.get(below, True):
             yield lambda rows: rows
             return
         with Graft(self.encoder, below) as graft:
             yield lambda rows: self._inputs(rows, below, graft)
 
     def _inputs(self, rows: TokenInputs, below: int, graft: Graft) -> Inputs:
-        path = self._kept.get((rows, below))
-        if path is None:
+        kept = self._kept.get((rows, below))
+        if kept is None:
             return _Computed(rows, graft, lambda places: self._states(rows, [below], places)[below])
-        return _Kept(rows, _mapped(path, self._shape(rows, below), self.dtype), self._by_token(below))
+        return _Kept(rows, kept, self._by_token(below))
+
+    def _can_start_at(self, depth: int, rows: TokenInputs) -> bool:
+        if depth not in self._separates:
+            lengths = rows.lengths[:64]
+            places = [int(lengths.argmin()), int(lengths.argmax())]
+            batch = {name: tensor.to(self._device) for name, tensor in rows.batch(places).items() if name != "labels"}
+            read = self.reading if depth == self.encoder.depth else "tokens"
+            self._separates[depth] = separates(self.encoder, depth, read, batch)
+            if not self._separates[depth]:
+                log.info(
+                    "%s cannot be taken apart at layer %d: the whole network runs in each step.",
+                    self.encoder.family,
+                    depth,
+                )
+        return self._separates[depth]
+
+    def _keep(self, rows: TokenInputs, key: Key) -> None:
+        # Mapped at once: should another run make room in the cache, what is mapped stays.
+        path = self.store.states_of(key)
+        self._kept[rows, key.depth] = _mapped(path, key.shape, self.dtype, for_writing=False)
+        self._in_use.add(path)
 
     def _compute(self, rows: TokenInputs, keys: Sequence[Key]) -> None:
         """Fill a file for each key; they take their names once all processes are done."""
@@ -102,10 +133,11 @@ class FrozenLayers:
             if not self._agreed(lambda: self.store.allocate(keys, number)):
                 return
             files = {key.depth: self.store.half_written(key, number) for key in keys}
-            self._fill(rows, {key.depth: _mapped(files[key.depth], key.shape, self.dtype) for key in keys})
+            self._fill(rows, {k.depth: _mapped(files[k.depth], k.shape, self.dtype, for_writing=True) for k in keys})
             self.accelerator.wait_for_everyone()
             if self._agreed(lambda: self.store.name(keys, number)):
-                self._kept |= {(rows, key.depth): self.store.states_of(key) for key in keys}
+                for key in keys:
+                    self._keep(rows, key)
 
     def _fill(self, rows: TokenInputs, kept: dict[int, Tensor]) -> None:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", self.accelerator.num_processes))
@@ -133,8 +165,7 @@ class FrozenLayers:
         batch = rows.batch(places)
         batch.pop("labels", None)
         base = self.encoder.base
-        device = next(base.parameters()).device
-        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
         was_training = base.training
         base.eval()
         try:
@@ -167,8 +198,8 @@ class FrozenLayers:
         return self.accelerator.num_processes > 1
 
     @property
-    def _in_use(self) -> set[Path]:
-        return set(self._kept.values())
+    def _device(self) -> torch.device:
+        return next(self.encoder.base.parameters()).device
 
     def _agreed(self, holds: Callable[[], bool]) -> bool:
         """Whether `holds` is true on every machine of the run; the first process of each one looks."""
@@ -256,8 +287,8 @@ def _token_places(lengths: np.ndarray, starts: np.ndarray, places: Sequence[int]
     return torch.from_numpy(mask), torch.from_numpy((starts[list(places)][:, None] + within)[mask])
 
 
-def _mapped(path: Path, shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    return torch.from_file(str(path), shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
+def _mapped(path: Path, shape: tuple[int, int], dtype: torch.dtype, for_writing: bool) -> Tensor:
+    return torch.from_file(str(path), shared=for_writing, size=shape[0] * shape[1], dtype=dtype).view(shape)
 
 
 @contextlib.contextmanager

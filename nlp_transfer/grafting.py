@@ -78,6 +78,31 @@ def states(encoder: Encoder, depths: Sequence[int], reading: Reading, batch: Map
     return found
 
 
+def separates(encoder: Encoder, depth: int, reading: Reading, batch: Mapping[str, Tensor]) -> bool:
+    """Whether a network says the same of token ids `batch` from kept states as whole; families unknown here may not.
+
+    The probe for what `Graft` cannot know: layers that ask for their place in the network, states that are not the
+    first argument, positions that are added in the layers.
+    """
+    network, was_training = encoder.network, encoder.network.training
+    if isinstance(network.config, PooledConfig) and depth == encoder.depth:
+        return True  # heads of ours read what their config says, and may not be fitted yet
+    try:
+        with torch.no_grad():
+            whole = network.eval()(**batch).logits
+            kept = states(encoder, [depth], reading, batch)[depth]
+            mask = batch["attention_mask"]
+            kept, mask = (kept[:, None], mask[:, :1]) if kept.ndim == 2 else (kept, mask)
+            with Graft(encoder, depth):
+                grafted = network(inputs_embeds=kept, attention_mask=mask).logits
+        real = batch["attention_mask"].bool() if whole.ndim == 3 else slice(None)
+        return torch.allclose(whole[real], grafted[real], rtol=1e-3, atol=1e-3)
+    except Exception:  # a network raises whatever the missing parts make it stumble over
+        return False
+    finally:
+        network.train(was_training)
+
+
 def reading(encoder: Encoder) -> Reading:
     """What a network's head reads of its encoder's output: one vector for a row, or the states of all tokens.
 

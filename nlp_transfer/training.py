@@ -35,6 +35,7 @@ from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, adamw, schedule
 from nlp_transfer.plan import Plan, epochs_of
 from nlp_transfer.progress import Progress, Step
+from nlp_transfer.shallow.network import ShallowClassifier
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Part, Stage
 from nlp_transfer.types import RunResult, Scores
@@ -104,6 +105,11 @@ def fit(
     validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
     encoder = model.encoder
     stages = strategy.stages(encoder, epochs_of(train, options, accelerator.num_processes), _rate(strategy, options))
+    if isinstance(model.network, ShallowClassifier) and any(stage.epochs for stage in stages):
+        raise OptionError(
+            "the head of this model is a scikit-learn classifier, which no step can train; load the model with a head, "
+            "or take --strategy features."
+        )
     frozen = FrozenLayers(encoder, accelerator, cache)
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
@@ -149,12 +155,16 @@ class _Run:
         """Train one of `stages`, going on from `step`, and give its last step."""
         stage, is_last = stages[place], place == len(stages) - 1
         strategy, model, options, progress = self.strategy, self.model, self.options, self.progress
-        strategy.start(model, stage)
-        _say_what_trains(strategy.trained(model))
-        self.best.start_stage()
-        groups = strategy.groups(model, stage.learning_rate, options.weight_decay) if stage.epochs else []
         left = options.max_train_steps and options.max_train_steps - step.number
         plan = Plan.make(train, options, self.accelerator.num_processes, stage, step, left, is_last)
+        if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
+            return step
+        strategy.start(model, stage)
+        self.best.start_stage()
+        groups: list[ParamGroup] = []
+        if stage.epochs:
+            _say_what_trains(strategy.trained(model))
+            groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
         name = "training" if len(stages) == 1 else f"training, stage {place + 1} of {len(stages)}"
         with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps):
             rows, judged = feed(train), feed(validation) if validation else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,6 +211,40 @@ def test_a_damaged_file_is_made_anew(checkpoint, splits, cache, monkeypatch):
     again, _ = run(checkpoint("bert", LAYERS), "classification", rows, Freeze(1), cache)
     assert again == first
     assert passes == [[2], [2]]
+
+
+def test_what_another_run_removes_meanwhile_is_still_read(checkpoint, splits, cache):
+    @dataclass
+    class Emptied(Gradual):
+        def start(self, model: nt.TransferModel, stage: Stage) -> None:
+            super().start(model, stage)
+            shutil.rmtree(cache.cache_dir, ignore_errors=True)
+
+    rows = splits["classification uneven"]
+    expected, _ = run(checkpoint("bert", LAYERS), "classification", rows, Gradual(), cache)
+    assert run(checkpoint("bert", LAYERS), "classification", rows, Emptied(), cache)[0] == expected
+
+
+def test_what_is_kept_is_only_read(tmp_path):
+    (tmp_path / "states.bin").write_bytes(bytes(16))
+    kept = frozen_module._mapped(tmp_path / "states.bin", (2, 2), torch.float32, for_writing=False)
+    kept += 1
+    assert (tmp_path / "states.bin").read_bytes() == bytes(16)
+
+
+def test_a_network_that_cannot_be_taken_apart_is_trained_whole_and_that_is_said(
+    checkpoint, splits, cache, monkeypatch, caplog
+):
+    rows = splits["classification uneven"]
+    monkeypatch.setattr(frozen_module, "separates", lambda *_: False)
+    with caplog.at_level("INFO"):
+        whole, model = run(checkpoint("bert", LAYERS), "classification", rows, Freeze(1), cache)
+    assert "bert cannot be taken apart at layer 2: the whole network runs in each step." in caplog.messages
+    plain, other = run(checkpoint("bert", LAYERS), "classification", rows, Ungrafted(LAYERS - 1), cache)
+    assert whole == plain
+    assert_equal_weights(model, other)
+    with pytest.raises(nt.ModelError, match="bert does not give its states alone"):
+        run(checkpoint("bert", LAYERS), "classification", rows, nt.strategies.Features(), cache)
 
 
 def test_an_interrupted_pass_leaves_nothing(checkpoint, splits, cache, monkeypatch):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import FAMILIES, tiny_config
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 
 import nlp_transfer as nt
-from nlp_transfer.grafting import Graft, reading, states
+from nlp_transfer.grafting import Graft, reading, separates, states
 from nlp_transfer.pooling.config import PooledConfig
 from nlp_transfer.pooling.network import PooledClassifier
 
@@ -103,3 +108,21 @@ def test_layers_above_what_is_wanted_do_not_run():
     with torch.no_grad():
         states(encoder, [1, 2], "pooled", batch())
     assert ran == [0, 1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_is_tried_whether_a_network_can_be_taken_apart(family):
+    encoder = nt.Encoder(network(family, "classification").train())
+    read = reading(encoder)
+    assert all(separates(encoder, d, read if d == LAYERS else "tokens", batch()) for d in depths(encoder))
+    assert encoder.network.training
+
+
+def test_a_network_that_cannot_be_taken_apart_is_noticed():
+    """RemBERT has a projection of its own between embeddings and layers."""
+    config = AutoConfig.for_model(
+        "rembert", vocab_size=150, hidden_size=32, num_hidden_layers=LAYERS, num_attention_heads=2,
+        intermediate_size=64, input_embedding_size=16, output_embedding_size=16, pad_token_id=0,
+    )  # fmt: skip
+    encoder = nt.Encoder(AutoModelForSequenceClassification.from_config(config))
+    assert not separates(encoder, 1, "tokens", batch())

@@ -99,6 +99,10 @@ def test_importing_the_package_loads_no_torch_nor_does_reading_data():
     )
 
 
+def test_strategies_are_there_before_anything_else_is_used():
+    in_a_new_process("import nlp_transfer as nt; nt.strategies.Freeze(trainable_layers=2)")
+
+
 def test_heads_can_be_what_is_imported_first():
     in_a_new_process("from nlp_transfer.heads import NERHead; NERHead(['PER'])")
 
@@ -119,7 +123,8 @@ def test_what_type_checkers_see_is_what_there_is():
     }
     assert set(seen) | {"__version__"} == set(nt.__all__)
     for name, module in seen.items():
-        assert getattr(import_module(str(module)), name) is getattr(nt, name)
+        source = import_module(str(module))
+        assert getattr(source, name) is getattr(nt, name)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

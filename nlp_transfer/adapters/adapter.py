@@ -137,7 +137,7 @@ class Adapter:
         if self._start:
             self._relate_to_the_base(weights, config)
         config.inference_mode = True
-        config.base_model_name_or_path, config.revision = self.base.public_name, self.base.revision
+        config.base_model_name_or_path, config.revision = _lasting(self.base.public_name), self.base.revision
         for name in ("target_modules", "modules_to_save", "feedforward_modules"):  # sets have another order each run
             if isinstance(getattr(config, name, None), list | set):
                 setattr(config, name, sorted(set(getattr(config, name))))
@@ -190,6 +190,11 @@ def base_of(folder: str | Path) -> tuple[str, str | None]:
 def _changes_the_base(config: PeftConfig) -> bool:
     start = getattr(config, "init_lora_weights", None)
     return isinstance(start, str) and start.lower().startswith(("pissa", "olora"))
+
+
+def _lasting(name: str) -> str:
+    """A name that means the same from any folder."""
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
 def _is_factor(name: str) -> bool:

@@ -37,7 +37,7 @@ class ShallowClassifier(PreTrainedModel):
         self.backbone = backbone or AutoModel.from_config(encoder_config(config))
         if hasattr(self.backbone, "pooler"):
             self.backbone.pooler = None  # nothing reads it
-        self.scale = nn.Parameter(torch.ones(()))
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
         self.classifier: Any = None
         self.post_init()
 

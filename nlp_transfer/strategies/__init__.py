@@ -51,7 +51,8 @@ def strategy_named(name: str, **options: Any) -> Strategy:
         if option not in takes:
             owners = [other for other in STRATEGIES if option in _options_of(other)]
             has = f"; its options are {', '.join(f'--{o}' for o in takes)}" if takes else ", which has none of its own"
-            raise OptionError(f"--{option} is an option of --strategy {' and '.join(owners)}, not of {name}{has}.")
+            whose = f"an option of --strategy {' and '.join(owners)}, not of {name}" if owners else "no option"
+            raise OptionError(f"--{option} is {whose}{has if owners else f' of --strategy {name}{has}'}.")
     return STRATEGIES[name](**options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +13,8 @@ from nlp_transfer.data.inputs import Inputs
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, decay_groups
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ class Strategy:
     def start(self, model: TransferModel, stage: Stage) -> None:
         """Say which weights train in a stage; by default those of the head and of the layers from `below` up."""
         model.encoder.freeze(stage.below)
+        if not stage.epochs:
+            return
+        still = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}
+        if lost := sorted(still & model.new_parameters):
+            log.info(
+                "%s: new in this network, and random as long as it stays still (--pooling mean needs none).", lost[0]
+            )
 
     def initialise(self, model: TransferModel, train: Inputs) -> None:
         """Give the weights of a stage a start that is made from the training rows; by default they keep theirs."""

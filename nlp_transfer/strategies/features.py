@@ -17,7 +17,7 @@ from torch import nn
 from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.data.inputs import Inputs
 from nlp_transfer.encoder import Encoder
-from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.errors import ModelError, OptionError, UserError
 from nlp_transfer.heads import NERHead, TextClassificationHead
 from nlp_transfer.heads.base import TaskHead, label_options
 from nlp_transfer.model import TransferModel
@@ -83,7 +83,7 @@ class Features(Strategy):
         else:
             model.network = ShallowClassifier(ShallowConfig(**shape), base)
         model.new_parameters = frozenset(
-            n for n, _ in model.network.named_parameters() if not n.startswith("backbone.")
+            n for n, p in model.network.named_parameters() if p.requires_grad and not n.startswith("backbone.")
         )
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
@@ -95,9 +95,14 @@ class Features(Strategy):
         if state.is_main_process:
             features, labels = _features(model, train)
             weights, outside = _class_weights(model.head), _outside(model.head)
-            fitted = [fit_classifier(self.classifier, features, labels, self._seed, weights, outside)]
+            try:
+                fitted = [fit_classifier(self.classifier, features, labels, self._seed, weights, outside)]
+            except UserError as error:  # which the other processes wait to hear of
+                fitted = [error]
         if state.num_processes > 1:
             broadcast_object_list(fitted)
+        if isinstance(fitted[0], UserError):
+            raise fitted[0]
         classifier, scale = fitted[0]
         network = model.network
         with torch.no_grad():
@@ -151,6 +156,8 @@ def _features(model: TransferModel, train: Inputs) -> tuple[np.ndarray, np.ndarr
     with torch.inference_mode():
         for start in range(0, len(train.lengths), _BATCH):
             batch = train.batch(range(start, min(start + _BATCH, len(train.lengths))))
+            if "inputs_embeds" not in batch:
+                raise ModelError(f"{model.encoder.family} does not give its states alone; take --strategy freeze.")
             states = batch["inputs_embeds"]
             is_labelled = batch["labels"] != IGNORED
             vectors = states[is_labelled] if is_labelled.ndim == 2 else states[is_labelled, 0]

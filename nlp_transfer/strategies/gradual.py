@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -11,6 +12,8 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, layer_groups
 from nlp_transfer.strategies.base import Stage, Strategy
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -48,7 +51,10 @@ class Gradual(Strategy):
             raise OptionError(f"--layer_lr_decay must lie in (0, 1]; given was {self.layer_lr_decay:g}.")
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
-        steps = 1 if encoder.shares_layers else min(self.unfreeze_epochs, encoder.depth)
+        steps = min(self.unfreeze_epochs, encoder.depth)
+        if encoder.shares_layers and steps > 1:
+            log.info("%s shares one layer between all depths: after the head everything trains.", encoder.family)
+            steps = 1
         still = [encoder.depth * left // steps for left in range(steps, 0, -1)]
         head, *more = (Stage(below, 1, learning_rate) for below in still)
         return [replace(head, learning_rate=self.head_learning_rate), *more, Stage(0, epochs, learning_rate)]

@@ -59,7 +59,7 @@ class Lora(Strategy):
     lora_alpha: float = 16
     lora_dropout: float = 0.0
     lora_top_layers: int | None = None
-    lora_targets: Sequence[str] | None = None
+    lora_targets: Sequence[str] | str | None = None
     use_dora: bool = False
     use_rslora: bool = False
     init_lora_weights: str | bool = True
@@ -69,6 +69,10 @@ class Lora(Strategy):
     def __post_init__(self) -> None:
         if self.peft_config is not None:
             self._refuse_what_the_config_says()
+        if isinstance(self.lora_targets, str):
+            self.lora_targets = [self.lora_targets]
+        if self.lora_targets is not None and not self.lora_targets:
+            raise OptionError("--lora_targets names nothing; give names or patterns, or leave it out for all.")
         for option in ("lora_r", "lora_alpha", "lora_top_layers"):
             value = getattr(self, option)
             if value is not None and not value > 0:
@@ -83,7 +87,10 @@ class Lora(Strategy):
 
     def setup(self, model: TransferModel, seed: int) -> None:
         if model.checkpoint is None:
-            raise OptionError("adapters are saved with the name of their base; open the model with TransferModel.load.")
+            raise OptionError(
+                "an adapter is saved with the name of what it stands on, and no checkpoint holds this model as it is: "
+                "save it, and load that folder."
+            )
         said = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
         encoder = model.encoder
         config = read_config(self.peft_config) if self.peft_config else self._lora_config(encoder)

@@ -202,7 +202,10 @@ def _share(network: PreTrainedModel, base: nn.Module) -> list[str]:
 
 def _checkpoint(model: TransferModel) -> Checkpoint:
     if model.checkpoint is None:
-        raise ModelError("replay needs a model that knows its checkpoint; make it with TransferModel.load.")
+        raise ModelError(
+            "replay needs a model that knows its checkpoint, and no checkpoint holds this one as it is; save it, and "
+            "load that folder."
+        )
     return model.checkpoint
 
 

@@ -38,14 +38,18 @@ TRAINING = nt.TrainingOptions(
 )  # fmt: skip
 
 
-def still(model: nt.TransferModel, strategy: str) -> set[str]:
+def still(model: nt.TransferModel, strategy: str, options: dict[str, object]) -> set[str]:
     """The names of the weights that a strategy leaves as they were."""
     encoder = model.encoder
     frozen: set[int] = set()
     if strategy == "full":
         frozen = {id(p) for p in model.network.get_input_embeddings().parameters()}
     if strategy == "freeze":
-        live = {id(p) for module in encoder.above(encoder.depth - 1) for p in module.parameters()}
+        live = {
+            id(p)
+            for module in encoder.above(encoder.depth - options.get("trainable_layers", 0))
+            for p in module.parameters()
+        }
         frozen = {id(p) for p in encoder.base.parameters()} - live
     return {name for name, p in model.network.named_parameters() if id(p) in frozen}
 
@@ -76,7 +80,7 @@ def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(
     loss_before = mean_loss(model, splits[head])
     weights = dict(model.network.named_parameters())
     before = {name: p.detach().clone() for name, p in weights.items()}
-    frozen = still(model, strategy) if options or strategy == "scratch" else set()
+    frozen = still(model, strategy, options) if options or strategy in ("scratch", "freeze") else set()
     every_row = replace(splits[head], validation=None)  # the last weights are kept, not those of an early stage
     # MobileBERT has no norms, and big steps throw it off.
     training = replace(TRAINING, num_train_epochs=4, learning_rate=5e-4) if family == "mobilebert" else TRAINING

@@ -198,7 +198,7 @@ def test_the_encoder_stays_as_it_was(checkpoint, splits, task, classifier):
     assert set(before) - set(after) <= {"pooler.dense.weight", "pooler.dense.bias"}
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
     labels = len(model.head.labels)
-    assert run.trained_weights == (labels * (model.encoder.width + 1) if classifier == "logistic" else 1)
+    assert run.trained_weights == (labels * (model.encoder.width + 1) if classifier == "logistic" else 0)
     assert model.new_parameters == {n for n, p in model.network.named_parameters() if p.requires_grad}
 
 
@@ -320,3 +320,13 @@ def main(folder: Path, encoder: str) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2])
+
+
+def test_a_fitted_head_is_not_trained_by_steps(fitted, splits, tmp_path, checkpoint):
+    nt.set_seed(0)
+    model = nt.TransferModel.load(checkpoint(), head_of("classification"))
+    result = nt.fit(model, splits["classification"], OPTIONS, strategy=Features("knn"))
+    assert result.trained_weights == 0
+    model.save(tmp_path)
+    with pytest.raises(nt.OptionError, match="scikit-learn classifier, which no step can train"):
+        nt.fit(nt.TransferModel.load(tmp_path), splits["classification"], OPTIONS, strategy="full")

@@ -414,3 +414,22 @@ def main(folder: Path, checkpoint: str) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2])
+
+
+def test_a_base_that_is_a_folder_is_found_from_any_other(base, splits, tmp_path, monkeypatch):
+    folder = Path(base("bert"))
+    monkeypatch.chdir(folder.parent)
+    model = load(folder.name, "native")
+    Lora().setup(model, 0)
+    model.save(tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["base_model_name_or_path"] == str(folder)
+
+
+def test_one_target_is_a_list_of_one():
+    assert Lora(lora_targets="query").lora_targets == ["query"]
+
+
+def test_an_option_that_no_strategy_has_is_said():
+    with pytest.raises(nt.OptionError) as error:
+        nt.strategy_named("freeze", foo=1)
+    assert str(error.value) == "--foo is no option of --strategy freeze; its options are --trainable_layers."

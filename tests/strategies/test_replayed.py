@@ -163,7 +163,7 @@ def test_what_a_source_cannot_do_without_is_one_line(checkpoint, raw, tmp_path):
     rows, _ = read_source(raw)
     model = loaded(checkpoint())
     by_hand = nt.TransferModel(model.network, model.head, model.tokenizer)
-    with pytest.raises(nt.ModelError, match=r"make it with TransferModel\.load"):
+    with pytest.raises(nt.ModelError, match=r"no checkpoint holds this one"):
         RawSource(by_hand, rows, 0)
     maskless = loaded(checkpoint())
     maskless.save(tmp_path)

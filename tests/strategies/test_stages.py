@@ -85,6 +85,26 @@ def test_steps_that_are_left_bound_all_stages(checkpoint, review_splits, options
     assert result.steps == 20
 
 
+def test_a_stage_that_no_step_is_left_for_trains_nothing(checkpoint, review_splits, options, caplog):
+    model = model_of(checkpoint, review_splits)
+    with caplog.at_level("INFO"):
+        result = nt.fit(model, review_splits, replace(options, max_train_steps=2), strategy=Gradual())
+    assert result.steps == 2
+    assert result.trained_weights == sum(p.numel() for p in model.network.classifier.parameters())
+    assert sum(line.startswith("Training ") for line in caplog.messages) == 1
+
+
+def test_a_pooler_that_stays_random_is_said(checkpoint, review_splits, options, caplog):
+    model = model_of(checkpoint, review_splits)
+    model.new_parameters |= {"bert.pooler.dense.weight"}  # as of a checkpoint that was pretrained without
+    with caplog.at_level("INFO"):
+        nt.fit(model, review_splits, options, strategy=Freeze(0))
+    assert any(line.startswith("bert.pooler.dense.weight: new in this network, and random") for line in caplog.messages)
+    caplog.clear()
+    nt.fit(model, review_splits, options, strategy=Freeze(1))
+    assert not any("random" in line for line in caplog.messages)
+
+
 def test_patience_ends_a_stage_and_not_the_run(checkpoint, review_splits, options):
     patient = replace(options, early_stopping_patience=1, num_train_epochs=2)
     model = model_of(checkpoint, review_splits)
@@ -129,6 +149,7 @@ def test_scratch_forgets_what_was_pretrained(checkpoint, review_splits):
             nt.StrategyOptions(strategy="scratch", layer_lr_decay=0.5),
             "--layer_lr_decay is an option of --strategy full and gradual, not of scratch, which has none of its own.",
         ),
+        (nt.StrategyOptions(strategy="lora", lora_targets=[]), "--lora_targets names nothing"),
         (nt.StrategyOptions(strategy="freeze", trainable_layers=-1), "--trainable_layers must be 0 or more"),
         (nt.StrategyOptions(layer_lr_decay=0.0), "--layer_lr_decay must lie in (0, 1]"),
         (nt.StrategyOptions(layer_lr_decay=1.5), "--layer_lr_decay must lie in (0, 1]"),
