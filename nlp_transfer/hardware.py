@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -16,8 +20,40 @@ def precision(wanted: str = "auto") -> str:
         return wanted
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "no"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "no"
+    native = capabilities()
+    return "bf16" if native.get("avx512_bf16") or native.get("amx_bf16") else "no"
+
+
+def capabilities() -> Mapping[str, Any]:
+    """What torch knows of the processor: its name, whether it has an instruction set; empty where it does not tell."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+
+
+def gemm_peak(precision: str = "no", sizes: Sequence[int] | None = None, repeats: int = 5) -> float:
+    """FLOP/s of the fastest product of square matrices here: 2 n^3 over the shortest of `repeats`, the best of `sizes`.
+
+    It is measured on the GPU where there is one. `precision` is named as `precision()` names it.
+    """
+    dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    best = 0.0
+    for size in sizes or ((512, 1024, 2048) if device == "cpu" else (4096, 8192)):
+        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        with torch.inference_mode():
+            for _ in range(2):  # kernels are chosen, and memory is fetched
+                F.linear(a, b)
+            for _ in range(repeats):
+                _wait(device)
+                started = time.perf_counter()
+                F.linear(a, b)
+                _wait(device)
+                best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def keep_freed_memory() -> None:
