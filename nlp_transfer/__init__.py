@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ModelOptions,
         NEROptions,
         OutputOptions,
+        PredictionOptions,
         SentimentOptions,
         StrategyOptions,
         TrainingOptions,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from nlp_transfer.model import TransferModel
     from nlp_transfer.output import RunFolder
     from nlp_transfer.parsing import parse
+    from nlp_transfer.prediction import predict_file
     from nlp_transfer.recipe import run_recipe
     from nlp_transfer.report import evaluate_run
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
@@ -43,7 +45,7 @@ _HOMES = {
     "artifacts": ("write_run",),
     "config": (
         "CacheOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions",
-        "SentimentOptions", "StrategyOptions", "TrainingOptions",
+        "PredictionOptions", "SentimentOptions", "StrategyOptions", "TrainingOptions",
     ),
     "data.load": ("load_splits",),
     "data.read": ("Rows",),
@@ -55,6 +57,7 @@ _HOMES = {
     "model": ("TransferModel",),
     "output": ("RunFolder",),
     "parsing": ("parse",),
+    "prediction": ("predict_file",),
     "recipe": ("run_recipe",),
     "report": ("evaluate_run",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),

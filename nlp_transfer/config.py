@@ -16,6 +16,10 @@ _SCHEDULES = (
 )  # fmt: skip
 
 
+PRECISIONS = ("auto", "no", "bf16", "fp16")
+"""What a network can be told to compute in; `no` is what its weights are, fp32."""
+
+
 @dataclass
 class ModelOptions:
     """Which encoder."""
@@ -98,9 +102,7 @@ class TrainingOptions:
         _require(self, "warmup_ratio", lambda value: 0 <= value < 1, "in [0, 1)")
         if self.lr_scheduler_type not in _SCHEDULES:
             raise OptionError(f"--lr_scheduler_type {self.lr_scheduler_type}: known are {', '.join(_SCHEDULES)}.")
-        _require(
-            self, "mixed_precision", lambda value: value in ("auto", "no", "bf16", "fp16"), "auto, no, bf16 or fp16"
-        )
+        _require(self, "mixed_precision", lambda value: value in PRECISIONS, "auto, no, bf16 or fp16")
 
 
 @dataclass
@@ -219,6 +221,55 @@ class NEROptions:
         default=None, help="Scheme of the data: IOB1, IOB2, BIOES, BILOU. Unless given: recognised."
     )
     label_scheme: str = HfArg(default="IOB2", help="Scheme of the network's labels.")
+
+
+@dataclass
+class PredictionOptions:
+    """Which model predicts what, and where to."""
+
+    model_name_or_path: str | None = HfArg(default=None, help="Trained model: a run's folder, or a hub id.")
+    model_revision: str | None = HfArg(default=None, help="Branch, tag or commit of a hub id.")
+    trust_remote_code: bool = HfArg(default=False, help="Run code that comes with the checkpoint.")
+    max_length: int | None = HfArg(default=None, help="Tokens read of a text. Unless given: as in training.")
+    input_file: str | None = HfArg(
+        default=None, help="CSV, TSV, JSONL, JSON, Parquet, CoNLL columns, or .txt with one text a line."
+    )
+    dataset_name: str | None = HfArg(default=None, help="A data set of the hub, in place of a file.")
+    dataset_config_name: str | None = HfArg(default=None, help="Which configuration of that data set.")
+    dataset_split_name: str | None = HfArg(default=None, help="Which split of it. Unless given: test.")
+    text_column_name: str | None = HfArg(default=None, help="Column with the text (NER: or lists of words).")
+    id_column_name: str | None = HfArg(default=None, help="Column that is copied beside each prediction.")
+    skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
+    output_file: str | None = HfArg(default=None, help="Where to: a .jsonl or .parquet file, one line a row.")
+    overwrite_output_file: bool = HfArg(default=False, help="Replace the file that is there.")
+    all_probabilities: bool = HfArg(default=False, help="Write the probability of every label.")
+    per_device_eval_batch_size: int = HfArg(default=32, help="Rows of one process in one forward pass.")
+    mixed_precision: str = HfArg(
+        default="auto", help="no, bf16, fp16; auto takes bf16 where the processor has instructions for it."
+    )
+    check_precision: int = HfArg(
+        default=256, help="First rows that are predicted in fp32 too, to tell how many labels agree; 0 for none."
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("model_name_or_path", "output_file"):
+            _require_given(self, name)
+        if not self.dataset_name:
+            _require_given(self, "input_file")
+        elif self.input_file:
+            raise OptionError("--input_file and --dataset_name both say what to predict; give one of them.")
+        for name in ("dataset_config_name", "dataset_split_name"):
+            if getattr(self, name) and not self.dataset_name:
+                raise OptionError(f"--{name} needs the --dataset_name that it belongs to.")
+        for name in ("per_device_eval_batch_size", "max_length"):
+            _require(self, name, lambda value: value > 0, "more than 0")
+        _require(self, "check_precision", lambda value: value >= 0, "0 or more")
+        _require(self, "mixed_precision", lambda value: value in PRECISIONS, "auto, no, bf16 or fp16")
+
+
+def _require_given(options: Any, name: str) -> None:
+    if not getattr(options, name):
+        raise OptionError(f"--{name} is missing; see --help for all options.")
 
 
 def _require(options: Any, name: str, holds: Callable[[Any], bool], what: str) -> None:

@@ -16,7 +16,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from nlp_transfer.activations import Key, Store
@@ -25,6 +25,7 @@ from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.grafting import Graft, Reading, reading, separates, states
+from nlp_transfer.precision import cast_once
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,8 @@ class FrozenLayers:
             leave=False,
             disable=None if self.accelerator.is_main_process else True,
         )
-        with bar, _cast_once(self.encoder.base, self.accelerator.mixed_precision):
+        still = [m for m in self.encoder.base.modules() if not any(p.requires_grad for p in m.parameters(False))]
+        with bar, cast_once(still, self.accelerator.mixed_precision):
             for places in mine:
                 found = self._states(rows, list(kept), places)
                 for depth, values in found.items():
@@ -289,25 +291,6 @@ def _token_places(lengths: np.ndarray, starts: np.ndarray, places: Sequence[int]
 
 def _mapped(path: Path, shape: tuple[int, int], dtype: torch.dtype, for_writing: bool) -> Tensor:
     return torch.from_file(str(path), shared=for_writing, size=shape[0] * shape[1], dtype=dtype).view(shape)
-
-
-@contextlib.contextmanager
-def _cast_once(base: nn.Module, precision: str) -> Iterator[None]:
-    """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    linears = [m for m in base.modules() if isinstance(m, nn.Linear) and not m.weight.requires_grad] if dtype else []
-    whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
-    try:
-        for module in linears:
-            module.weight.data = module.weight.data.to(dtype)
-            if module.bias is not None:
-                module.bias.data = module.bias.data.to(dtype)
-        yield
-    finally:
-        for module, (weight, bias) in zip(linears, whole, strict=True):
-            module.weight.data = weight
-            if bias is not None:
-                module.bias.data = bias
 
 
 def _dtype(name: str, precision: str) -> torch.dtype:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs
 from nlp_transfer.heads.base import TaskHead
+from nlp_transfer.precision import computing_in
 
 
 def infer(
@@ -24,17 +25,20 @@ def infer(
     batch_size: int = 32,
     accelerator: Accelerator | None = None,
     progress: str | None = None,
+    precision: str = "no",
 ) -> list[np.ndarray]:
     """Logits of each row, `(items, labels)`, in row order, whatever batches and processes they were computed in.
 
     With an `accelerator` the batches are shared out between its processes and every process gets every row; each
     row is asserted to come back exactly once. `progress` names a bar that is shown on the first process of a terminal.
+    `precision` is what the network computes in, `no` for that of its weights; the weights stay what they are.
     """
     processes = accelerator.num_processes if accelerator else 1
     rank = accelerator.process_index if accelerator else 0
     batches = length_batches(inputs.lengths, batch_size)[rank::processes]
     bar = tqdm(batches, desc=progress, unit="batch", leave=False, disable=None if progress and rank == 0 else True)
-    found = list(_run(network, head, inputs, bar))
+    with computing_in(network, precision):
+        found = list(_run(network, head, inputs, bar))
     features = inputs.features
     if processes > 1:
         found = gather_object(found)

@@ -17,7 +17,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nlp_transfer import hardware
 from nlp_transfer.adapters.adapter import Adapter, base_of, holds_adapter
+from nlp_transfer.config import PRECISIONS
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import recognise
 from nlp_transfer.encoder import Encoder
@@ -31,8 +33,10 @@ from nlp_transfer.pretrained import Checkpoint, config_of, max_positions, quiet_
 DEFAULT_MAX_LENGTH = 256
 """Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
 
+WINDOW = 4096
+"""Texts of a stream that are sorted by length together."""
+
 _SPEC = "nlp_transfer"  # the key in config.json that holds the task, beside what transformers itself writes
-_WINDOW = 4096  # texts of a stream that are sorted by length together
 # Vowel signs, accents and joiners belong to the letter before them, though \w does not hold them.
 _MARKS = "\u200c\u200d" + "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c)[0] == "M")
 _WORD = re.compile(
@@ -86,7 +90,7 @@ class TransferModel:
         ModelError where the checkpoint cannot be used, and OptionError for a `max_length` beyond the encoder's
         positions or an earlier head of which nothing can be kept.
         """
-        name = _model_folder(name_or_path)
+        name = model_folder(name_or_path)
         if head is None and holds_adapter(name):
             return cls._load_adapted(name, max_length, trust_remote_code)
         if head is None:
@@ -192,26 +196,30 @@ class TransferModel:
         )
 
     @overload
-    def predict(self, texts: Sequence[Any], batch_size: int = ...) -> list[Any]: ...
+    def predict(self, texts: Sequence[Any], batch_size: int = ..., precision: str = ...) -> list[Any]: ...
     @overload
-    def predict(self, texts: Iterator[Any], batch_size: int = ...) -> Iterator[Any]: ...
-    def predict(self, texts: Iterable[Any], batch_size: int = 32) -> list[Any] | Iterator[Any]:
+    def predict(self, texts: Iterator[Any], batch_size: int = ..., precision: str = ...) -> Iterator[Any]: ...
+    def predict(self, texts: Iterable[Any], batch_size: int = 32, precision: str = "auto") -> list[Any] | Iterator[Any]:
         """A prediction for each text, in their order: `Prediction`, `SentimentPrediction` or `TagPrediction`.
 
         Texts are strings; a NER model takes lists of words as well. A sequence gives a list, any other iterable an
-        iterator that reads ahead no more than a few thousand texts. Texts of similar length share a batch.
+        iterator that reads ahead no more than a few thousand texts. Texts of similar length share a batch. `precision`
+        is `bf16`, `fp16`, `no` (that of the weights, fp32) or `auto`: bf16 where the processor multiplies it natively.
+        The weights stay what they are. Raises OptionError for another precision.
         """
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts, not one text; write predict([text])")
-        if isinstance(texts, Sequence):
-            return list(self._stream(iter(texts), batch_size))
-        return self._stream(iter(texts), batch_size)
+        if precision not in PRECISIONS:
+            raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
+        stream = self._stream(iter(texts), batch_size, hardware.precision(precision))
+        return list(stream) if isinstance(texts, Sequence) else stream
 
-    def _stream(self, texts: Iterator[Any], batch_size: int) -> Iterator[Any]:
-        while chunk := list(itertools.islice(texts, _WINDOW)):
+    def _stream(self, texts: Iterator[Any], batch_size: int, precision: str) -> Iterator[Any]:
+        while chunk := list(itertools.islice(texts, WINDOW)):
             rows = self._rows(chunk)
             features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
-            outputs = infer(self.network, self.head, TokenInputs(features, self.pad_id), batch_size=batch_size)
+            inputs = TokenInputs(features, self.pad_id)
+            outputs = infer(self.network, self.head, inputs, batch_size=batch_size, precision=precision)
             yield from self.head.decode(outputs, rows)
 
     def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
@@ -230,7 +238,7 @@ def _words(text: str | Sequence[str]) -> dict[str, Any]:
     return {"words": [m.group() for m in found], "offsets": [m.span() for m in found], "text": text}
 
 
-def _model_folder(name_or_path: str | Path) -> str:
+def model_folder(name_or_path: str | Path) -> str:
     """A run's folder holds its model in `model/`; either may be named."""
     inner = Path(name_or_path) / "model"
     return str(inner) if (inner / "config.json").is_file() else str(name_or_path)

@@ -22,7 +22,7 @@ PACKAGE = Path(str(files("nlp_transfer")))
 LAYERS = (
     ("errors", "version"),
     ("types",),
-    ("config", "parsing", "recipe", "output", "hardware"),
+    ("config", "parsing", "recipe", "output", "hardware", "parts", "precision"),
     ("machine",),
     ("data",),
     ("metrics", "baselines"),
@@ -31,6 +31,7 @@ LAYERS = (
     ("heads",),
     ("inference", "adapters"),
     ("model",),
+    ("prediction",),
     ("grafting", "optim", "activations", "dropout", "words", "flops"),
     ("strategies", "frozen"),
     ("progress", "best"),

@@ -107,18 +107,20 @@ def test_a_max_length_without_room_for_text_is_refused(checkpoint, length):
 
 def test_a_text_beyond_max_length_is_read_up_to_it(checkpoint):
     model = load(checkpoint, "native", max_length=5)
-    assert_same(model.predict(["good bad sad happy warm"]), model.predict(["good bad sad"]))
+    assert_same(
+        model.predict(["good bad sad happy warm"], precision="no"), model.predict(["good bad sad"], precision="no")
+    )
     assert nt.TransferModel.load(checkpoint("modernbert"), HEADS["native"]()).max_length == 66 < DEFAULT_MAX_LENGTH
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_row_scores_as_it_does_alone(checkpoint, head):
     model = load(checkpoint, head)
-    alone = [model.predict([text])[0] for text in TEXTS]
+    alone = [model.predict([text], precision="no")[0] for text in TEXTS]
     for batch_size in (1, 2, 32):
-        assert_same(model.predict(TEXTS, batch_size=batch_size), alone)
-    assert_same(model.predict(TEXTS[::-1]), alone[::-1])
-    assert_same(model.predict(tuple(TEXTS)), alone)
+        assert_same(model.predict(TEXTS, batch_size=batch_size, precision="no"), alone)
+    assert_same(model.predict(TEXTS[::-1], precision="no"), alone[::-1])
+    assert_same(model.predict(tuple(TEXTS), precision="no"), alone)
 
 
 def test_no_texts_no_predictions(checkpoint):
@@ -148,7 +150,7 @@ def test_predictions_say_what_the_task_says(checkpoint):
 
 
 def test_an_endless_stream_is_read_as_it_is_asked_for(checkpoint, monkeypatch):
-    monkeypatch.setattr("nlp_transfer.model._WINDOW", 16)
+    monkeypatch.setattr("nlp_transfer.model.WINDOW", 16)
     model = load(checkpoint, "native")
     taken = []
 
@@ -157,23 +159,23 @@ def test_an_endless_stream_is_read_as_it_is_asked_for(checkpoint, monkeypatch):
             taken.append(i)
             yield "good " * (i % 7) + f"w{i}"
 
-    stream = model.predict(texts())
+    stream = model.predict(texts(), precision="no")
     assert taken == []
     first = list(itertools.islice(stream, 20))
     assert len(taken) <= 48
-    assert_same(first, model.predict(["good " * (i % 7) + f"w{i}" for i in range(20)]))
+    assert_same(first, model.predict(["good " * (i % 7) + f"w{i}" for i in range(20)], precision="no"))
 
 
 def test_a_stream_of_mixed_lengths_keeps_its_order(checkpoint, monkeypatch):
-    monkeypatch.setattr("nlp_transfer.model._WINDOW", 10)
+    monkeypatch.setattr("nlp_transfer.model.WINDOW", 10)
     for head in ("native", "ner"):
         model = load(checkpoint, head)
         chance = random.Random(0)
         words = ["good", "bad", "Anna", "Oslo", "was", "zebra"]
         texts = [" ".join(chance.choices(words, k=chance.randint(0, 50))) for _ in range(25)]
-        stream = model.predict(text for text in texts)
+        stream = model.predict((text for text in texts), precision="no")
         assert iter(stream) is stream
-        assert_same(list(stream), [model.predict([text])[0] for text in texts])
+        assert_same(list(stream), [model.predict([text], precision="no")[0] for text in texts])
 
 
 def test_new_parameters_are_those_that_were_made_up(checkpoint):
@@ -206,7 +208,7 @@ def test_a_stock_classifier_is_read_with_its_labels(checkpoint, tmp_path):
     assert list(model.head.labels) == names
     ask = pipeline("text-classification", model=str(tmp_path))
     texts = ["good", "the coffee was bad and the train was sad", "zebra"]
-    for ours, theirs in zip(model.predict(texts), ask(texts), strict=True):
+    for ours, theirs in zip(model.predict(texts, precision="no"), ask(texts), strict=True):
         assert (ours.label, ours.probability) == (theirs["label"], pytest.approx(theirs["score"], abs=1e-6))
 
 
@@ -230,7 +232,7 @@ def test_a_stock_tagger_is_read_with_its_tags_in_its_order(checkpoint, tmp_path,
     with torch.inference_mode():
         ids = torch.tensor([model.tokenizer(" ".join(words))["input_ids"]])
         scores = model.network.eval()(ids).logits[0, 1:-1].log_softmax(-1)
-    (prediction,) = model.predict([words])
+    (prediction,) = model.predict([words], precision="no")
     expected = [scores[i, names.index(tag)].exp().item() for i, tag in enumerate(prediction.tags)]
     assert prediction.probabilities == pytest.approx(expected, abs=1e-6)
     assert schemes.violations(prediction.tags, scheme) == []

@@ -31,6 +31,13 @@ WORDS = Column("words", "--text_column_name", ("tokens", "words"))
 TAGS = Column("tags", "--label_column_name", ("tags", "ner_tags", "labels"))
 
 
+def choose_column(source: str, columns: Sequence[str], wanted: Column, given: str | None) -> str:
+    """The name in `columns` of the one that is wanted: the one given, else a well-known one. Raises DataError."""
+    if given is not None and given not in columns:
+        raise DataError(_no_such_column(source, columns, given, wanted.flag))
+    return given or _known_column(source, columns, wanted, taken=None)
+
+
 def choose_columns(
     source: str, columns: Sequence[str], wanted: tuple[Column, Column], given: tuple[str | None, str | None]
 ) -> tuple[str, str]:

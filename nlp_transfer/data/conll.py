@@ -16,8 +16,14 @@ def conll_table(path: Path) -> Table:
 
     Columns stand apart by tabs, or, where the first word's line has no tab, by spaces.
     """
-    layout = _layout(path)
-    return Table(("words", "tags"), lambda wanted: _sentences(path, layout))
+    layout = _layout(path, columns=2)
+    return Table(("words", "tags"), lambda wanted: _sentences(path, layout, _sentence))
+
+
+def words_table(path: Path) -> Table:
+    """The words of CoNLL columns: the first column, whether others stand beside it or not."""
+    layout = _layout(path, columns=1)
+    return Table(("words",), lambda wanted: _sentences(path, layout, _words))
 
 
 class _Layout(NamedTuple):
@@ -26,14 +32,14 @@ class _Layout(NamedTuple):
     line: int  # the line that shows it
 
 
-def _layout(path: Path) -> _Layout:
+def _layout(path: Path, columns: int) -> _Layout:
     empty = True
     for number, line in text_lines(path):
         if _ends_sentence(line) or line.startswith("# "):
             continue
         empty = False
         split = _by_tabs if "\t" in line.strip() else _by_spaces
-        if (width := len(split(line))) > 1:
+        if (width := len(split(line))) >= columns:
             return _Layout(split, width, number)
     if empty:
         raise DataError(f"{path} holds no words; give a file with a word and its tag on each line.")
@@ -49,17 +55,19 @@ def _by_spaces(line: str) -> list[str]:
     return re.split(r"[ \t]+", line.strip(" \t\r\n"))  # not str.split: a no-break space may be a word
 
 
-def _sentences(path: Path, layout: _Layout) -> Iterator[Record | BadRow]:
+def _sentences(
+    path: Path, layout: _Layout, made: Callable[[list[tuple[int, list[str]]], _Layout], Record | BadRow]
+) -> Iterator[Record | BadRow]:
     sentence: list[tuple[int, list[str]]] = []
     for number, line in text_lines(path):
         if _ends_sentence(line):
             if sentence:
-                yield _sentence(sentence, layout)
+                yield made(sentence, layout)
             sentence = []
         elif not _is_comment(line, layout):
             sentence.append((number, layout.split(line)))
     if sentence:
-        yield _sentence(sentence, layout)
+        yield made(sentence, layout)
 
 
 def _ends_sentence(line: str) -> bool:
@@ -84,3 +92,11 @@ def _sentence(lines: list[tuple[int, list[str]]], layout: _Layout) -> Record | B
         if not fields[0]:
             return BadRow(begins, "a tag that has no word", number)
     return Record(begins, {"words": [f[0] for _, f in lines], "tags": [f[-1] for _, f in lines]})
+
+
+def _words(lines: list[tuple[int, list[str]]], layout: _Layout) -> Record | BadRow:
+    begins = lines[0][0]
+    without = next((number for number, fields in lines if not fields[0]), None)
+    if without is not None:
+        return BadRow(begins, "a line that has no word", without)
+    return Record(begins, {"words": [fields[0] for _, fields in lines]})

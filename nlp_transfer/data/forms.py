@@ -239,6 +239,17 @@ def _table_of_objects(records: Iterator[Record | BadRow], unit: str) -> Table:
     return Table(tuple(columns), lambda wanted: itertools.chain(head, records), unit)
 
 
+def lines_table(path: Path) -> Table:
+    """One text a line; blank lines are none."""
+
+    def records(wanted: Sequence[str]) -> Iterator[Record]:
+        for number, line in text_lines(path):
+            if not is_blank(line):
+                yield Record(number, {"text": line.strip()})
+
+    return Table(("text",), records)
+
+
 def parquet_table(path: Path) -> Table:
     """A Parquet file; class labels saved by `datasets` come as their names."""
     try:

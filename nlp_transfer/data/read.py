@@ -91,14 +91,14 @@ def read_hub(
 
     `datasets` reads the files and may guess types: a CSV with labels 001 and 002 comes as 1 and 2.
     """
-    data = _load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split))
+    data = load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split))
     task = _TAGGED if tagged else _CLASSIFICATION
     return _rows(hub_table(data), name, task, (text_column, label_column), skip_bad_rows)
 
 
 def hub_splits(name: str, config_name: str | None = None) -> tuple[str, ...]:
     """The names of the splits that a data set on the hub or in a folder has."""
-    return tuple(_load_hub(name, lambda: datasets.get_dataset_split_names(name, config_name)))
+    return tuple(load_hub(name, lambda: datasets.get_dataset_split_names(name, config_name)))
 
 
 def fingerprint(data: datasets.Dataset) -> str:
@@ -113,7 +113,9 @@ def fingerprint(data: datasets.Dataset) -> str:
 RECORD_FORMS = {".jsonl": jsonl_table, ".ndjson": jsonl_table, ".json": json_table, ".parquet": parquet_table}
 
 
-class _Cell(NamedTuple):
+class Cell(NamedTuple):
+    """A value of a row, and what a fault in it is told with: `place` is its file and line."""
+
     value: Any
     column: str
     flag: str
@@ -122,14 +124,14 @@ class _Cell(NamedTuple):
 
 class _Task(NamedTuple):
     wanted: tuple[Column, Column]
-    convert: Callable[[_Cell, _Cell], tuple[Any, Any] | str]  # a str is the fault
+    convert: Callable[[Cell, Cell], tuple[Any, Any] | str]  # a str is the fault
     feature: Any
 
 
 def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str | None], skip_bad_rows: bool) -> Rows:
     if not table.columns:
         unreadable = [row for row in table.records(()) if isinstance(row, BadRow)]
-        raise DataError(_nothing_left(source, unreadable, table.unit))
+        raise DataError(nothing_left(source, unreadable, table.unit))
     chosen = choose_columns(source, table.columns, task.wanted, given)
     kept: tuple[list[Any], list[Any], list[int]] = ([], [], [])
     bad: list[BadRow] = []
@@ -141,9 +143,9 @@ def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str |
             for column, value in zip(kept, row, strict=True):
                 column.append(value)
     if bad and not skip_bad_rows:
-        raise DataError(f"{source} has {_faults(bad, table.unit)}. Mend them, or leave them out with --skip_bad_rows.")
+        raise DataError(f"{source} has {faults(bad, table.unit)}. Mend them, or leave them out with --skip_bad_rows.")
     if not kept[0]:
-        raise DataError(_nothing_left(source, bad, table.unit))
+        raise DataError(nothing_left(source, bad, table.unit))
     roles = [column.role for column in task.wanted]
     features = datasets.Features(dict.fromkeys(roles, task.feature) | {"line": datasets.Value("int64")})
     data = datasets.Dataset.from_dict(dict(zip(features, kept, strict=True)), features=features)
@@ -153,23 +155,23 @@ def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str |
 
 def _convert(record: Record, place: str, task: _Task, chosen: tuple[str, str]) -> tuple[Any, Any, int] | BadRow:
     first, second = (
-        _Cell(record.values.get(name), name, column.flag, f"{place} {record.line}")
+        Cell(record.values.get(name), name, column.flag, f"{place} {record.line}")
         for name, column in zip(chosen, task.wanted, strict=True)
     )
     row = task.convert(first, second)
     return BadRow(record.line, row, record.line) if isinstance(row, str) else (*row, record.line)
 
 
-def _text_and_label(text_cell: _Cell, label_cell: _Cell) -> tuple[str, str] | str:
-    text, label = _plain(text_cell), _plain(label_cell).strip()
+def _text_and_label(text_cell: Cell, label_cell: Cell) -> tuple[str, str] | str:
+    text, label = plain(text_cell), plain(label_cell).strip()
     missing = [role for role, value in (("text", text.strip()), ("label", label)) if not value]
     if missing:
         return f"no {' and no '.join(missing)}"
-    return (text, label) if _is_unicode(text + label) else _HALF_CHARACTER
+    return (text, label) if is_unicode(text + label) else HALF_CHARACTER
 
 
-def _words_and_tags(words_cell: _Cell, tags_cell: _Cell) -> tuple[list[str], list[str]] | str:
-    words, tags = _plain_list(words_cell), [tag.strip() for tag in _plain_list(tags_cell)]
+def _words_and_tags(words_cell: Cell, tags_cell: Cell) -> tuple[list[str], list[str]] | str:
+    words, tags = plain_list(words_cell), [tag.strip() for tag in plain_list(tags_cell)]
     if len(words) != len(tags):
         return f"{len(words)} words and {len(tags)} tags"
     if not words:
@@ -178,13 +180,14 @@ def _words_and_tags(words_cell: _Cell, tags_cell: _Cell) -> tuple[list[str], lis
         return "a word that has no tag"
     if not all(words):
         return "a tag that has no word"
-    return (words, tags) if _is_unicode("".join(words + tags)) else _HALF_CHARACTER
+    return (words, tags) if is_unicode("".join(words + tags)) else HALF_CHARACTER
 
 
-_HALF_CHARACTER = "half a character (a lone surrogate such as \\ud83d)"
+HALF_CHARACTER = "half a character (a lone surrogate such as \\ud83d)"
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written: no surrogate stands alone in it."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -192,8 +195,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _plain(cell: _Cell) -> str:
-    """The value as a string, empty where there is none: 1 and 1.0 are "1", true is "true", 2.267 is "2.267"."""
+def plain(cell: Cell) -> str:
+    """The value as a string, empty where there is none: 1 and 1.0 are "1", true is "true", 2.267 is "2.267".
+
+    DataError where it is a list or an object.
+    """
     value = cell.value
     if isinstance(value, str):
         return value
@@ -211,7 +217,8 @@ def _plain(cell: _Cell) -> str:
     )
 
 
-def _plain_list(cell: _Cell) -> list[str]:
+def plain_list(cell: Cell) -> list[str]:
+    """The values of a list as `plain` gives them, nothing where there is none. DataError where it is no list."""
     if cell.value is None:
         return []
     if not isinstance(cell.value, list):
@@ -219,7 +226,7 @@ def _plain_list(cell: _Cell) -> list[str]:
             f"{cell.place}: column '{cell.column}' holds a {_kind(cell.value)}, not a list; "
             f"name a column of lists with {cell.flag}."
         )
-    return [_plain(cell._replace(value=value)) for value in cell.value]
+    return [plain(cell._replace(value=value)) for value in cell.value]
 
 
 def _kind(value: object) -> str:
@@ -237,7 +244,8 @@ def some_numbers(numbers: Sequence[int], unit: str) -> str:
     return f"{unit}{'s' * (len(numbers) > 1)} {shown}{' ...' * (len(numbers) > 5)}"
 
 
-def _faults(bad: Sequence[BadRow], unit: str) -> str:
+def faults(bad: Sequence[BadRow], unit: str) -> str:
+    """What is wrong with rows, in words: "2 rows with no text (lines 3, 9), 1 row with no label (line 4)"."""
     groups: dict[str, list[int]] = {}
     for row in bad:
         groups.setdefault(row.fault, []).append(row.at)
@@ -249,13 +257,15 @@ def _faults(bad: Sequence[BadRow], unit: str) -> str:
     return ", ".join(told) + (f", and {more:,} more bad row{'s' * (more > 1)}" if more else "")
 
 
-def _nothing_left(source: str, bad: Sequence[BadRow], unit: str) -> str:
+def nothing_left(source: str, bad: Sequence[BadRow], unit: str) -> str:
+    """What is said of a source in which no row can be used."""
     if not bad:
         return f"{source} holds no rows; give a file with rows in it."
-    return f"{source} has no row that can be used: it has {_faults(bad, unit)}. Mend them, or check the columns named."
+    return f"{source} has no row that can be used: it has {faults(bad, unit)}. Mend them, or check the columns named."
 
 
-def _load_hub(name: str, load: Callable[[], Any]) -> Any:
+def load_hub(name: str, load: Callable[[], Any]) -> Any:
+    """What `load` gives of the data set `name`. DataError where it is not there or cannot be read."""
     try:
         return load()
     except datasets.exceptions.DatasetNotFoundError:

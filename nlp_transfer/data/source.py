@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ import datasets
 
 from nlp_transfer.data.check import check_labels, check_tags
 from nlp_transfer.data.columns import WORDS
-from nlp_transfer.data.forms import Record, Table, is_blank, open_table, text_lines
+from nlp_transfer.data.forms import Record, lines_table, open_table
 from nlp_transfer.data.read import RECORD_FORMS, Rows, fingerprint, read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
@@ -53,7 +52,7 @@ def read_source(
 
 
 def _raw_text(path: str) -> Rows:
-    records = list(open_table(path, {".txt": _lines}).records(("text",)))
+    records = list(open_table(path, {".txt": lines_table}).records(("text",)))
     data = datasets.Dataset.from_dict(
         {"text": [r.values["text"] for r in records if isinstance(r, Record)], "line": [r.line for r in records]},
         features=datasets.Features({"text": datasets.Value("string"), "line": datasets.Value("int64")}),
@@ -61,15 +60,6 @@ def _raw_text(path: str) -> Rows:
     if not len(data):
         raise DataError(f"{path} holds no text; give a file with one text a line.")
     return Rows(data, path, (), {"text": "text"}, fingerprint(data))
-
-
-def _lines(path: Path) -> Table:
-    def records(wanted: Sequence[str]) -> Iterator[Record]:
-        for number, line in text_lines(path):
-            if not is_blank(line):
-                yield Record(number, {"text": line.strip()})
-
-    return Table(("text",), records)
 
 
 def _is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:

@@ -1,0 +1,42 @@
+"""How does a network compute in half precision, and stay what it is?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import nn
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@contextlib.contextmanager
+def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
+    """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch.
+
+    Those among `modules` that are no linear layer, and all of them in another precision than `bf16` or `fp16`, are
+    left alone. Afterwards each has its own weights again, to the last bit.
+    """
+    dtype = _DTYPES.get(precision)
+    linears = [m for m in modules if isinstance(m, nn.Linear)] if dtype else []
+    whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
+    try:
+        for module in linears:
+            module.weight.data = module.weight.data.to(dtype)
+            if module.bias is not None:
+                module.bias.data = module.bias.data.to(dtype)
+        yield
+    finally:
+        for module, (weight, bias) in zip(linears, whole, strict=True):
+            module.weight.data = weight
+            if bias is not None:
+                module.bias.data = bias
+
+
+@contextlib.contextmanager
+def computing_in(network: nn.Module, precision: str) -> Iterator[None]:
+    """Inside, `network` computes in `precision`: `no` (as it is), `bf16` or `fp16`."""
+    device = next(network.parameters()).device.type
+    with cast_once(network.modules(), precision), torch.autocast(device, _DTYPES.get(precision), precision in _DTYPES):
+        yield

@@ -1,0 +1,187 @@
+"""What does a trained model say of every row of an input?"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+from tqdm import tqdm
+
+from nlp_transfer import hardware
+from nlp_transfer.config import PredictionOptions
+from nlp_transfer.data.texts import Text, Texts, open_texts
+from nlp_transfer.errors import OptionError
+from nlp_transfer.heads import NERHead, SentimentHead
+from nlp_transfer.model import WINDOW, TransferModel, model_folder
+from nlp_transfer.parts import Parts
+from nlp_transfer.types import TagPrediction
+from nlp_transfer.version import __version__
+
+log = logging.getLogger(__name__)
+
+_DIGITS = 6  # of a probability that is written
+
+
+def predict_file(options: PredictionOptions) -> None:
+    """Write a line for each row that `options` name, in their order; go on where an earlier run was stopped.
+
+    The rows are cut into parts, which are dealt out to the processes of the run; the first one joins them. Raises
+    OptionError, DataError and ModelError.
+    """
+    parts = Parts(Path(str(options.output_file)), options.overwrite_output_file)
+    model = TransferModel.load(
+        str(options.model_name_or_path),
+        max_length=options.max_length,
+        revision=options.model_revision,
+        trust_remote_code=options.trust_remote_code,
+    )
+    is_tagger = isinstance(model.head, NERHead)
+    if is_tagger and options.all_probabilities:
+        raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
+    texts = open_texts(options, tagged=is_tagger)
+    # A process that is done waits for the slowest one, however long that takes.
+    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    model.network.to(accelerator.device)
+    precision = hardware.precision(options.mixed_precision)
+    count = -(-texts.count // WINDOW)
+    if accelerator.is_main_process:
+        if texts.skipped:
+            log.info("Left out %s bad row%s.", f"{texts.skipped:,}", "s" * (texts.skipped > 1))
+        parts.begin(_made_of(model, texts, options, precision))
+        if precision != "no" and options.check_precision:
+            _say_agreement(model, texts, options, precision)
+    accelerator.wait_for_everyone()
+    missing = [number for number in range(count) if not parts.has(number)]
+    accelerator.wait_for_everyone()  # so that all have looked before anyone writes
+    started = time.perf_counter()
+    _fill(parts, model, texts, missing, options, accelerator, precision)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        parts.join(count)
+        _say_what_was_done(texts, missing, count, time.perf_counter() - started, parts.target)
+    accelerator.end_training()
+
+
+def _fill(
+    parts: Parts,
+    model: TransferModel,
+    texts: Texts,
+    missing: Sequence[int],
+    options: PredictionOptions,
+    accelerator: Accelerator,
+    precision: str,
+) -> None:
+    """Write this process's share of the parts that are missing."""
+    mine = set(missing[accelerator.process_index :: accelerator.num_processes])
+    schema = _schema(model, texts.unit, options)
+    bar = tqdm(
+        total=_rows_of(mine, texts.count),
+        desc="predicting",
+        unit="row",
+        leave=False,
+        disable=None if accelerator.is_main_process else True,
+    )
+    with bar:
+        for number, rows in enumerate(_chunks(iter(texts))):
+            if number in mine:
+                found = model.predict([row.text for row in rows], options.per_device_eval_batch_size, precision)
+                written = [_line(*pair, texts.unit, options) for pair in zip(rows, found, strict=True)]
+                parts.write(number, written, schema)
+                bar.update(len(rows))
+
+
+def _chunks(texts: Iterator[Text]) -> Iterator[list[Text]]:
+    while rows := list(itertools.islice(texts, WINDOW)):
+        yield rows
+
+
+def _rows_of(numbers: Sequence[int] | set[int], count: int) -> int:
+    return sum(min(WINDOW, count - number * WINDOW) for number in numbers)
+
+
+def _line(row: Text, predicted: Any, unit: str, options: PredictionOptions) -> dict[str, Any]:
+    line: dict[str, Any] = {unit: row.line} | ({"id": row.id} if options.id_column_name else {})
+    if isinstance(predicted, TagPrediction):
+        spans = [asdict(span) | {"score": round(span.score, _DIGITS)} for span in predicted.spans]
+        return line | {
+            "spans": spans,
+            "words": list(predicted.words),
+            "tags": list(predicted.tags),
+            "probability": [round(p, _DIGITS) for p in predicted.probabilities],
+        }
+    line |= {"label": predicted.label, "probability": round(predicted.probability, _DIGITS)}
+    if hasattr(predicted, "polarity"):
+        line["polarity"] = round(predicted.polarity, _DIGITS)
+    if options.all_probabilities:
+        line["probabilities"] = {name: round(p, _DIGITS) for name, p in predicted.probabilities.items()}
+    return line
+
+
+def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.Schema:
+    """The columns of `_line` in a Parquet file."""
+    fields = {unit: pa.int64()} | ({"id": pa.string()} if options.id_column_name else {})
+    if isinstance(model.head, NERHead):
+        place = {"type": pa.string(), "text": pa.string(), "start": pa.int64(), "end": pa.int64()}
+        span = pa.struct(list((place | {"score": pa.float64()}).items()))
+        fields |= {"spans": pa.list_(span), "words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
+        return pa.schema(list((fields | {"probability": pa.list_(pa.float64())}).items()))
+    fields |= {"label": pa.string(), "probability": pa.float64()}
+    if isinstance(model.head, SentimentHead):
+        fields["polarity"] = pa.float64()
+    if options.all_probabilities:
+        fields["probabilities"] = pa.struct([(name, pa.float64()) for name in model.head.labels])
+    return pa.schema(list(fields.items()))
+
+
+def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> str:
+    """A fingerprint of everything that the output depends on."""
+    digest = hashlib.sha256()
+    for name, tensor in model.network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    folder = Path(model_folder(str(options.model_name_or_path)))
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.is_file() and path.suffix in (".json", ".txt", ".model", ".skops"):
+            digest.update(path.read_bytes())
+    told = [model.head.options(), model.max_length, texts.sha256, texts.unit, precision]
+    told += [options.all_probabilities, options.id_column_name, options.per_device_eval_batch_size]
+    told += [WINDOW, __version__, torch.__version__, transformers.__version__]
+    digest.update(json.dumps(told, default=str).encode())
+    return digest.hexdigest()
+
+
+def _say_agreement(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> None:
+    first = [row.text for row in itertools.islice(texts, options.check_precision)]
+    halved, whole = (model.predict(first, options.per_device_eval_batch_size, p) for p in (precision, "no"))
+    same = sum(_labels(a) == _labels(b) for a, b in zip(halved, whole, strict=True))
+    what = "tags" if isinstance(model.head, NERHead) else "label"
+    log.info(
+        "%s gives %d of the first %d rows the %s that fp32 gives (%.1f%%).",
+        *(precision, same, len(first), what, 100 * same / len(first)),
+    )
+
+
+def _labels(predicted: Any) -> Any:
+    return predicted.tags if isinstance(predicted, TagPrediction) else predicted.label
+
+
+def _say_what_was_done(texts: Texts, missing: Sequence[int], count: int, seconds: float, target: Path) -> None:
+    done = _rows_of(missing, texts.count)
+    there = texts.count - done
+    log.info(
+        "%s rows predicted in %.1f s (%.0f rows/s)%s; they are in %s.",
+        *(f"{done:,}", seconds, done / seconds, f", {there:,} were there" if there else "", target),
+    )
