@@ -163,7 +163,7 @@ class _Run:
         self.best.start_stage()
         groups: list[ParamGroup] = []
         if stage.epochs:
-            _say_what_trains(strategy.trained(model))
+            _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
             groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
         name = "training" if len(stages) == 1 else f"training, stage {place + 1} of {len(stages)}"
         with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps):
@@ -195,10 +195,13 @@ def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[
     return stages[-1].below == 0 and not model.adapter and strategy.trained(model) is model.network
 
 
-def _say_what_trains(module: nn.Module) -> None:
+def _say_what_trains(module: nn.Module, precision: str) -> None:
     trained = sum(size(p) for p in module.parameters() if p.requires_grad)
     weights = sum(size(p) for p in module.parameters())
-    log.info("Training %s of %s weights (%.3g%%).", f"{trained:,}", f"{weights:,}", 100 * trained / weights)
+    inside = "fp32" if precision == "no" else f"{precision} (--mixed_precision no for fp32)"
+    log.info(
+        "Training %s of %s weights (%.3g%%), in %s.", f"{trained:,}", f"{weights:,}", 100 * trained / weights, inside
+    )
 
 
 def _refuse_what_needs_validation(options: TrainingOptions, splits: Splits) -> None:
