@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         StrategyOptions,
         TrainingOptions,
     )
-    from nlp_transfer.data.load import load_splits
+    from nlp_transfer.data.load import load_splits, require_files
     from nlp_transfer.data.read import Rows
     from nlp_transfer.data.splits import Splits
     from nlp_transfer.encoder import Encoder
@@ -47,7 +47,7 @@ _HOMES = {
         "CacheOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions",
         "PredictionOptions", "SentimentOptions", "StrategyOptions", "TrainingOptions",
     ),
-    "data.load": ("load_splits",),
+    "data.load": ("load_splits", "require_files"),
     "data.read": ("Rows",),
     "data.splits": ("Splits",),
     "encoder": ("Encoder",),

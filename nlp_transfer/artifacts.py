@@ -30,9 +30,9 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         model.save_adapter(folder / "adapter")
     _write_json(folder / "metrics.json", _metrics(report))
     _write_json(folder / "transfer.json", _transfer(model, splits, report, options))
-    rows = zip(report.references, report.predictions, strict=True)
-    lines = [json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n" for row, pair in enumerate(rows)]
-    _write(folder / "predictions.jsonl", "".join(lines))
+    with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
+        for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
+            file.write(json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n")
     _write(folder / "options.yaml", to_yaml(*options))
     base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
     for place in (folder, folder / "model"):
@@ -85,10 +85,13 @@ def _prediction(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
     return line | ({"polarity": predicted.polarity} if hasattr(predicted, "polarity") else {})
 
 
+# The name of a file need not be UTF-8; such bytes are written as \udc.., in JSON the right escape.
+_ERRORS = "backslashreplace"
+
+
 def _write_json(path: Path, value: Any) -> None:
     _write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
-    # The name of a file need not be UTF-8; such bytes are written as \udc.., in JSON the right escape.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    path.write_text(text, encoding="utf-8", errors=_ERRORS)

@@ -10,7 +10,7 @@ from nlp_transfer.adapters.adapter import Adapter
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import NERHead
 from nlp_transfer.model import TransferModel
-from nlp_transfer.report import Report
+from nlp_transfer.report import MOST_BASELINE_ROWS, Report, baselines_saw
 
 
 def model_card(model: TransferModel, splits: Splits, report: Report, base: str | None = None) -> str:
@@ -19,7 +19,13 @@ def model_card(model: TransferModel, splits: Splits, report: Report, base: str |
     `base` names the checkpoint that was fine-tuned.
     """
     return "\n".join(
-        [*_front_matter(model), *_what_it_is(model, report, base), *_scores(report), *_data(splits), *_loading(model)]
+        [
+            *_front_matter(model),
+            *_what_it_is(model, report, base),
+            *_scores(report, len(splits.train.data)),
+            *_data(splits),
+            *_loading(model),
+        ]
     )
 
 
@@ -39,12 +45,15 @@ def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Itera
     yield ""
 
 
-def _scores(report: Report) -> Iterator[str]:
+def _scores(report: Report, training_rows: int) -> Iterator[str]:
     names, lines = report.compared()
     yield f"## Scores on the {report.split} split ({report.rows:,} rows)"
     yield ""
     yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
     yield ""
+    if training_rows > MOST_BASELINE_ROWS:
+        yield baselines_saw(training_rows)
+        yield ""
     if not report.run.steps:
         yield "The encoder is as it was pretrained; the classifier on it was fitted to all training rows at once."
         yield ""

@@ -270,7 +270,7 @@ _NOT_OF_THE_ENCODER = {
 
 
 def _hash_of_tokens(rows: TokenInputs) -> str:
-    digest = hashlib.blake2b(rows.lengths.tobytes(), digest_size=16)
+    digest = hashlib.blake2b(rows.lengths.astype(np.int64).tobytes(), digest_size=16)
     for part in rows.columns():
         digest.update(part.flatten().to_numpy(zero_copy_only=False).astype(np.int64).data)
     return digest.hexdigest()
@@ -278,7 +278,7 @@ def _hash_of_tokens(rows: TokenInputs) -> str:
 
 def _starts(lengths: np.ndarray) -> np.ndarray:
     """Where the tokens of each row begin among the tokens of all rows."""
-    return np.concatenate([[0], np.cumsum(lengths)])[:-1]
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[:-1]
 
 
 def _token_places(lengths: np.ndarray, starts: np.ndarray, places: Sequence[int]) -> tuple[Tensor, Tensor]:

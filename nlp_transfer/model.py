@@ -17,17 +17,18 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from nlp_transfer import hardware
 from nlp_transfer.adapters.adapter import Adapter, base_of, holds_adapter
 from nlp_transfer.config import PRECISIONS
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import recognise
+from nlp_transfer.data.store import SLICE, counted, slices, stored
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
 from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
 from nlp_transfer.heads.earlier import kept_head, say_what_is_dropped
 from nlp_transfer.heads.ner import join_words
 from nlp_transfer.inference import infer
+from nlp_transfer.precision import precision_for
 from nlp_transfer.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
 
 DEFAULT_MAX_LENGTH = 256
@@ -179,21 +180,17 @@ class TransferModel:
                 save(folder)
 
     def encode(self, rows: Dataset) -> Dataset:
-        """Features of rows (`TaskHead.encode`), kept in an Arrow file; `row` counts from 0 over all of `rows`."""
+        """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows."""
 
-        def encode_batch(batch: dict[str, list[Any]], places: list[int]) -> dict[str, list[Any]]:
-            features = self.head.encode(batch, self.tokenizer, self.max_length)
-            features["row"] = [places[row] for row in features["row"]]
-            return features
+        def features() -> Iterator[dict[str, list[Any]]]:
+            with counted("tokenizing", len(rows)) as bar:
+                for start, columns in zip(range(0, len(rows), SLICE), slices(rows), strict=True):
+                    encoded = self.head.encode(columns, self.tokenizer, self.max_length)
+                    encoded["row"] = [start + row for row in encoded["row"]]
+                    yield encoded
+                    bar.update(SLICE)
 
-        return rows.map(
-            encode_batch,
-            batched=True,
-            with_indices=True,
-            remove_columns=rows.column_names,
-            load_from_cache_file=False,
-            new_fingerprint="features",  # nothing is looked up by it, and hashing a tokenizer takes a second
-        )
+        return stored(features())
 
     @overload
     def predict(self, texts: Sequence[Any], batch_size: int = ..., precision: str = ...) -> list[Any]: ...
@@ -211,7 +208,7 @@ class TransferModel:
             raise TypeError("predict takes a list of texts, not one text; write predict([text])")
         if precision not in PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
-        stream = self._stream(iter(texts), batch_size, hardware.precision(precision))
+        stream = self._stream(iter(texts), batch_size, precision_for(self.encoder.family, precision))
         return list(stream) if isinstance(texts, Sequence) else stream
 
     def _stream(self, texts: Iterator[Any], batch_size: int, precision: str) -> Iterator[Any]:

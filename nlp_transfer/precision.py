@@ -8,7 +8,23 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
+from nlp_transfer import hardware
+from nlp_transfer.errors import OptionError
+
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_FP32_ALONE = ("deberta",)  # whose attention, in transformers, fills with fp32's least number whatever it computes in
+
+
+def precision_for(family: str, wanted: str) -> str:
+    """`no`, `bf16` or `fp16`, as `hardware.precision` has it; for a family that computes in fp32 alone, `auto` is `no`.
+
+    Raises OptionError where such a family is asked for another.
+    """
+    if family not in _FP32_ALONE or wanted == "no":
+        return hardware.precision(wanted)
+    if wanted != "auto":
+        raise OptionError(f"{family} cannot compute in {wanted} in transformers; give --mixed_precision no.")
+    return "no"
 
 
 @contextlib.contextmanager

@@ -20,13 +20,13 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
-from nlp_transfer import hardware
 from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.texts import Text, Texts, open_texts
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import NERHead, SentimentHead
 from nlp_transfer.model import WINDOW, TransferModel, model_folder
 from nlp_transfer.parts import Parts
+from nlp_transfer.precision import precision_for
 from nlp_transfer.types import TagPrediction
 from nlp_transfer.version import __version__
 
@@ -55,7 +55,7 @@ def predict_file(options: PredictionOptions) -> None:
     # A process that is done waits for the slowest one, however long that takes.
     accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
     model.network.to(accelerator.device)
-    precision = hardware.precision(options.mixed_precision)
+    precision = precision_for(model.encoder.family, options.mixed_precision)
     count = -(-texts.count // WINDOW)
     if accelerator.is_main_process:
         if texts.skipped:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 
@@ -14,11 +16,17 @@ from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import convert
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import values
 from nlp_transfer.frozen import FrozenLayers
 from nlp_transfer.heads import NERHead, SentimentHead, TextClassificationHead
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
 from nlp_transfer.types import Prediction, RunResult, Scores, TagPrediction
+
+log = logging.getLogger(__name__)
+
+MOST_BASELINE_ROWS = 100_000
+"""Training rows that the baselines hold in memory at once: where there are more, they learn from so many of them."""
 
 _NAMES = {"majority": "majority label", "tfidf_svm": "TF-IDF + linear SVM", "gazetteer": "gazetteer of train"}
 _SHOWN = {
@@ -113,17 +121,35 @@ def evaluate_run(
     )
 
 
+def baselines_saw(rows: int) -> str:
+    """How many of so many training rows the baselines learned from, as a sentence."""
+    count = min(rows, MOST_BASELINE_ROWS)
+    return f"The baselines learned from {count:,} of the {rows:,} training rows{', drawn at random' * (count < rows)}."
+
+
 def _baselines(model: TransferModel, train: Dataset, last: Dataset) -> dict[str, Scores]:
     head = model.head
+    if len(train) > MOST_BASELINE_ROWS:
+        log.info(baselines_saw(len(train)))
+        train = _drawn(train, MOST_BASELINE_ROWS)
     if isinstance(head, NERHead):
-        tags = [convert(sequence, head.scheme, "IOB2") for sequence in train["tags"]]
-        found = gazetteer_baseline(train["words"], tags, last["words"], head.scheme)
-        guesses = [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(last["words"], found, strict=True)]
+        words = list(values(train, "words"))
+        tags = [convert(sequence, head.scheme, "IOB2") for sequence in values(train, "tags")]
+        asked = list(values(last, "words"))
+        found = gazetteer_baseline(words, tags, asked, head.scheme)
+        guesses = [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(asked, found, strict=True)]
         return {"gazetteer": head.score(guesses, head.references(last[:]))}
-    named = classification_baselines(train["text"], train["label"], last["text"])
+    texts, labels = list(values(train, "text")), list(values(train, "label"))
+    named = classification_baselines(texts, labels, list(values(last, "text")))
     kind = SentimentHead if isinstance(head, SentimentHead) else TextClassificationHead
     scorer = kind(head.labels)
     return {
         name: scorer.score([Prediction(label, 1.0, {}) for label in labels], scorer.references(last[:]))
         for name, labels in named.items()
     }
+
+
+def _drawn(rows: Dataset, count: int) -> Dataset:
+    """So many of the rows, always the same ones, in their order."""
+    places = np.random.default_rng(0).choice(len(rows), count, replace=False)
+    return rows.select(np.sort(places).tolist())

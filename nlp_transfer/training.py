@@ -34,6 +34,7 @@ from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, adamw, schedule
 from nlp_transfer.plan import Plan, epochs_of
+from nlp_transfer.precision import precision_for
 from nlp_transfer.progress import Progress, Step
 from nlp_transfer.shallow.network import ShallowClassifier
 from nlp_transfer.strategies import Strategy, strategy_named
@@ -94,6 +95,7 @@ def fit(
         raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     accelerator = accelerator or make_accelerator(options)
+    precision_for(model.encoder.family, accelerator.mixed_precision)  # raises where it cannot be
     hardware.keep_freed_memory()
     started = time.perf_counter()
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})

@@ -27,6 +27,7 @@ def main() -> None:
         __doc__,
     )
     model_options, data_options, head_options, strategy_options, training, cache, output = options
+    nt.require_files(data_options)  # told at once: the next line loads torch
     strategy = nt.strategy_from(strategy_options)
 
     with nt.RunFolder(output.output_dir or "runs/classify", output.overwrite_output_dir) as folder:

@@ -18,6 +18,8 @@ import nlp_transfer as nt
 
 PACKAGE = Path(str(files("nlp_transfer")))
 
+RECIPES = PACKAGE.parent / "recipes"
+
 # A module imports from its own line and those above it.
 LAYERS = (
     ("errors", "version"),
@@ -103,6 +105,28 @@ def test_importing_the_package_loads_no_torch_nor_does_reading_data():
 
 def test_strategies_are_there_before_anything_else_is_used():
     in_a_new_process("import nlp_transfer as nt; nt.strategies.Freeze(trainable_layers=2)")
+
+
+@pytest.mark.parametrize("name", ["classify", "ner", "sentiment"])
+def test_a_recipe_told_of_a_missing_file_says_so_before_it_loads_torch(name, tmp_path):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['recipe', '--train_file', {str(tmp_path / 'missing.csv')!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(RECIPES / f'{name}.py')!r}, run_name='__main__')\n"
+        "except SystemExit as stop:\n"
+        "    assert stop.code == 2, stop.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.splitlines()[-1].startswith("error: ")
+    assert "does not exist" in run.stderr
+
+
+def test_training_loads_nothing_that_only_scoring_needs():
+    idle = "{'sklearn', 'seqeval', 'evaluate', 'matplotlib', 'tensorboard', 'torchvision', 'skops'} & set(sys.modules)"
+    in_a_new_process(f"import sys, nlp_transfer as nt; nt.fit; nt.TransferModel; assert not {idle}, {idle}")
 
 
 def test_heads_can_be_what_is_imported_first():

@@ -7,7 +7,7 @@ import torch
 from conftest import review_lines
 
 import nlp_transfer as nt
-from nlp_transfer.precision import cast_once, computing_in
+from nlp_transfer.precision import cast_once, computing_in, precision_for
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -56,3 +56,14 @@ def test_an_unknown_precision_is_refused(checkpoint):
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["a", "b"]))
     with pytest.raises(nt.OptionError, match="precision must be one of auto, no, bf16, fp16; given was int8"):
         model.predict(["good"], precision="int8")
+
+
+def test_a_family_that_overflows_computes_in_fp32(checkpoint):
+    model = nt.TransferModel.load(checkpoint("deberta"), nt.TextClassificationHead(["no", "yes"]))
+    assert len(model.predict(["fine", "bad"])) == 2
+    for ask in (
+        lambda: model.predict(["fine"], precision="bf16"),
+        lambda: precision_for("deberta", "fp16"),
+    ):
+        with pytest.raises(nt.OptionError, match="deberta cannot compute in (bf16|fp16) in transformers"):
+            ask()

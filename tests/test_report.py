@@ -57,6 +57,20 @@ def test_without_test_rows_the_report_is_of_validation(checkpoint, review_splits
     assert report.table().startswith("validation (16 rows)")
 
 
+def test_baselines_hold_no_more_rows_than_that(checkpoint, review_splits, sentence_splits, monkeypatch, caplog):
+    monkeypatch.setattr("nlp_transfer.report.MOST_BASELINE_ROWS", 40)
+    caplog.set_level("INFO", "nlp_transfer")
+    taught: list[int] = []
+    monkeypatch.setattr(
+        "nlp_transfer.report.classification_baselines",
+        lambda texts, labels, asked: taught.append(len(texts)) or {},
+    )
+    _, report = report_on(checkpoint, nt.TextClassificationHead.for_splits(review_splits), review_splits)
+    assert report.baselines == {}
+    assert taught == [40]
+    assert "The baselines learned from 40 of the 64 training rows, drawn at random." in caplog.text
+
+
 @pytest.mark.parametrize("scheme", ["IOB2", "BILOU"])
 def test_entities_are_scored_beside_a_gazetteer(checkpoint, sentence_splits, scheme):
     head, splits = nt.NERHead.for_splits(sentence_splits, label_scheme=scheme)

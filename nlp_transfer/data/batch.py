@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ _POOL = 50
 """Batches that are sorted by length together: padding falls to a few percent, and the pool is still a random draw."""
 
 
-def epoch_batches(lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_batches(lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, epoch: int) -> Iterator[list[int]]:
     """Every row once, in batches of similar length and random order; a function of `seed` and `epoch` alone.
 
     Rows are shuffled, cut into pools of 50 batches, sorted by length inside a pool, cut into batches, and the
@@ -25,12 +26,12 @@ def epoch_batches(lengths: Sequence[int] | np.ndarray, batch_size: int, seed: in
     generator = np.random.default_rng((seed, epoch))
     order = generator.permutation(len(lengths))
     sizes = np.asarray(lengths)
-    batches = []
     for start in range(0, len(order), _POOL * batch_size):
         pool = order[start : start + _POOL * batch_size]
-        pool = pool[np.argsort(sizes[pool], kind="stable")]
-        batches += [pool[i : i + batch_size].tolist() for i in range(0, len(pool), batch_size)]
-    return [batches[i] for i in generator.permutation(len(batches))]
+        order[start : start + _POOL * batch_size] = pool[np.argsort(sizes[pool], kind="stable")]
+    # A pool is a whole number of batches, but for the last pool, so batches can be told from their places alone.
+    for i in generator.permutation(math.ceil(len(order) / batch_size)):
+        yield order[i * batch_size : (i + 1) * batch_size].tolist()
 
 
 def shares(batch: Sequence[int], processes: int, micro_batches: int) -> list[list[list[int]]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from nlp_transfer.data.read import Rows, some_numbers
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import rows_of, values
 from nlp_transfer.errors import DataError
 
 
@@ -21,21 +22,21 @@ def check_labels(splits: Splits, *, task_has_classes: bool = True) -> None:
         _check_scores(splits)
         return
     train = splits.train
-    seen = set(train.data["label"])
+    seen = set(values(train.data, "label"))
     if len(seen) == 1:
         raise DataError(
             f"{train.source}: all {len(train.data):,} training rows have the one label '{min(seen)}'; "
             f"add rows with other labels, or name another column than '{train.columns['label']}' "
             "with --label_column_name."
         )
-    everywhere = seen.union(*(rows.data["label"] for _, rows in _others(splits)))
+    everywhere = seen.union(*(values(rows.data, "label") for _, rows in _others(splits)))
     if len(train.data) < len(everywhere):
         raise DataError(
             f"{train.source} has {len(train.data):,} training rows for {len(everywhere):,} labels; "
             f"add rows, or name another column than '{train.columns['label']}' with --label_column_name."
         )
     for split, rows in _others(splits):
-        _check_seen(train, seen, split, rows, zip(rows.data["label"], rows.data["line"], strict=True), "label")
+        _check_seen(train, seen, split, rows, rows_of(rows.data, "label", "line"), "label")
 
 
 def check_tags(splits: Splits) -> None:
@@ -83,7 +84,7 @@ def _place(name: str, lines: list[int], seen: set[str], unit: str) -> str:
 
 def _check_scores(splits: Splits) -> None:
     for rows in (splits.train, *(rows for _, rows in _others(splits))):
-        for label, line in zip(rows.data["label"], rows.data["line"], strict=True):
+        for label, line in rows_of(rows.data, "label", "line"):
             if not _is_number(label):
                 raise DataError(
                     f"{rows.source}, {rows.unit} {line}: the score '{label}' is not a number; correct it, "
@@ -102,7 +103,7 @@ _TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)
 
 
 def _check_scheme(rows: Rows) -> None:
-    for tags, line in zip(rows.data["tags"], rows.data["line"], strict=True):
+    for tags, line in rows_of(rows.data, "tags", "line"):
         for tag in tags:
             if not _TAG.fullmatch(tag):
                 raise DataError(
@@ -113,6 +114,6 @@ def _check_scheme(rows: Rows) -> None:
 
 def _entity_types(rows: Rows) -> Iterator[tuple[str, int]]:
     """Each entity type with the line of a sentence that holds it, once a sentence."""
-    for tags, line in zip(rows.data["tags"], rows.data["line"], strict=True):
+    for tags, line in rows_of(rows.data, "tags", "line"):
         for entity in dict.fromkeys(tag[2:] for tag in tags if tag != "O"):
             yield entity, line

@@ -18,6 +18,7 @@ import datasets
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from nlp_transfer.data.store import SLICE
 from nlp_transfer.errors import DataError
 
 
@@ -48,10 +49,7 @@ class Table:
 def open_table(path: str | os.PathLike[str], forms: Mapping[str, Callable[[Path], Table]]) -> Table:
     """Open a file by its suffix, `forms` giving the suffixes and their readers; DataError if there is no such file."""
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give a file in it.")
-    if not path.exists():
-        raise DataError(f"{path} does not exist; {_nearest_file(path)}")
+    require_file(path)
     if path.suffix.lower() not in forms:
         suffix = f"the suffix '{path.suffix}' is" if path.suffix else "a name without a suffix is"
         raise DataError(f"{path}: {suffix} not one that is read here; the forms known are {', '.join(forms)}.")
@@ -60,6 +58,14 @@ def open_table(path: str | os.PathLike[str], forms: Mapping[str, Callable[[Path]
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; give a file with rows in it.")
     return forms[path.suffix.lower()](path)
+
+
+def require_file(path: Path) -> None:
+    """DataError unless there is such a file."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give a file in it.")
+    if not path.exists():
+        raise DataError(f"{path} does not exist; {_nearest_file(path)}")
 
 
 def _nearest_file(path: Path) -> str:
@@ -263,7 +269,7 @@ def parquet_table(path: Path) -> Table:
 
     def rows(wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
         try:
-            for batch in file.iter_batches(columns=list(wanted)):
+            for batch in file.iter_batches(SLICE, columns=list(wanted)):
                 yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise DataError(_damaged(path, error)) from None

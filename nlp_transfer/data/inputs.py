@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from nlp_transfer.data.batch import IGNORED, collate, collate_labels
+from nlp_transfer.data.store import forget_pages
 
 _SLICE = 10_000  # rows whose columns are looked at together
 
@@ -37,16 +38,19 @@ class TokenInputs(Inputs):
     def __init__(self, features: Dataset, pad_id: int) -> None:
         self.features = features
         self.pad_id = pad_id
-        self.lengths = _joined([pc.list_value_length(part).to_numpy(zero_copy_only=False) for part in self.columns()])
+        self.lengths = _joined(pc.list_value_length(part).to_numpy(zero_copy_only=False) for part in self.columns())
 
     def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
-        return collate(self.features[list(places)], self.pad_id)
+        rows = self.features[list(places)]
+        forget_pages()  # each row has brought its neighbours with it
+        return collate(rows, self.pad_id)
 
     def columns(self, name: str = "input_ids") -> Iterator[pa.Array]:
         """A column, some thousand rows at a time: what is read at once does not grow with the rows."""
         arrow = self.features.with_format("arrow")
         for start in range(0, len(self.features), _SLICE):
             yield arrow[start : start + _SLICE][name].combine_chunks()
+            forget_pages()
 
     def mask(self, places: Sequence[int]) -> Tensor:
         """True at real tokens, `(batch, longest)`."""
@@ -58,24 +62,25 @@ class TokenInputs(Inputs):
         if "labels" not in self.features.column_names:
             return {}
         if self._one_label_each is not None:
-            return {"labels": self._one_label_each[list(places)]}
+            return {"labels": self._one_label_each[list(places)].long()}
         return {"labels": collate_labels(self.features[list(places)]["labels"], mask)}
 
     @cached_property
     def labelled(self) -> np.ndarray:
         """How many items of each feature have a label, `(features,)`: one, or the first subwords of its words."""
-        return _joined([_count_labelled(part) for part in self.columns("labels")])
+        return _joined(_count_labelled(part) for part in self.columns("labels"))
 
     @cached_property
     def _one_label_each(self) -> Tensor | None:
         # The label ids, `(features,)`, where a feature has one and not one for each token.
         if pa.types.is_list(self.features.features.arrow_schema.field("labels").type):
             return None
-        return torch.from_numpy(_joined([part.to_numpy(zero_copy_only=False) for part in self.columns("labels")]))
+        return torch.from_numpy(_joined(part.to_numpy(zero_copy_only=False) for part in self.columns("labels")))
 
 
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64)
+def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
+    none = np.zeros(0, np.int32)  # numbers of a row each stay small, and there may be millions of rows
+    return np.concatenate([none, *(part.astype(np.int32) for part in parts)])
 
 
 def _count_labelled(labels: pa.Array) -> np.ndarray:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 
 from nlp_transfer.config import DataOptions
 from nlp_transfer.data.check import check_labels, check_tags
+from nlp_transfer.data.forms import require_file
 from nlp_transfer.data.read import Rows, hub_splits, read_classification, read_hub, read_tagged
 from nlp_transfer.data.splits import Splits, make_splits
 from nlp_transfer.errors import DataError, OptionError
@@ -52,6 +54,14 @@ def load_splits(
     if not options.dataset_name and not options.train_file:
         splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
     return splits
+
+
+def require_files(options: DataOptions) -> None:
+    """Raise DataError for a file that is not there, and OptionError for options that clash; loads no torch."""
+    _refuse_clashes(options)
+    for path in (options.train_file, options.validation_file, options.test_file):
+        if path:
+            require_file(Path(path))
 
 
 def _refuse_clashes(options: DataOptions) -> None:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
@@ -25,6 +26,7 @@ from nlp_transfer.data.forms import (
     open_table,
     parquet_table,
 )
+from nlp_transfer.data.store import batched, counted, rows_of, stored
 from nlp_transfer.errors import DataError
 
 
@@ -104,8 +106,7 @@ def hub_splits(name: str, config_name: str | None = None) -> tuple[str, ...]:
 def fingerprint(data: datasets.Dataset) -> str:
     """The SHA-256 of the rows' content; the same rows from another file form have the same one."""
     digest = hashlib.sha256()
-    columns = data.select_columns([name for name in data.column_names if name != "line"])[:]
-    for row in zip(*columns.values(), strict=True):
+    for row in rows_of(data, *(name for name in data.column_names if name != "line")):
         digest.update(json.dumps(row).encode() + b"\n")
     return digest.hexdigest()
 
@@ -133,22 +134,23 @@ def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str |
         unreadable = [row for row in table.records(()) if isinstance(row, BadRow)]
         raise DataError(nothing_left(source, unreadable, table.unit))
     chosen = choose_columns(source, table.columns, task.wanted, given)
-    kept: tuple[list[Any], list[Any], list[int]] = ([], [], [])
     bad: list[BadRow] = []
-    for record in table.records(chosen):
-        row = record if isinstance(record, BadRow) else _convert(record, f"{source}, {table.unit}", task, chosen)
-        if isinstance(row, BadRow):
-            bad.append(row)
-        else:
-            for column, value in zip(kept, row, strict=True):
-                column.append(value)
-    if bad and not skip_bad_rows:
-        raise DataError(f"{source} has {faults(bad, table.unit)}. Mend them, or leave them out with --skip_bad_rows.")
-    if not kept[0]:
-        raise DataError(nothing_left(source, bad, table.unit))
+
+    def good() -> Iterator[tuple[Any, Any, int]]:
+        for record in counted(f"reading {Path(source).name}", rows=table.records(chosen)):
+            row = record if isinstance(record, BadRow) else _convert(record, f"{source}, {table.unit}", task, chosen)
+            if isinstance(row, BadRow):
+                bad.append(row)
+            else:
+                yield row
+
     roles = [column.role for column in task.wanted]
     features = datasets.Features(dict.fromkeys(roles, task.feature) | {"line": datasets.Value("int64")})
-    data = datasets.Dataset.from_dict(dict(zip(features, kept, strict=True)), features=features)
+    data = stored((dict(zip(features, zip(*rows, strict=True), strict=True)) for rows in batched(good())), features)
+    if bad and not skip_bad_rows:
+        raise DataError(f"{source} has {faults(bad, table.unit)}. Mend them, or leave them out with --skip_bad_rows.")
+    if not len(data):
+        raise DataError(nothing_left(source, bad, table.unit))
     columns = dict(zip(roles, chosen, strict=True))
     return Rows(data, source, tuple(row.line for row in bad), columns, fingerprint(data), table.unit)
 
@@ -226,7 +228,8 @@ def plain_list(cell: Cell) -> list[str]:
             f"{cell.place}: column '{cell.column}' holds a {_kind(cell.value)}, not a list; "
             f"name a column of lists with {cell.flag}."
         )
-    return [plain(cell._replace(value=value)) for value in cell.value]
+    # Strings, which nearly all are, as they are: a cell for each word would take half the time of reading.
+    return [value if type(value) is str else plain(cell._replace(value=value)) for value in cell.value]
 
 
 def _kind(value: object) -> str:

@@ -8,8 +8,9 @@ and misconceptions in named entity recognition"). BIOES is BILOU with E (end) fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from nlp_transfer.errors import DataError, OptionError
@@ -72,18 +73,22 @@ def scheme_named(name: str) -> str:
     return scheme
 
 
-def recognise(sequences: Iterable[Sequence[str]], places: Sequence[str] | None = None) -> Recognised:
+def _numbered(number: int) -> str:
+    return f"sentence {number} (the first is 0)"
+
+
+def recognise(sequences: Iterable[Sequence[str]], place: Callable[[int], str] = _numbered) -> Recognised:
     """The scheme that tagged sentences are written in.
 
     E- or S- makes it BIOES, L- or U- BILOU. Otherwise it is IOB1 or IOB2, whichever fewer tags violate; a tie, which
     includes data with no entity, is IOB2. DataError on a tag of no known scheme, and on E-/S- together with L-/U-;
-    it says where by `places`, which names each sentence.
+    it says where by `place`, which names a sentence by its number. What can be read again is, and is not held.
 
     >>> recognise([["B-PER", "I-PER", "O"]]).reason
     'entities begin with B- (1) and never with I-: IOB2'
     """
-    sequences = list(sequences)
-    judged = [_judge(sequences, scheme) for scheme in _candidates(sequences, places)]
+    sequences = list(sequences) if isinstance(sequences, Iterator) else sequences
+    judged = [_judge(sequences, scheme) for scheme in _candidates(sequences, place)]
     return min(judged, key=lambda recognised: recognised.violations)
 
 
@@ -184,6 +189,7 @@ class _Tag(NamedTuple):
 _OUTSIDE = _Tag("O", "")
 
 
+@lru_cache(maxsize=4096)  # data have few tags, and many of each
 def _split(tag: str, scheme: str) -> _Tag:
     if tag == "O":
         return _OUTSIDE
@@ -225,13 +231,12 @@ def _prefixes(spelling: _Spelling, length: int) -> list[str]:
     return [spelling.first, *[spelling.inside] * (length - 2), spelling.last]
 
 
-def _candidates(sequences: Sequence[Sequence[str]], places: Sequence[str] | None) -> tuple[str, ...]:
+def _candidates(sequences: Iterable[Sequence[str]], place: Callable[[int], str]) -> tuple[str, ...]:
     """The schemes that have all prefixes seen, the preferred one first."""
     met: dict[str, int] = {}
     for number, sequence in enumerate(sequences):
         for tag in sequence:
             met.setdefault(tag, number)
-    where = (lambda number: places[number]) if places else (lambda number: f"sentence {number} (the first is 0)")
     witnesses: dict[str, str] = {}
     for tag, number in met.items():
         if tag == "O":
@@ -239,13 +244,13 @@ def _candidates(sequences: Sequence[Sequence[str]], places: Sequence[str] | None
         schemes = [scheme for scheme in SCHEMES if _has(scheme, tag)]
         if not schemes:
             raise DataError(
-                f"unknown tag scheme: {tag!r} in {where(number)} is a tag of none of "
+                f"unknown tag scheme: {tag!r} in {place(number)} is a tag of none of "
                 f"{', '.join(SCHEMES)}; write O or <prefix>-<type>, such as B-PER"
             )
         if len(schemes) == 1:
-            witnesses.setdefault(schemes[0], f"{tag!r} in {where(number)}")
+            witnesses.setdefault(schemes[0], f"{tag!r} in {place(number)}")
     if len(witnesses) > 1:
-        mixed = " and ".join(f"{place} is {scheme}" for scheme, place in witnesses.items())
+        mixed = " and ".join(f"{witness} is {scheme}" for scheme, witness in witnesses.items())
         raise DataError(f"unknown tag scheme: {mixed}; write all tags as one of {', '.join(SCHEMES)}")
     return tuple(witnesses) or ("IOB2", "IOB1")
 
@@ -258,7 +263,7 @@ def _has(scheme: str, tag: str) -> bool:
     return True
 
 
-def _judge(sequences: Sequence[Sequence[str]], scheme: str) -> Recognised:
+def _judge(sequences: Iterable[Sequence[str]], scheme: str) -> Recognised:
     count = 0
     begins: Counter[str] = Counter()
     ends: Counter[str] = Counter()

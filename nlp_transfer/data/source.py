@@ -12,6 +12,7 @@ from nlp_transfer.data.columns import WORDS
 from nlp_transfer.data.forms import Record, lines_table, open_table
 from nlp_transfer.data.read import RECORD_FORMS, Rows, fingerprint, read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import batched, counted, stored
 from nlp_transfer.errors import DataError
 
 Kind = Literal["labels", "tags", "text"]
@@ -52,10 +53,10 @@ def read_source(
 
 
 def _raw_text(path: str) -> Rows:
-    records = list(open_table(path, {".txt": lines_table}).records(("text",)))
-    data = datasets.Dataset.from_dict(
-        {"text": [r.values["text"] for r in records if isinstance(r, Record)], "line": [r.line for r in records]},
-        features=datasets.Features({"text": datasets.Value("string"), "line": datasets.Value("int64")}),
+    records = counted(f"reading {Path(path).name}", rows=open_table(path, {".txt": lines_table}).records(("text",)))
+    data = stored(
+        ({"text": [r.values["text"] for r in some], "line": [r.line for r in some]} for some in batched(records)),
+        datasets.Features({"text": datasets.Value("string"), "line": datasets.Value("int64")}),
     )
     if not len(data):
         raise DataError(f"{path} holds no text; give a file with one text a line.")

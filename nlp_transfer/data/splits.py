@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+from datasets import Dataset
+
 from nlp_transfer.data.read import Rows, fingerprint, some_numbers
+from nlp_transfer.data.store import values
 from nlp_transfer.errors import DataError, OptionError
 
 
@@ -70,20 +74,30 @@ def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> t
     """
     if not 0 < share < 1:
         raise OptionError(f"the share of rows to hold out is {share}; give one between 0 and 1, such as 0.1.")
-    labels: Sequence[str] = rows.data[label_column] if label_column else [""] * len(rows.data)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, label in enumerate(labels):
-        groups[label].append(index)
+    groups = _places_by_label(rows.data, label_column)
     wanted = max(1, round(share * len(rows.data)))
     seats = _seats({label: len(members) for label, members in groups.items()}, wanted)
     chance = random.Random(seed)
-    held = {index for label in sorted(groups) for index in chance.sample(groups[label], seats[label])}
+    is_held = np.zeros(len(rows.data), dtype=bool)
+    for label in sorted(groups):
+        is_held[groups[label][chance.sample(range(len(groups[label])), seats[label])]] = True
     if "tags" in rows.data.column_names:
-        held = _without_only_ones(rows.data["tags"], held)
-    if not held:
+        _release_only_ones(rows.data, is_held)
+    if not is_held.any():
         raise DataError(_too_few(rows, label_column))
-    stays = [index for index in range(len(rows.data)) if index not in held]
-    return _part(rows, stays), replace(_part(rows, sorted(held)), skipped=())
+    return _part(rows, ~is_held), replace(_part(rows, is_held), skipped=())
+
+
+def _places_by_label(data: Dataset, label_column: str | None) -> dict[str, np.ndarray]:
+    """Where the rows of each label stand, labels in the order in which they are met first."""
+    if label_column is None:
+        return {"": np.arange(len(data))}
+    ids: dict[str, int] = {}
+    labels = values(data, label_column)
+    codes = np.fromiter((ids.setdefault(label, len(ids)) for label in labels), np.int32, len(data))
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    return dict(zip(ids, groups, strict=True))
 
 
 def _seats(sizes: Mapping[str, int], wanted: int) -> dict[str, int]:
@@ -97,16 +111,20 @@ def _seats(sizes: Mapping[str, int], wanted: int) -> dict[str, int]:
     return seats
 
 
-def _without_only_ones(tags: Sequence[Sequence[str]], held: set[int]) -> set[int]:
-    """The sentences held out, less those with an entity type that no sentence that stays would show."""
-    types = [{tag[2:] for tag in sentence if tag != "O"} for sentence in tags]
-    seen = set().union(*(types[index] for index in range(len(types)) if index not in held))
-    kept = set()
-    for index in sorted(held):
-        if types[index] <= seen:
-            kept.add(index)
-        seen |= types[index]
-    return kept
+def _release_only_ones(data: Dataset, is_held: np.ndarray) -> None:
+    """Take out of `is_held` the sentences with an entity type that no sentence that stays would show."""
+    seen: set[str] = set()
+    held: list[frozenset[str]] = []
+    known: dict[frozenset[str], frozenset[str]] = {}  # sentences have few sets of types, which one object each holds
+    for tags, holds in zip(values(data, "tags"), is_held, strict=True):
+        types = frozenset(tag[2:] for tag in tags if tag != "O")
+        if holds:
+            held.append(known.setdefault(types, types))
+        else:
+            seen |= types
+    for index, types in zip(np.flatnonzero(is_held), held, strict=True):
+        is_held[index] = types <= seen
+        seen |= types
 
 
 def _too_few(rows: Rows, label_column: str | None) -> str:
@@ -119,6 +137,7 @@ def _too_few(rows: Rows, label_column: str | None) -> str:
     )
 
 
-def _part(rows: Rows, indices: list[int]) -> Rows:
-    data = rows.data.select(indices)
+def _part(rows: Rows, belongs: np.ndarray) -> Rows:
+    places = np.flatnonzero(belongs)
+    data = rows.data.select(places.tolist(), new_fingerprint=uuid.uuid4().hex)  # its own is a hash of all places
     return replace(rows, data=data, sha256=fingerprint(data))

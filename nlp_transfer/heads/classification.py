@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import values
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
 from nlp_transfer.pooling.config import POOLINGS, PooledConfig
@@ -62,7 +63,7 @@ class TextClassificationHead(TaskHead):
     @classmethod
     def for_splits(cls, splits: Splits, **options: Any) -> TextClassificationHead:
         """The head for the labels in `splits.train`, in alphabetical order."""
-        return cls(sorted(set(splits.train.data["label"])), **options)
+        return cls(sorted(set(values(splits.train.data, "label"))), **options)
 
     def options(self) -> dict[str, Any]:
         return {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from nlp_transfer.data import schemes
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.schemes import recognise, scheme_named
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.data.windows import Window, windows
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
@@ -65,20 +67,24 @@ class NERHead(TaskHead):
 
         `tag_scheme` is the data's; unless given it is recognised, which the splits' notes tell.
         """
-        sequences = list(splits.train.data["tags"])
         if tag_scheme:
             source, how = scheme_named(tag_scheme), "as told"
         else:
-            recognised = recognise(sequences, _places(splits.train))
+            recognised = recognise(_Tags(splits.train), partial(_place, splits.train))
             source, how = recognised.scheme, recognised.reason
-        for rows in (splits.train, splits.validation, splits.test):
-            _require_scheme(rows, source, tag_scheme is not None)
-        types = sorted({kind for sequence in sequences for kind, _, _ in schemes.spans(sequence, source)})
-        head = cls(types, label_scheme)
+        types = [
+            _entity_types(rows, source, tag_scheme is not None)
+            for rows in (splits.train, splits.validation, splits.test)
+            if rows
+        ]
+        head = cls(sorted(types[0]), label_scheme)
 
         def respell(rows: Rows) -> Rows:
-            tags = [schemes.convert(sequence, source, head.scheme) for sequence in rows.data["tags"]]
-            return replace(rows, data=rows.data.remove_columns("tags").add_column("tags", tags))
+            respelt = (
+                columns | {"tags": [schemes.convert(tags, source, head.scheme) for tags in columns["tags"]]}
+                for columns in slices(rows.data)
+            )
+            return replace(rows, data=stored(respelt, rows.data.features))
 
         return head, splits.each(respell).noting(f"Tag scheme: {source} ({how}).")
 
@@ -158,18 +164,32 @@ class NERHead(TaskHead):
         return span_scores([list(p.tags) for p in predictions], [list(tags) for tags in references], self.scheme)
 
 
-def _places(rows: Rows) -> list[str]:
-    return [f"{rows.source}, {rows.unit} {line}" for line in rows.data["line"]]
+@dataclass(frozen=True)
+class _Tags:
+    """The tags of each sentence, read anew from disk at every pass."""
+
+    rows: Rows
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return values(self.rows.data, "tags")
 
 
-def _require_scheme(rows: Rows | None, scheme: str, is_told: bool) -> None:
-    """DataError for the first tag that the scheme does not have."""
-    for place, tags in zip(_places(rows), rows.data["tags"], strict=True) if rows else ():
+def _place(rows: Rows, number: int) -> str:
+    return f"{rows.source}, {rows.unit} {rows.data[number]['line']}"
+
+
+def _entity_types(rows: Rows, scheme: str, is_told: bool) -> set[str]:
+    """Those that the rows show. DataError for the first tag that the scheme does not have."""
+    types: set[str] = set()
+    for number, tags in enumerate(_Tags(rows)):
         try:
-            schemes.spans(tags, scheme)
+            types.update(kind for kind, _, _ in schemes.spans(tags, scheme))
         except DataError as error:
             why = "--tag_scheme says" if is_told else "the training rows are written in"
-            raise DataError(f"{place}: {error}; {why} {scheme}, and all splits are read in one scheme.") from error
+            raise DataError(
+                f"{_place(rows, number)}: {error}; {why} {scheme}, and all splits are read in one scheme."
+            ) from error
+    return types
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
@@ -62,7 +63,7 @@ class SentimentHead(TextClassificationHead):
         cls, splits: Splits, levels: Sequence[str] = (), edges: Sequence[float] = (), **options: Any
     ) -> SentimentHead:
         """The head for the labels in `splits.train`, in the order of `levels`, or as `in_order` tells it."""
-        seen = set(splits.train.data["label"])
+        seen = set(values(splits.train.data, "label"))
         if not levels and len(seen) > _MOST_LEVELS:
             raise DataError(
                 f"{splits.train.source}: column '{splits.train.columns['label']}' has {len(seen):,} different labels, "
@@ -90,16 +91,18 @@ def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -
     """Rows whose label was a score, with the level it falls into. Raises DataError for a score that is no number."""
     if len(levels) != len(edges) + 1:
         raise OptionError(f"--level_edges has {len(edges)} edges, so --levels must name {len(edges) + 1} levels.")
-    labels = []
-    for score, line in zip(rows.data["label"], rows.data["line"], strict=True):
+
+    def level(score: str, line: int) -> str:
         place = _number(score)
         if place is None:
             raise DataError(
                 f"{rows.source}, {rows.unit} {line}: '{score}' in column '{rows.columns['label']}' is no number, "
                 f"so --level_edges cannot cut it; correct it, or leave --level_edges out."
             )
-        labels.append(levels[bisect.bisect_right(edges, place)])
-    return replace(rows, data=rows.data.remove_columns("label").add_column("label", labels))
+        return levels[bisect.bisect_right(edges, place)]
+
+    cut = (columns | {"label": list(map(level, columns["label"], columns["line"]))} for columns in slices(rows.data))
+    return replace(rows, data=stored(cut, rows.data.features))
 
 
 def are_scores(labels: Iterable[str]) -> bool:

@@ -20,6 +20,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.source import Kind
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError
 from nlp_transfer.grafting import Graft
@@ -85,7 +86,7 @@ class LabelledSource(Source):
             rows, cut = splits.train, ""
         else:
             rows, cut = _cut(model.head, rows)
-            self.head = TextClassificationHead(sorted(set(rows.data["label"])), **_shape(model.head))
+            self.head = TextClassificationHead(sorted(set(values(rows.data, "label"))), **_shape(model.head))
         network = self.head.build(checkpoint).network
         tokenizer = checkpoint.tokenizer(of_words=isinstance(self.head, NERHead))
         source = TransferModel(network, self.head, tokenizer, model.max_length)
@@ -218,7 +219,7 @@ def _shape(head: TaskHead) -> dict[str, Any]:
 
 def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
     """Rows whose labels are scores, cut into levels as the target's were."""
-    if not are_scores(rows.data["label"]):
+    if not are_scores(values(rows.data, "label")):
         return rows, ""
     if not isinstance(head, SentimentHead) or not head.edges:
         raise DataError(
@@ -230,13 +231,7 @@ def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
 
 
 def _tokens(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-    def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        return {"input_ids": tokenizer(batch["text"], truncation=True, max_length=max_length)["input_ids"]}
-
-    return rows.data.map(
-        encode,
-        batched=True,
-        remove_columns=rows.data.column_names,
-        load_from_cache_file=False,
-        new_fingerprint="source",  # nothing is looked up by it
+    return stored(
+        {"input_ids": tokenizer(columns["text"], truncation=True, max_length=max_length)["input_ids"]}
+        for columns in slices(rows.data, "text")
     )

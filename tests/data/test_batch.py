@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tracemalloc
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -15,21 +19,51 @@ LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=400)
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 5))
 def test_an_epoch_holds_every_row_once(lengths, batch_size, epoch):
-    batches = epoch_batches(lengths, batch_size, seed=1, epoch=epoch)
+    batches = list(epoch_batches(lengths, batch_size, seed=1, epoch=epoch))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert len(batches) == -(-len(lengths) // batch_size)
 
 
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40), st.sampled_from([1, 2]), st.integers(1, 3))
+def test_processes_together_see_every_row_once_an_epoch(lengths, batch_size, processes, micro_batches):
+    seen: list[list[int]] = [[] for _ in range(processes)]
+    for batch in epoch_batches(lengths, batch_size, seed=1, epoch=0):
+        for rank, parts in enumerate(shares(batch, processes, micro_batches)):
+            seen[rank] += [row for part in parts for row in part]
+    assert sorted(row for rows in seen for row in rows) == list(range(len(lengths)))
+
+
+def test_batches_stay_what_they_were():
+    """Runs of earlier versions are repeated to the row."""
+    few = [5, 3, 9, 1, 7, 2, 8, 6, 4, 5, 5]
+    assert list(epoch_batches(few, 3, seed=7, epoch=2)) == [[6, 2], [8, 10, 0], [3, 5, 1], [9, 7, 4]]
+    many = [(i * 7919) % 97 + 3 for i in range(5003)]
+    text = json.dumps(list(epoch_batches(many, 16, seed=3, epoch=1)))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "5d7d7c45bc52af32"
+
+
+def test_batches_are_made_when_they_are_asked_for():
+    lengths = np.ones(200_000, np.int32)
+    tracemalloc.start()
+    first = next(epoch_batches(lengths, 16, seed=0, epoch=0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(first) == 16
+    assert peak < 20 * len(lengths)  # as lists of numbers they take 40 bytes a row
+
+
 def test_epochs_and_seeds_differ_and_repeat():
     lengths = list(range(1, 200))
-    assert epoch_batches(lengths, 8, 0, 0) == epoch_batches(lengths, 8, 0, 0)
-    assert epoch_batches(lengths, 8, 0, 0) != epoch_batches(lengths, 8, 0, 1)
-    assert epoch_batches(lengths, 8, 0, 0) != epoch_batches(lengths, 8, 1, 0)
+    first = list(epoch_batches(lengths, 8, 0, 0))
+    assert first == list(epoch_batches(lengths, 8, 0, 0))
+    assert first != list(epoch_batches(lengths, 8, 0, 1))
+    assert first != list(epoch_batches(lengths, 8, 1, 0))
 
 
 def test_batches_hold_rows_of_similar_length_in_random_order():
     lengths = np.random.default_rng(0).integers(5, 100, size=3200).tolist()
-    batches = epoch_batches(lengths, 32, 0, 0)
+    batches = list(epoch_batches(lengths, 32, 0, 0))
     real = sum(lengths)
     padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in batches)
     assert padded / real < 1.03

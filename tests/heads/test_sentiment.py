@@ -97,7 +97,7 @@ def test_for_splits_takes_the_order_from_the_names_or_from_the_user(tmp_path):
 def test_scores_are_cut_into_levels_with_a_border_in_the_upper_one(tmp_path):
     cut = nt.cut_into_levels(rows(tmp_path, ["-9", "-0.31", "-0.3", "0", "0.3", "1e3", " 0.2 "]), THREE, (-0.3, 0.3))
     assert list(cut.data["label"]) == ["negative", "negative", "neutral", "neutral", "positive", "positive", "neutral"]
-    assert cut.data.column_names == ["text", "line", "label"]
+    assert cut.data.column_names == ["text", "label", "line"]
 
 
 @settings(deadline=None, max_examples=30)
