@@ -65,5 +65,5 @@ def test_a_family_that_overflows_computes_in_fp32(checkpoint):
         lambda: model.predict(["fine"], precision="bf16"),
         lambda: precision_for("deberta", "fp16"),
     ):
-        with pytest.raises(nt.OptionError, match="deberta cannot compute in (bf16|fp16) in transformers"):
+        with pytest.raises(nt.OptionError, match=r"deberta cannot compute in (bf16|fp16) in transformers"):
             ask()
