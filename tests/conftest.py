@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import io
 import os
@@ -22,6 +23,7 @@ import nlp_transfer as nt
 from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 
+gc.freeze()  # what was imported stays: Accelerate collects garbage after each stage, a third of a second over all that
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
 
 BYTE_LEVEL = ("roberta", "modernbert")

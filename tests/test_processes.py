@@ -84,7 +84,7 @@ def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path):
             assert (theirs.pop(name) - weight.detach()).abs().max() < 1e-5, name
         assert theirs == {}
         said = json.loads((tmp_path / f"{task}-{strategy}.json").read_text())
-        assert said["steps"] == result.steps == {"head_then_full": 44, "features": 0}.get(strategy, 22)
+        assert said["steps"] == result.steps == {"head_then_full": 44, "gradual": 44, "features": 0}.get(strategy, 22)
         assert said["best_score"] == pytest.approx(result.best_score, abs=1e-6)
         for mine, other in zip(result.history, said["history"], strict=True):
             assert other == pytest.approx(dict(mine), abs=1e-5)

@@ -52,7 +52,7 @@ def saved(checkpoint, tmp_path_factory):
     batch = model.tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
     with torch.inference_mode():
         logits = model.network.eval()(**batch).logits.tolist()
-    return folder, texts, logits, model.predict(texts)
+    return folder, texts, logits, model.predict(texts, precision="no")
 
 
 @pytest.fixture(scope="module")
