@@ -88,11 +88,7 @@ def fit(
     loss is no longer a number.
     """
     options = options or TrainingOptions()
-    _refuse_what_needs_validation(options, splits)
-    if options.metric_for_best_model and splits.validation:
-        _require_score(options.metric_for_best_model, model.head, splits.validation)
-    if model.adapter:
-        raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
+    _refuse_what_cannot_be(options, splits, model)
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     accelerator = accelerator or make_accelerator(options)
     precision_for(model.encoder.family, accelerator.mixed_precision)  # raises where it cannot be
@@ -107,11 +103,7 @@ def fit(
     validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
     encoder = model.encoder
     stages = strategy.stages(encoder, epochs_of(train, options, accelerator.num_processes), _rate(strategy, options))
-    if isinstance(model.network, ShallowClassifier) and any(stage.epochs for stage in stages):
-        raise OptionError(
-            "the head of this model is a scikit-learn classifier, which no step can train; load the model with a head, "
-            "or take --strategy features."
-        )
+    _require_a_head_that_learns(model, stages)
     frozen = FrozenLayers(encoder, accelerator, cache)
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
@@ -206,10 +198,23 @@ def _say_what_trains(module: nn.Module, precision: str) -> None:
     )
 
 
-def _refuse_what_needs_validation(options: TrainingOptions, splits: Splits) -> None:
+def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
+    """Raise OptionError for what a run would otherwise stumble over hours later."""
     for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps"):
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
+    if options.metric_for_best_model and splits.validation:
+        _require_score(options.metric_for_best_model, model.head, splits.validation)
+    if model.adapter:
+        raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
+
+
+def _require_a_head_that_learns(model: TransferModel, stages: Sequence[Stage]) -> None:
+    if isinstance(model.network, ShallowClassifier) and any(stage.epochs for stage in stages):
+        raise OptionError(
+            "the head of this model is a scikit-learn classifier, which no step can train; load the model with a head, "
+            "or take --strategy features."
+        )
 
 
 def _require_score(metric: str, head: TaskHead, rows: Rows) -> None:
