@@ -68,7 +68,7 @@ def _check_seen(
     if not unseen:
         return
     told = ", ".join(f"'{name}' ({_place(name, lines, seen, rows.unit)})" for name, lines in list(unseen.items())[:5])
-    kinds = kind if len(unseen) == 1 else f"{len(unseen)} {kind}s"
+    kinds = f"one {kind}" if len(unseen) == 1 else f"{len(unseen)} {kind}s"
     raise DataError(
         f"{rows.source} ({split}) has {kinds} that the training rows in {train.source} never show: "
         f"{told}{' ...' * (len(unseen) > 5)}. Correct {'it' if len(unseen) == 1 else 'them'}, take those rows out, "

@@ -49,7 +49,7 @@ def test_labels_that_training_never_saw():
     splits = labels(["joy", "anger"] * 4, ["joy"], ["joy", "Joy", "fear", "fear"])
     line = complaint(check_labels, splits, "test.csv (test) has 2 labels", "train.csv", "Correct them")
     assert "'Joy' (line 3; did you mean 'joy'?), 'fear' (lines 4, 5)" in line
-    complaint(check_labels, labels(["a", "b"] * 4, ["a", "c"]), "dev.csv (validation) has label", "'c' (line 3)")
+    complaint(check_labels, labels(["a", "b"] * 4, ["a", "c"]), "dev.csv (validation) has one label", "'c' (line 3)")
 
 
 def test_many_unseen_labels_stay_one_short_line():
@@ -87,4 +87,6 @@ def test_no_entity_in_training():
 
 def test_an_entity_type_that_training_never_saw():
     splits = tags([["B-PER", "I-PER"]], [["B-PER"]], [["O"], ["B-LOC", "I-LOC"]])
-    complaint(check_tags, splits, "test.conll (test) has entity type", "'LOC' (line 3)", "train.conll", "add such rows")
+    complaint(
+        check_tags, splits, "test.conll (test) has one entity type", "'LOC' (line 3)", "train.conll", "add such rows"
+    )
