@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from nlp_transfer.recipe import run_recipe
     from nlp_transfer.report import evaluate_run
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
-    from nlp_transfer.training import fit, make_accelerator, set_seed, steps
+    from nlp_transfer.training import fit, make_accelerator, set_seed
     from nlp_transfer.types import LabelSet, Prediction, RunResult, SentimentPrediction, Span, TagPrediction
+    from nlp_transfer.updates import steps
 
 _HOMES = {
     "artifacts": ("write_run",),
@@ -61,8 +62,9 @@ _HOMES = {
     "recipe": ("run_recipe",),
     "report": ("evaluate_run",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
-    "training": ("fit", "make_accelerator", "set_seed", "steps"),
+    "training": ("fit", "make_accelerator", "set_seed"),
     "types": ("LabelSet", "Prediction", "RunResult", "SentimentPrediction", "Span", "TagPrediction"),
+    "updates": ("steps",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,13 +1,12 @@
-"""The training loop: `steps` yields one update after another, `fit` consumes them and keeps the best weights."""
+"""The training loop: `fit` consumes the updates of one stage after another, and keeps the best weights."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import logging
-import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,13 +15,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch import nn
 
 from nlp_transfer import hardware
 from nlp_transfer.best import Best
 from nlp_transfer.config import CacheOptions, TrainingOptions
-from nlp_transfer.data.batch import IGNORED, epoch_batches, shares
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
@@ -38,8 +35,9 @@ from nlp_transfer.precision import precision_for
 from nlp_transfer.progress import Progress, Step
 from nlp_transfer.shallow.network import ShallowClassifier
 from nlp_transfer.strategies import Strategy, strategy_named
-from nlp_transfer.strategies.base import Part, Stage
+from nlp_transfer.strategies.base import Stage
 from nlp_transfer.types import RunResult, Scores
+from nlp_transfer.updates import Trainer, steps
 from nlp_transfer.words import only_words_of, size
 
 log = logging.getLogger(__name__)
@@ -232,19 +230,6 @@ def _rate(strategy: Strategy, options: TrainingOptions) -> float:
     return options.learning_rate or strategy.default_learning_rate
 
 
-@dataclass(frozen=True)
-class Trainer:
-    """What makes a step: the module that trains, as Accelerate has wrapped it, its optimizer and its schedule."""
-
-    strategy: Strategy
-    model: TransferModel
-    module: nn.Module
-    optimizer: torch.optim.Optimizer
-    rates: LRScheduler
-    accelerator: Accelerator
-    max_grad_norm: float
-
-
 def _stage(
     strategy: Strategy,
     model: TransferModel,
@@ -267,49 +252,6 @@ def _stage(
     finally:
         accelerator.unwrap_model(module, keep_fp32_wrapper=False)
         accelerator.free_memory()
-
-
-def steps(trainer: Trainer, rows: Inputs, plan: Plan) -> Iterator[Step]:
-    """Update the weights once for each global batch of `rows`, and yield what was done."""
-    number, last = plan.first_step, plan.first_step + plan.steps
-    first = round(plan.first_epoch)
-    for epoch in range(first, first + math.ceil(plan.steps / plan.steps_per_epoch)):
-        for batch in epoch_batches(plan.lengths, plan.batch_size, plan.seed, epoch):
-            number += 1
-            trainer.module.train()
-            loss = _backward(trainer, rows, batch, plan, number)
-            if trainer.max_grad_norm:
-                trainer.accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm)
-            rate = float(trainer.rates.get_last_lr()[0])
-            trainer.optimizer.step()
-            trainer.rates.step()
-            trainer.optimizer.zero_grad()
-            done = plan.first_epoch + (number - plan.first_step) / plan.steps_per_epoch
-            yield Step(number, done, loss, rate, len(batch), stage_ends=number == last)
-            if number == last:
-                return
-
-
-def _backward(trainer: Trainer, rows: Inputs, batch: Sequence[int], plan: Plan, step: int) -> Tensor:
-    """Gradients of this process's share of a global batch; they are averaged over the processes at its end."""
-    accelerator, model = trainer.accelerator, trainer.model
-    count = int(plan.labelled[list(batch)].sum())
-    parts = accelerator.num_processes * plan.micro_batches
-    mine = shares(batch, accelerator.num_processes, plan.micro_batches)[accelerator.process_index]
-    total = torch.zeros((), device=accelerator.device)
-    for i, places in enumerate(mine):
-        last = i == len(mine) - 1
-        with contextlib.nullcontext() if last else accelerator.no_sync(trainer.module):
-            tensors = {k: v.to(accelerator.device) for k, v in rows.batch(places or [batch[0]]).items()}
-            labels = tensors.pop("labels")
-            if not places:  # nothing left for this part, but other processes may wait for its gradients: all zeros
-                labels = torch.full_like(labels, IGNORED)
-            part = Part(step, accelerator.process_index * plan.micro_batches + i, parts, count, len(batch))
-            loss = trainer.strategy.loss(model, trainer.module, tensors, labels, part)
-            # Gradients are averaged over processes, and the loss is divided by the global count already.
-            accelerator.backward(loss * accelerator.num_processes)
-            total += loss.detach()
-    return total
 
 
 def _evaluate(

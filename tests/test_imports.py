@@ -38,6 +38,7 @@ LAYERS = (
     ("strategies", "frozen"),
     ("progress", "best"),
     ("plan",),
+    ("updates",),
     ("training",),
     ("report",),
     ("card",),
