@@ -88,6 +88,9 @@ class TrainingOptions:
     mixed_precision: str = HfArg(
         default="auto", help="no, bf16, fp16; auto takes bf16 where the processor has instructions for it."
     )
+    torch_compile: bool = HfArg(
+        default=False, help="Compile the network (TorchInductor): slow to start; pays on a GPU, and long runs."
+    )
     report_to: list[str] = HfArg(default_factory=list, help="tensorboard, wandb, mlflow, trackio: where to log.")
     logging_steps: int = HfArg(default=10, help="Steps between two logged losses.")
 

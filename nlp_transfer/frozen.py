@@ -153,7 +153,7 @@ class FrozenLayers:
         )
         still = [m for m in self.encoder.base.modules() if not any(p.requires_grad for p in m.parameters(False))]
         with bar, cast_once(still, self.accelerator.mixed_precision):
-            for places in mine:
+            for places in map(np.ndarray.tolist, mine):
                 found = self._states(rows, list(kept), places)
                 for depth, values in found.items():
                     if self._by_token(depth):
@@ -233,6 +233,8 @@ class _Kept(Inputs):
 
 class _Computed(Inputs):
     """Features as states that are computed for each batch: the frozen layers run again, and remember nothing."""
+
+    runs_network = True
 
     def __init__(self, rows: TokenInputs, graft: Graft, run: Callable[[Sequence[int]], Tensor]) -> None:
         self.features = rows.features

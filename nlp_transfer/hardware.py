@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,22 @@ def gemm_peak(precision: str = "no", sizes: Sequence[int] | None = None, repeats
 def _wait(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def use_cores() -> None:
+    """Let torch compute on the cores that this process may use, shared out among a launcher's processes.
+
+    `accelerate launch` and `torchrun` set OMP_NUM_THREADS to 1 where the user has not set it, even for one process, and
+    torch itself counts cores that a container has no share of. Any other number is the user's, and stays; who wants one
+    thread under a launcher binds the process to one core (`taskset -c 0 accelerate launch ...`).
+    """
+    import joblib  # with scikit-learn; looks at affinity and at the container's quota
+
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    cores = max(1, joblib.cpu_count(only_physical_cores=True) // processes)
+    told, launched = os.environ.get("OMP_NUM_THREADS"), {"LOCAL_RANK", "ACCELERATE_MIXED_PRECISION"} & {*os.environ}
+    if (told == "1" and launched) or (told is None and torch.get_num_threads() > cores):
+        torch.set_num_threads(cores)
 
 
 def keep_freed_memory() -> None:

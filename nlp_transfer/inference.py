@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from nlp_transfer.data.batch import length_batches
-from nlp_transfer.data.inputs import Inputs
-from nlp_transfer.heads.base import TaskHead
+from nlp_transfer.data.inputs import Inputs, ahead, moved, pinned
+from nlp_transfer.heads.base import Columns, TaskHead
 from nlp_transfer.precision import computing_in
 
 
@@ -52,16 +53,26 @@ def infer(
 
 
 def _run(
-    network: nn.Module, head: TaskHead, inputs: Inputs, batches: tqdm[list[int]]
+    network: nn.Module, head: TaskHead, inputs: Inputs, batches: tqdm[np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
+    made = _made(inputs, batches, device)
     try:
-        with torch.inference_mode():
-            for places in batches:
-                batch = {name: tensor.to(device) for name, tensor in inputs.batch(places).items() if name != "labels"}
-                logits = network(**batch).logits
-                yield from zip(places, head.outputs(logits, inputs.features[places]), strict=True)
+        with torch.inference_mode(), contextlib.closing(made if inputs.runs_network else ahead(made)) as ready:
+            for places, features, batch in ready:
+                logits = network(**moved(batch, device)).logits
+                yield from zip(places, head.outputs(logits, features), strict=True)
     finally:
         network.train(was_training)
+
+
+def _made(
+    inputs: Inputs, batches: Iterable[np.ndarray], device: torch.device
+) -> Generator[tuple[list[int], Columns, dict[str, Tensor]]]:
+    for places in batches:
+        at = places.tolist()
+        batch = inputs.batch(at)
+        batch.pop("labels", None)
+        yield at, inputs.features[at], pinned(batch, device)

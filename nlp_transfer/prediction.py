@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
+from nlp_transfer import hardware
 from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.texts import Text, Texts, open_texts
 from nlp_transfer.errors import OptionError
@@ -54,6 +55,7 @@ def predict_file(options: PredictionOptions) -> None:
     texts = open_texts(options, tagged=is_tagger)
     # A process that is done waits for the slowest one, however long that takes.
     accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    hardware.use_cores()
     model.network.to(accelerator.device)
     precision = precision_for(model.encoder.family, options.mixed_precision)
     count = -(-texts.count // WINDOW)

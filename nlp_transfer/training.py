@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin, is_compiled_module, set_seed
 from torch import nn
 
 from nlp_transfer import hardware
@@ -57,13 +57,20 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
         if tracker not in {str(there) for there in get_available_trackers()}:
             raise OptionError(f"--report_to {tracker}: it is not installed; pip install {tracker}.")
     try:
-        return Accelerator(
+        accelerator = Accelerator(
             mixed_precision=hardware.precision(options.mixed_precision),
             log_with=list(options.report_to) or None,
             project_config=ProjectConfiguration(str(folder), logging_dir=str(Path(folder) / "logs")),
         )
     except (ImportError, ValueError) as error:
         raise OptionError(f"cannot set up the run: {error}") from error
+    # Accelerate keeps that of the first Accelerator of a process; without a backend it reads what the launcher said.
+    compiled = options.torch_compile
+    accelerator.state.dynamo_plugin = TorchDynamoPlugin(
+        backend="inductor" if compiled else None, dynamic=compiled or None
+    )
+    hardware.use_cores()
+    return accelerator
 
 
 def fit(
@@ -247,11 +254,23 @@ def _stage(
     module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
     try:
         trainer = Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
-        with quick_dropout(strategy.trained(model)):
+        with _compiling() if is_compiled_module(module) else quick_dropout(strategy.trained(model)):
             yield from steps(trainer, rows, plan)
     finally:
         accelerator.unwrap_model(module, keep_fp32_wrapper=False)
         accelerator.free_memory()
+
+
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """What the compiler cannot do is told in one line; dropout stays PyTorch's own, which it fuses."""
+    from torch._dynamo.exc import TorchDynamoException  # takes a second
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise OptionError(f"--torch_compile cannot compile this network here ({reason}); leave it out.") from error
 
 
 def _evaluate(

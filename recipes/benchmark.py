@@ -229,6 +229,8 @@ def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without what a launcher said to this process: a turn is one process, on one GPU at most."""
     prefixes = ("ACCELERATE_", "TORCHELASTIC_", "MASTER_", "FSDP_")
     gpu = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    if environment.get("OMP_NUM_THREADS") == "1" and any(name.startswith("ACCELERATE_") for name in environment):
+        environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
     kept = {
         name: value
         for name, value in environment.items()

@@ -9,7 +9,7 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -216,6 +216,14 @@ def options() -> nt.TrainingOptions:
     return nt.TrainingOptions(
         num_train_epochs=2, per_device_train_batch_size=8, learning_rate=3e-3, mixed_precision="no", warmup_ratio=0.0
     )
+
+
+@pytest.fixture
+def other_accelerators() -> Iterator[None]:
+    """Accelerators of this test may differ from those of the others, which Accelerate keeps for a whole process."""
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
 
 
 RECIPES = Path(__file__).parent.parent / "recipes"

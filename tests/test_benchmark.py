@@ -60,6 +60,9 @@ def test_a_turn_is_told_nothing_by_the_launcher():
     assert kept.items() >= of_user.items()
     assert not kept.keys() & of_launcher.keys()
     assert kept["CUDA_VISIBLE_DEVICES"] == "2"
+    # `accelerate launch` sets this to 1 for all that do not: a turn would compute on one core
+    assert "OMP_NUM_THREADS" not in benchmark.without_launcher(of_launcher | {"OMP_NUM_THREADS": "1"})
+    assert benchmark.without_launcher({"OMP_NUM_THREADS": "1"})["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.fixture

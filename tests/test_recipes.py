@@ -16,7 +16,7 @@ import pytest
 from conftest import RECIPES, review_lines, run_recipe, sentence_lines
 
 import nlp_transfer as nt
-from nlp_transfer import training
+from nlp_transfer import updates
 
 LEFT = {
     "README.md", "metrics.json", "model", "options.yaml", "predictions.jsonl", "transfer.json", "model/README.md",
@@ -336,7 +336,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(training_flags, tmp_path, monk
 
     flags = [*lay_out(tmp_path, "classify"), *training_flags]
     before = tree(tmp_path)
-    monkeypatch.setattr(training, "_backward", interrupted)
+    monkeypatch.setattr(updates, "_backward", interrupted)
     outcome = run_recipe("classify", flags, tmp_path)
     assert (outcome.status, outcome.err.splitlines()[-1]) == (130, "error: interrupted.")
     assert tree(tmp_path) == before

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from accelerate.utils import TorchDynamoPlugin, is_compiled_module
+from torch._dynamo.exc import TorchDynamoException
 
 import nlp_transfer as nt
 from nlp_transfer.best import Best
@@ -17,6 +21,7 @@ from nlp_transfer.optim import decay_groups
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
 from nlp_transfer.strategies import Stage
+from nlp_transfer.training import _compiling
 
 Checkpoint = Callable[..., str]
 START = Step(0, 0.0, torch.tensor(0.0), 0.0, 0)
@@ -61,6 +66,62 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(checkpoi
         runs.append(weights(model))
     assert largest_difference(runs[0], runs[1]) == 0.0
     assert largest_difference(runs[0], runs[2]) > 0.0
+
+
+@pytest.mark.usefixtures("other_accelerators")
+def test_half_precision_ends_within_the_noise_between_seeds(checkpoint, review_splits, options):
+    """Every fifth row says the opposite of what it means, so no run is perfect, and seeds differ."""
+    flip = {"good": "bad", "bad": "good"}
+    noisy = replace(
+        review_splits.train,
+        data=review_splits.train.data.map(
+            lambda row, i: {"label": flip.get(row["label"], row["label"]) if i % 5 == 0 else row["label"]},
+            with_indices=True,
+        ),
+    )
+    splits = replace(review_splits, train=noisy)
+    found = {}
+    for precision in ("no", "bf16"):
+        losses = []
+        for seed in range(3):
+            AcceleratorState._reset_state(True)
+            nt.set_seed(seed)
+            model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(splits))
+            told = replace(options, seed=seed, mixed_precision=precision, metric_for_best_model="loss")
+            losses.append(nt.fit(model, splits, told).best_score)
+        found[precision] = losses
+    spread = max(found["no"]) - min(found["no"])
+    assert spread > 0
+    assert abs(mean(found["bf16"]) - mean(found["no"])) < spread, found
+    assert found["bf16"] != found["no"], "bf16 was not used"
+
+
+@pytest.mark.usefixtures("other_accelerators")
+def test_a_compiled_network_learns_the_same(checkpoint, review_splits, options):
+    """With the compiler's front half: what it makes of the network runs as PyTorch runs it."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    runs = []
+    for compiled in (False, True):
+        model = classifier(checkpoint, review_splits)
+        told = replace(options, num_train_epochs=1, torch_compile=compiled)
+        accelerator = nt.make_accelerator(told)
+        assert (accelerator.state.dynamo_plugin.backend == "INDUCTOR") == compiled
+        if compiled:
+            accelerator.state.dynamo_plugin = TorchDynamoPlugin(backend="eager", dynamic=True)
+        nt.fit(model, review_splits, told, accelerator)
+        assert not is_compiled_module(model.network)
+        runs.append((weights(model), torch._dynamo.utils.counters["stats"]["unique_graphs"]))
+    (plain, no_graphs), (compiled_weights, graphs) = runs
+    assert (no_graphs, graphs > 0) == (0, True)
+    assert largest_difference(plain, compiled_weights) < 1e-6
+
+
+def test_what_cannot_be_compiled_is_one_line():
+    """A real failure takes ten seconds of TorchInductor."""
+    line = r"^--torch_compile cannot compile this network here \(No C\+\+ compiler\); leave it out\.$"
+    with pytest.raises(nt.OptionError, match=line), _compiling():
+        raise TorchDynamoException("No C++ compiler\nSet TORCHDYNAMO_VERBOSE=1 for the internal stack trace")
 
 
 @pytest.mark.parametrize("task", ["classification", "ner"])

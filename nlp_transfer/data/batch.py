@@ -44,9 +44,9 @@ def shares(batch: Sequence[int], processes: int, micro_batches: int) -> list[lis
     return [lists[p * micro_batches : (p + 1) * micro_batches] for p in range(processes)]
 
 
-def length_batches(lengths: Sequence[int] | np.ndarray, batch_size: int) -> list[list[int]]:
+def length_batches(lengths: Sequence[int] | np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Every row once in batches of similar length, longest first (running out of memory shows at once)."""
-    order = np.argsort(-np.asarray(lengths), kind="stable").tolist()
+    order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 

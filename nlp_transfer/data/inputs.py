@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from nlp_transfer.data.batch import IGNORED, collate, collate_labels
 from nlp_transfer.data.store import forget_pages
 
 _SLICE = 10_000  # rows whose columns are looked at together
+Item = TypeVar("Item")
 
 
 class Inputs(Protocol):
@@ -27,6 +29,9 @@ class Inputs(Protocol):
 
     lengths: np.ndarray
     """Tokens of each feature, `(features,)`."""
+
+    runs_network: bool = False
+    """Whether the network itself makes the batches, so that none can be made while it does something else."""
 
     def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
         """The network's keyword arguments for the features at `places`, and `labels` where the features have them."""
@@ -76,6 +81,25 @@ class TokenInputs(Inputs):
         if pa.types.is_list(self.features.features.arrow_schema.field("labels").type):
             return None
         return torch.from_numpy(_joined(part.to_numpy(zero_copy_only=False) for part in self.columns("labels")))
+
+
+def ahead(items: Iterator[Item]) -> Generator[Item]:
+    """The items of an iterator, the next one being made in a thread while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+
+
+def pinned(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch in memory from which it can go to `device` while other things are done there."""
+    return {name: tensor.pin_memory() for name, tensor in batch.items()} if device.type == "cuda" else batch
+
+
+def moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch on `device`; nobody waits until it has arrived."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
