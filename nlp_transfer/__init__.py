@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nlp_transfer.training import fit, make_accelerator, set_seed
     from nlp_transfer.types import LabelSet, Prediction, RunResult, SentimentPrediction, Span, TagPrediction
     from nlp_transfer.updates import steps
+    from nlp_transfer.verification import verify_run
 
 _HOMES = {
     "artifacts": ("write_run",),
@@ -65,6 +66,7 @@ _HOMES = {
     "training": ("fit", "make_accelerator", "set_seed"),
     "types": ("LabelSet", "Prediction", "RunResult", "SentimentPrediction", "Span", "TagPrediction"),
     "updates": ("steps",),
+    "verification": ("verify_run",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

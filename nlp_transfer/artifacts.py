@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,25 +12,37 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.card import model_card
-from nlp_transfer.config import ModelOptions
+from nlp_transfer.config import ModelOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.hardware import precision
 from nlp_transfer.model import TransferModel
 from nlp_transfer.parsing import to_yaml
 from nlp_transfer.report import Report
 from nlp_transfer.types import TagPrediction
+from nlp_transfer.verification import verify_saved, witnesses
 from nlp_transfer.version import __version__
+
+log = logging.getLogger(__name__)
 
 
 def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
     """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md.
 
     `options` are the dataclasses of options that the run was given. `adapter/` holds an adapter that was merged.
+    The saved model is opened in a fresh process and compared with the trained one, unless they say not to; ModelError
+    where it is another.
     """
     model.save(folder / "model")
+    given = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
+    scored = splits.test or splits.validation
+    assert scored is not None, "load_splits leaves one of them"
+    kept = witnesses(model, scored.data, precision(given.mixed_precision))
+    if given.verify:
+        log.info(verify_saved(folder / "model", kept))
     if model.adapter and model.adapter.is_merged:
         model.save_adapter(folder / "adapter")
     _write_json(folder / "metrics.json", _metrics(report))
-    _write_json(folder / "transfer.json", _transfer(model, splits, report, options))
+    _write_json(folder / "transfer.json", _transfer(model, splits, report, options) | {"verification": kept})
     with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
         for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
             file.write(json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n")

@@ -91,6 +91,9 @@ class TrainingOptions:
     torch_compile: bool = HfArg(
         default=False, help="Compile the network (TorchInductor): slow to start; pays on a GPU, and long runs."
     )
+    verify: bool = HfArg(
+        default=True, help="Open the saved model in a fresh process, and compare it with the trained one."
+    )
     report_to: list[str] = HfArg(default_factory=list, help="tensorboard, wandb, mlflow, trackio: where to log.")
     logging_steps: int = HfArg(default=10, help="Steps between two logged losses.")
 

@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 import nlp_transfer as nt
 from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.reopening import answers
 
 gc.freeze()  # what was imported stays: Accelerate collects garbage after each stage, a third of a second over all that
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
@@ -61,6 +62,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved models are opened and compared in this process: a fresh one takes seconds (tests/test_verification.py)."""
+    monkeypatch.setattr("nlp_transfer.verification._answers_of_a_fresh_process", answers)
 
 
 @pytest.fixture(autouse=True, scope="session")

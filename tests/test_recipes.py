@@ -74,7 +74,8 @@ def test_a_run_works_as_a_command_of_its_own(task_flags, training_flags, tmp_pat
     assert run.stdout.startswith("test (16 rows)")
     # What the libraries below say of themselves would hide what we say.
     said = [line for line in run.stderr.splitlines() if not line.startswith(("Tag scheme: ", "Training "))]
-    assert said == [f"The run is in runs/{name}."]
+    assert said[0].startswith("The saved model gives the trained model's logits of 16 rows in a fresh process: ")
+    assert said[1:] == [f"The run is in runs/{name}."]
 
 
 def test_saved_models_open_as_their_cards_say(finished, task_flags, training_flags, tmp_path):

@@ -1,0 +1,142 @@
+"""Is the saved model the trained one?"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+import nlp_transfer.reopening
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.errors import ModelError
+from nlp_transfer.heads import NERHead
+from nlp_transfer.model import TransferModel, model_folder
+from nlp_transfer.pooling.config import PooledConfig
+
+ROWS = 32
+"""Rows whose logits are kept beside a model."""
+
+TOLERANCE = {"no": 1e-4}
+"""The largest difference of a logit that is still the same model, by the precision it was trained in; else 1e-2."""
+
+_RUN_FILE = "transfer.json"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A saved model said the same of `rows` rows as the trained one, up to `difference` in the largest logit."""
+
+    rows: int
+    difference: float
+    tolerance: float
+
+    def __str__(self) -> str:
+        return (
+            f"The saved model gives the trained model's logits of {self.rows} row{'s' * (self.rows != 1)} in a fresh "
+            f"process: the largest difference is {self.difference:.1e} ({self.tolerance:.0e} is allowed)."
+        )
+
+
+def witnesses(model: TransferModel, rows: Dataset, precision: str = "no") -> dict[str, Any]:
+    """Token ids and logits of `ROWS` rows, spread over `rows`, with what it takes to ask a saved model the same.
+
+    Plain JSON values. Logits are fp32 and unrounded, `(labels,)`, or `(tokens, labels)` where each token has some;
+    a long text has several. `precision` is what the model was trained in.
+    """
+    places = np.unique(np.linspace(0, len(rows) - 1, ROWS).round().astype(int)).tolist()
+    chosen = rows.select(places)
+    inputs = TokenInputs(model.encode(chosen), model.pad_id)
+    network = model.network
+    device, was_training = next(network.parameters()).device, network.training
+    found = []
+    network.eval()
+    try:
+        with torch.inference_mode():
+            for place, row in enumerate(inputs.features["row"]):
+                batch = {k: v.to(device) for k, v in inputs.batch([place]).items() if k != "labels"}
+                logits = network(**batch).logits[0].float().cpu().tolist()
+                found.append(
+                    {"row": places[row], "inputs": {k: v[0].tolist() for k, v in batch.items()}, "logits": logits}
+                )
+    finally:
+        network.train(was_training)
+    tokens = isinstance(model.head, NERHead)
+    return {
+        "auto_class": "AutoModelForTokenClassification" if tokens else "AutoModelForSequenceClassification",
+        "ours": isinstance(network.config, PooledConfig),
+        "trust_remote_code": bool(model.checkpoint and model.checkpoint.trust_remote_code),
+        "tolerance": TOLERANCE.get(precision, 1e-2),
+        "rows": found,
+    }
+
+
+def verify_saved(folder: str | Path, kept: dict[str, Any]) -> Verified:
+    """Open a saved model in a fresh process, with transformers alone (PEFT for an adapter), and ask it of `kept`.
+
+    Raises ModelError where it does not open there, or where a logit differs by more than the tolerance.
+    """
+    ours = Path(nlp_transfer.__file__).parent.parent
+    asked = {name: kept[name] for name in ("auto_class", "trust_remote_code")} | {
+        "folder": str(Path(folder).resolve()),
+        "ours": str(ours) if kept["ours"] else None,
+        "inputs": [witness["inputs"] for witness in kept["rows"]],
+    }
+    logits = _answers_of_a_fresh_process(asked)
+    difference = max(_differences(kept["rows"], logits))
+    if not difference <= kept["tolerance"]:  # a NaN is no less
+        raise ModelError(
+            f"{folder}: the saved model is not the trained one: a logit differs by {difference:.2g}, allowed is "
+            f"{kept['tolerance']:.0e} (transformers {_installed()}); train again, and report it if it stays so."
+        )
+    return Verified(len({witness["row"] for witness in kept["rows"]}), difference, kept["tolerance"])
+
+
+def verify_run(name_or_path: str | Path) -> Verified:
+    """Ask the model of a run, or the `model/` in it, again what it was asked when it was saved.
+
+    Raises ModelError where no run is there, or where the model says something else.
+    """
+    model = Path(model_folder(name_or_path))
+    run = next((place for place in (model, model.parent) if (place / _RUN_FILE).is_file()), None)
+    if run is None:
+        raise ModelError(f"{name_or_path} holds no {_RUN_FILE} with logits to compare; give the folder of a run.")
+    try:
+        kept = json.loads((run / _RUN_FILE).read_text(encoding="utf-8"))["verification"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{run / _RUN_FILE} holds no logits to compare; the run was not written to its end."
+        ) from error
+    return verify_saved(model, kept)
+
+
+def _answers_of_a_fresh_process(asked: dict[str, Any]) -> list[Any]:
+    script = [sys.executable, "-c", inspect.getsource(nlp_transfer.reopening)]
+    child = subprocess.run(script, input=json.dumps(asked), capture_output=True, text=True)
+    if child.returncode:
+        reason = (child.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+        raise ModelError(
+            f"{asked['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
+        )
+    return list(json.loads(child.stdout.splitlines()[-1]))
+
+
+def _differences(kept: Sequence[dict[str, Any]], logits: Sequence[Any]) -> list[float]:
+    found = []
+    for witness, said in zip(kept, logits, strict=True):
+        then, now = np.asarray(witness["logits"]), np.asarray(said)
+        found.append(float(np.abs(then - now).max()) if then.shape == now.shape else float("inf"))
+    return found
+
+
+def _installed() -> str:
+    return version("transformers")

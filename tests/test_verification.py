@@ -1,0 +1,107 @@
+"""A saved model that is not the trained one is noticed, and one that is says so where nothing of ours is loaded."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import run_recipe
+from safetensors.torch import load_file, save_file
+
+import nlp_transfer as nt
+import nlp_transfer.reopening
+from nlp_transfer import verification
+
+
+@pytest.fixture
+def trained(checkpoint, review_splits, tmp_path):
+    """A saved model, and what it said before it was saved."""
+    nt.set_seed(0)
+    model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
+    kept = json.loads(json.dumps(verification.witnesses(model, review_splits.test.data)))
+    model.save(tmp_path / "model")
+    return tmp_path / "model", kept
+
+
+def in_a_fresh_process(asked):
+    """The logits, and whether anything of ours was imported."""
+    script = inspect.getsource(nlp_transfer.reopening) + '\nprint("nlp_transfer" in sys.modules)'
+    child = subprocess.run([sys.executable, "-c", script], input=json.dumps(asked), capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    *_, logits, ours = child.stdout.splitlines()
+    return json.loads(logits), ours == "True"
+
+
+def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, monkeypatch):
+    told = []
+    fresh = lambda asked: told.append(in_a_fresh_process(asked)) or told[0][0]  # noqa: E731
+    monkeypatch.setattr(verification, "_answers_of_a_fresh_process", fresh)
+    found = nt.verification.verify_saved(*trained)
+    assert found.difference < 1e-5
+    assert found.rows == len({witness["row"] for witness in trained[1]["rows"]}) > 1
+    assert not told[0][1], "the model was opened with our package loaded"
+
+
+def test_a_changed_weight_is_noticed(trained):
+    folder, kept = trained
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"][0] += 3e-4
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(nt.ModelError, match=r"is not the trained one: a logit differs by 0\.0003, allowed is 1e-04"):
+        verification.verify_saved(folder, kept)
+    assert verification.verify_saved(folder, kept | {"tolerance": 1e-2}).difference == pytest.approx(3e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("said", [[[0.0]], [[float("nan"), 0.0]]])
+def test_logits_of_another_shape_and_nan_are_noticed(trained, monkeypatch, said):
+    folder, kept = trained
+    monkeypatch.setattr(verification, "_answers_of_a_fresh_process", lambda asked: said * len(asked["inputs"]))
+    with pytest.raises(nt.ModelError, match="is not the trained one"):
+        verification.verify_saved(folder, kept)
+
+
+def test_a_folder_that_does_not_open_says_why(trained, monkeypatch):
+    monkeypatch.undo()  # in a fresh process, which is what fails
+    folder, kept = trained
+    (folder / "config.json").write_text("{")
+    with pytest.raises(nt.ModelError, match=r"does not open in a fresh process with transformers .*not a valid JSON"):
+        verification.verify_saved(folder, kept)
+
+
+def test_a_run_that_saves_another_model_fails_and_leaves_nothing(task_flags, training_flags, tmp_path, monkeypatch):
+    save = nt.TransferModel.save
+
+    def with_a_fault(self: nt.TransferModel, folder: Path) -> None:
+        save(self, folder)
+        weights = load_file(folder / "model.safetensors")
+        save_file({k: v.neg() for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+
+    monkeypatch.setattr(nt.TransferModel, "save", with_a_fault)
+    outcome = run_recipe("classify", [*task_flags["classify"], *training_flags, "--output_dir", "run"], tmp_path)
+    assert outcome.status == 2
+    assert "is not the trained one" in outcome.err.splitlines()[-1]
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("recipe", ["classify", "ner"])
+def test_a_run_can_be_verified_later(finished, recipe):
+    folder, outcome = finished(recipe)
+    assert "The saved model gives the trained model's logits of" in outcome.err
+    assert nt.verify_run(folder) == nt.verify_run(folder / "model")
+    kept = json.loads((folder / "transfer.json").read_text())["verification"]
+    assert all(len(w["logits"]) == len(w["inputs"]["input_ids"]) for w in kept["rows"]) == (recipe == "ner")
+
+
+def test_a_folder_without_a_run_is_one_line(trained, tmp_path):
+    with pytest.raises(nt.ModelError, match=r"holds no transfer\.json with logits to compare"):
+        nt.verify_run(trained[0])
+    (tmp_path / "transfer.json").write_text("{}")
+    with pytest.raises(nt.ModelError, match="the run was not written to its end"):
+        nt.verify_run(trained[0])
+    outcome = run_recipe("verify", [], tmp_path)
+    assert (outcome.status, outcome.err.splitlines()[-1][:30]) == (2, "error: give the folder of a ru")
