@@ -30,6 +30,14 @@ def capabilities() -> Mapping[str, Any]:
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
+def is_a_processor_alone() -> bool:
+    """Whether there is no GPU or the like. Accelerate must be told, else processes of a launcher do not meet.
+
+    Each would take itself for the only one, train on every row, and write over the others' files.
+    """
+    return not torch.accelerator.is_available()
+
+
 def gemm_peak(precision: str = "no", sizes: Sequence[int] | None = None, repeats: int = 5) -> float:
     """FLOP/s of the fastest product of square matrices here: 2 n^3 over the shortest of `repeats`, the best of `sizes`.
 

@@ -54,7 +54,10 @@ def predict_file(options: PredictionOptions) -> None:
         raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
     texts = open_texts(options, tagged=is_tagger)
     # A process that is done waits for the slowest one, however long that takes.
-    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    accelerator = Accelerator(
+        cpu=hardware.is_a_processor_alone(),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))],
+    )
     hardware.use_cores()
     model.network.to(accelerator.device)
     precision = precision_for(model.encoder.family, options.mixed_precision)

@@ -58,6 +58,7 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
             raise OptionError(f"--report_to {tracker}: it is not installed; pip install {tracker}.")
     try:
         accelerator = Accelerator(
+            cpu=hardware.is_a_processor_alone(),
             mixed_precision=hardware.precision(options.mixed_precision),
             log_with=list(options.report_to) or None,
             project_config=ProjectConfiguration(str(folder), logging_dir=str(Path(folder) / "logs")),

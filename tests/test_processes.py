@@ -28,7 +28,7 @@ def in_two_processes(folder: Path, script: Path, *arguments: str) -> subprocess.
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"} | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, *launch, str(script), *arguments],
         cwd=folder,
