@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nlp_transfer.data.read import Rows
     from nlp_transfer.data.splits import Splits
     from nlp_transfer.encoder import Encoder
-    from nlp_transfer.errors import DataError, ModelError, OptionError, UserError
+    from nlp_transfer.errors import DataError, Interrupted, ModelError, OptionError, RunFinished, UserError
     from nlp_transfer.heads import NERHead, SentimentHead, TaskHead, TextClassificationHead
     from nlp_transfer.heads.sentiment import cut_into_levels
     from nlp_transfer.model import TransferModel
@@ -53,7 +53,7 @@ _HOMES = {
     "data.read": ("Rows",),
     "data.splits": ("Splits",),
     "encoder": ("Encoder",),
-    "errors": ("DataError", "ModelError", "OptionError", "UserError"),
+    "errors": ("DataError", "Interrupted", "ModelError", "OptionError", "RunFinished", "UserError"),
     "heads": ("NERHead", "SentimentHead", "TaskHead", "TextClassificationHead"),
     "heads.sentiment": ("cut_into_levels",),
     "model": ("TransferModel",),

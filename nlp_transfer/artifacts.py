@@ -6,13 +6,13 @@ import json
 import logging
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from nlp_transfer.card import model_card
-from nlp_transfer.config import ModelOptions, TrainingOptions
+from nlp_transfer.config import ModelOptions, OutputOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.hardware import precision
 from nlp_transfer.model import TransferModel
@@ -46,10 +46,15 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
         for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
             file.write(json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n")
-    _write(folder / "options.yaml", to_yaml(*options))
+    _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
     base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
     for place in (folder, folder / "model"):
         _write(place / "README.md", model_card(model, splits, report, base))
+
+
+def _begun_anew(options: Any) -> Any:
+    """Options without what only says that the run was stopped."""
+    return replace(options, resume=None) if isinstance(options, OutputOptions) else options
 
 
 def _metrics(report: Report) -> dict[str, Any]:

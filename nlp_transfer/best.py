@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from nlp_transfer.words import size
 class Best:
     """The first best evaluation and its weights; a tie is not better.
 
-    `parameters` are those that may train, by name; each stage of a run trains some of them.
+    `parameters` are those that may train, by name; each stage of a run trains some of them, and `trained` says how
+    many weights those have that some stage has trained.
     """
 
     metric: str
@@ -26,12 +28,12 @@ class Best:
     epoch: float = 0.0
     misses: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
-    _trained: dict[str, int] = field(default_factory=dict)
+    trained: dict[str, int] = field(default_factory=dict)
 
     def start_stage(self) -> None:
         """What trains from now on is still what it was at the best evaluation, and has to be kept with it."""
         self.misses = 0
-        self._trained |= {name: size(p) for name, p in self.parameters.items() if p.requires_grad}
+        self.trained |= {name: size(p) for name, p in self.parameters.items() if p.requires_grad}
         if self.weights:
             self.weights = self._copies() | self.weights
 
@@ -57,13 +59,23 @@ class Best:
     @property
     def trained_weights(self) -> int:
         """How many weights some stage has trained."""
-        return sum(self._trained.values())
+        return sum(self.trained.values())
+
+    def values(self) -> dict[str, Any]:
+        """All but the weights, as plain values."""
+        return {"score": self.score, "epoch": self.epoch, "misses": self.misses, "trained": self.trained}
+
+    def put_back(self, values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+        """Go on from what `values` gave, and the `weights` of then."""
+        self.score, self.epoch, self.misses = values["score"], values["epoch"], values["misses"]
+        self.trained = dict(values["trained"])
+        self.weights = dict(weights)
 
     def _copies(self) -> dict[str, Tensor]:
         return {
             name: parameter.detach().cpu().clone()
             for name, parameter in self.parameters.items()
-            if name in self._trained
+            if name in self.trained
         }
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from transformers.hf_argparser import HfArg
@@ -15,6 +17,9 @@ _SCHEDULES = (
     "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "constant", "constant_with_warmup",
 )  # fmt: skip
 
+
+CHECKPOINTS = "checkpoints"
+"""The folder in that of a run that holds its state until it ends."""
 
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 """What a network can be told to compute in; `no` is what its weights are, fp32."""
@@ -96,12 +101,17 @@ class TrainingOptions:
     )
     report_to: list[str] = HfArg(default_factory=list, help="tensorboard, wandb, mlflow, trackio: where to log.")
     logging_steps: int = HfArg(default=10, help="Steps between two logged losses.")
+    checkpoint_every: list[str] = HfArg(
+        default_factory=list, help="N steps, N epoch or N minutes: how often the run's state is kept, for --resume."
+    )
+    keep_checkpoints: int = HfArg(default=2, help="How many of them stay; each holds the best weights so far too.")
 
     def __post_init__(self) -> None:
         for name in ("num_train_epochs", "per_device_train_batch_size", "per_device_eval_batch_size", "learning_rate",
                      "gradient_accumulation_steps", "max_train_steps", "eval_steps", "early_stopping_patience",
-                     "logging_steps"):  # fmt: skip
+                     "logging_steps", "keep_checkpoints"):  # fmt: skip
             _require(self, name, lambda value: value > 0, "more than 0")
+        _ = self.checkpoint_interval
         for name in ("weight_decay", "max_grad_norm"):
             _require(self, name, lambda value: value >= 0, "0 or more")
         _require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
@@ -109,6 +119,17 @@ class TrainingOptions:
         if self.lr_scheduler_type not in _SCHEDULES:
             raise OptionError(f"--lr_scheduler_type {self.lr_scheduler_type}: known are {', '.join(_SCHEDULES)}.")
         _require(self, "mixed_precision", lambda value: value in PRECISIONS, "auto, no, bf16 or fp16")
+
+    @property
+    def checkpoint_interval(self) -> tuple[float, str] | None:
+        """`checkpoint_every` as a number and `steps`, `epochs` or `minutes`."""
+        if not self.checkpoint_every:
+            return None
+        said = " ".join(self.checkpoint_every)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) *(step|epoch|minute)s?", said)
+        if not match or not float(match[1]) > 0:
+            raise OptionError(f"--checkpoint_every {said}: say a number and steps, epochs or minutes, as in 500 steps.")
+        return float(match[1]), f"{match[2]}s"
 
 
 @dataclass
@@ -195,6 +216,24 @@ class OutputOptions:
 
     output_dir: str | None = HfArg(default=None, help="Folder of the run. Unless given: runs/ and the recipe's name.")
     overwrite_output_dir: bool = HfArg(default=False, help="Replace the run that the folder holds.")
+    resume: str | None = HfArg(
+        default=None,
+        metadata={"nargs": "?", "const": ""},
+        help="Go on from the newest checkpoint of a run that was stopped: the one in --output_dir, or in the folder "
+        "named, which may also be that of one checkpoint.",
+    )
+
+    def __post_init__(self) -> None:
+        if not self.resume:
+            return
+        path = Path(self.resume)
+        run = path.parent.parent if path.parent.name == CHECKPOINTS else path
+        if not path.is_dir():
+            raise OptionError(f"--resume {self.resume} is no folder; name that of a run, or of one of its checkpoints.")
+        if self.output_dir and Path(self.output_dir).resolve() != run.resolve():
+            raise OptionError(f"--resume {self.resume} goes on in {run}; leave --output_dir out.")
+        self.output_dir = str(run)
+        self.resume = self.resume if run != path else ""
 
 
 @dataclass

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+
 
 class UserError(Exception):
     """Something the person who started the run can mend.
@@ -23,3 +27,22 @@ class DataError(UserError):
 
 class ModelError(UserError):
     """A checkpoint cannot be loaded, or is not an encoder."""
+
+
+class RunFinished(UserError):  # noqa: N818 (no error)
+    """There is nothing left to do. Recipes print it and exit with status 0."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the run. Recipes print the message and exit with 128 and the signal's number."""
+
+    def __init__(self, number: int = signal.SIGINT, message: str = "interrupted.") -> None:
+        super().__init__(message)
+        self.number = int(number)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, of whatever library, says that the disk or a quota is full."""
+    # safetensors raises an error of its own, in which only the words tell
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)

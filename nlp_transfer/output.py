@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from nlp_transfer.errors import OptionError
+from nlp_transfer.config import CHECKPOINTS
+from nlp_transfer.errors import OptionError, RunFinished
 
 _HIDDEN = ".incomplete-"
 _RUN_FILE = "transfer.json"
+_LOGS = "logs"
 
 
 class RunFolder:
@@ -24,27 +27,39 @@ class RunFolder:
     ...     (folder.path / "metrics.json").write_text("{}")
 
     The hidden folder stands beside the one named, or inside it where that is there already: it may be a mount, or all
-    that the user may write to. Every process of a run may enter; only the first one writes. After an error nothing is
-    left behind. Raises OptionError for a folder that holds something, unless `overwrite`: then what the run wrote
-    replaces what has the same name, and other files stay.
+    that the user may write to. Every process of a run may enter; only the first one writes.
+
+    `checkpoints` is the one thing that a run writes into the named folder before it ends. It is gone when the run has
+    ended well; after an error it stays, with the logs in the hidden folder, which the run that goes on adopts. Where it
+    holds nothing, nothing is left behind.
+
+    Raises OptionError for a folder that holds something, unless `overwrite`: then what the run wrote replaces what has
+    the same name, and other files stay. With `resume` (see OutputOptions) it may hold checkpoints; RunFinished where
+    its run has ended.
     """
 
-    def __init__(self, target: str | Path, overwrite: bool = False) -> None:
+    def __init__(self, target: str | Path, overwrite: bool = False, resume: str | None = None) -> None:
         self.target = Path(target)
         self._writes = int(os.environ.get("RANK", "0")) == 0
         self._real = Path(os.path.realpath(target))
+        self.checkpoints = self._real / CHECKPOINTS
         with self._as_option_error():
-            self._refuse_what_is_there(overwrite)
+            self._refuse_what_is_there(overwrite, resume is not None)
             home = self._real if self._real.is_dir() else self._real.parent
-            self._new_parents = [parent for parent in (home, *home.parents) if not parent.exists()]
-        self.path = home / f"{_HIDDEN}{uuid.uuid4().hex[:12]}"
+            self._new_parents = [parent for parent in (self._real, *self._real.parents) if not parent.exists()]
+            left = self._left_behind() if resume is not None else []
+        self._abandoned = left[1:]
+        self.path = left[0] if left else home / f"{self._hidden}{uuid.uuid4().hex[:12]}"
         self._mode = 0
 
     def __enter__(self) -> RunFolder:
         if self._writes:
             with self._as_option_error():
+                for path in self._abandoned:
+                    shutil.rmtree(path, ignore_errors=True)
                 try:
-                    self.path.mkdir(parents=True)
+                    self.path.mkdir(parents=True, exist_ok=True)
+                    self._keep_logs_alone()
                     self._mode = _mode_of_new_files(self.path)
                 except OSError:
                     self._remove_leftovers()
@@ -65,11 +80,21 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self._writes:
             return
-        try:
-            if kind is None:
-                self._take_its_name()
-        finally:
+        if kind is not None and _holds_something(self.checkpoints):
+            self._keep_logs_alone()
+            with contextlib.suppress(OSError):  # it holds them
+                self.path.rmdir()
+            return
+        if kind is not None:
             self._remove_leftovers()
+            return
+        try:
+            self._take_its_name()
+        except BaseException:
+            self._remove_leftovers()
+            raise
+        self._remove_checkpoints()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def _take_its_name(self) -> None:
         for file in self.path.rglob("*"):
@@ -78,8 +103,20 @@ class RunFolder:
         if not self._real.exists():
             os.replace(self.path, self._real)
             return
-        for item in self.path.iterdir():
+        # Last what tells a run: one that is killed now has not ended.
+        for item in sorted(self.path.iterdir(), key=lambda item: item.name == _RUN_FILE):
             _replace(item, self._real / item.name)
+
+    def _remove_checkpoints(self) -> None:
+        if self.checkpoints.is_dir():
+            os.rename(self.checkpoints, self.path.with_name(f"{self._hidden}{uuid.uuid4().hex[:12]}"))  # all at once
+            for path in self._left_behind():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _keep_logs_alone(self) -> None:
+        for item in self.path.iterdir():
+            if item.name != _LOGS:
+                shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink()
 
     def _remove_leftovers(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -87,13 +124,36 @@ class RunFolder:
             with contextlib.suppress(OSError):  # it holds something
                 parent.rmdir()
 
-    def _refuse_what_is_there(self, overwrite: bool) -> None:
+    @property
+    def _hidden(self) -> str:
+        return f"{_HIDDEN}{self._real.name[:100]}-"
+
+    def _left_behind(self) -> list[Path]:
+        """Hidden folders of runs of this folder that were stopped, the latest first."""
+        name = re.compile(re.escape(self._hidden) + "[0-9a-f]{12}")
+        beside = [home for home in (self._real, self._real.parent) if home.is_dir()]
+        found = [path for home in beside for path in home.iterdir() if name.fullmatch(path.name)]
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+    def _refuse_what_is_there(self, overwrite: bool, resume: bool) -> None:
         if os.path.lexists(self._real) and not self._real.is_dir():
             raise OptionError(f"--output_dir {self.target} is not a folder; name one that is, or a new one.")
         # A run that was killed may have left its hidden folder.
-        if not overwrite and self._real.is_dir() and any(not p.name.startswith(_HIDDEN) for p in self._real.iterdir()):
-            what = "already holds a run" if (self._real / _RUN_FILE).exists() else "is not empty"
-            raise OptionError(f"--output_dir {self.target} {what}; name another, or give --overwrite_output_dir.")
+        there = [p.name for p in self._real.iterdir() if not p.name.startswith(_HIDDEN)] if self._real.is_dir() else []
+        is_stopped = CHECKPOINTS in there
+        if resume and _RUN_FILE in there and not is_stopped:
+            for path in self._left_behind() if self._writes else ():  # by a kill when all was done
+                shutil.rmtree(path, ignore_errors=True)
+            raise RunFinished(f"The run in {self.target} has ended; there is nothing to resume.")
+        if not there or overwrite or (resume and is_stopped):
+            return
+        if is_stopped:
+            raise OptionError(
+                f"--output_dir {self.target} holds a run that was stopped; --resume goes on with it, and "
+                f"--overwrite_output_dir begins anew."
+            )
+        what = "already holds a run" if _RUN_FILE in there else "is not empty"
+        raise OptionError(f"--output_dir {self.target} {what}; name another, or give --overwrite_output_dir.")
 
     @contextlib.contextmanager
     def _as_option_error(self) -> Iterator[None]:
@@ -110,6 +170,10 @@ def _mode_of_new_files(folder: Path) -> int:
     mode = stat.S_IMODE(probe.stat().st_mode)
     probe.unlink()
     return mode
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and any(not path.name.startswith(_HIDDEN) for path in folder.iterdir())
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -28,6 +28,11 @@ class Plan:
     evaluations: frozenset[int]
     seed: int
 
+    @property
+    def last_step(self) -> int:
+        """The number of its last step."""
+        return self.first_step + self.steps
+
     @classmethod
     def make(
         cls,

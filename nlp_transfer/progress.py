@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +16,18 @@ from tqdm import tqdm
 
 from nlp_transfer.errors import UserError
 
+log = logging.getLogger(__name__)
+
+_MOST_UNSOUND = 3
+_SOUND = torch.ones((), dtype=torch.bool)
+
 
 @dataclass(frozen=True)
 class Step:
-    """One update of the weights. `loss` is this process's part of the mean loss of a labelled item of the batch."""
+    """One update of the weights. `loss` is this process's part of the mean loss of a labelled item of the batch.
+
+    `is_sound`, `()`, says whether loss and gradient were finite; where they were not, the step was not taken.
+    """
 
     number: int
     epoch: float
@@ -27,6 +35,7 @@ class Step:
     learning_rate: float
     rows: int
     stage_ends: bool = False
+    is_sound: Tensor = _SOUND
 
 
 class Progress:
@@ -36,58 +45,71 @@ class Progress:
         self.accelerator = accelerator
         self.every = every
         self.rows = 0
-        self.seconds = 0.0
         self.history: list[Mapping[str, float]] = []
-        self._since = time.perf_counter()
-        self._loss = torch.zeros((), device=accelerator.device)
+        self.loss = torch.zeros((), device=accelerator.device)
+        self._seconds = 0.0
+        self._since: float | None = None
         self._steps = 0
+        self._unsound, self._in_a_row, self._most = torch.zeros(3, dtype=torch.long, device=accelerator.device)
         self._bar = tqdm(disable=True)
 
+    @property
+    def seconds(self) -> float:
+        """How long training has taken, evaluations left out."""
+        return self._seconds + (0.0 if self._since is None else time.perf_counter() - self._since)
+
     @contextlib.contextmanager
-    def stage(self, name: str, steps: int) -> Iterator[None]:
+    def stage(self, name: str, steps: int, done: int = 0) -> Iterator[None]:
         """A bar of its own for a stage of `steps` steps; time outside of stages does not count as training."""
         self._since = time.perf_counter()
         # disable=None: no bar where stderr is not a terminal.
         silent = None if self.accelerator.is_main_process and steps else True
-        self._bar = tqdm(total=steps, desc=name, unit="step", disable=silent)
+        self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", disable=silent)
         try:
             yield
         finally:
             self._bar.close()
-            self.seconds += time.perf_counter() - self._since
+            self._seconds, self._since = self.seconds, None
 
     def step(self, step: Step) -> None:
-        """Count a step, and log the mean loss of the last `every` of them."""
+        """Count a step, and log the mean loss of the last `every` of them. UserError after three that are unsound."""
         self.rows += step.rows
-        self._loss += step.loss
+        self.loss += torch.where(step.is_sound, step.loss, 0.0)
         self._steps += 1
+        self._unsound += ~step.is_sound
+        self._in_a_row = torch.where(step.is_sound, 0, self._in_a_row + 1)
+        self._most = torch.maximum(self._most, self._in_a_row)
+        if self.loss.device.type == "cpu":  # elsewhere it would wait for the device; `flush` does so anyway
+            self._require_sound(step)
         if step.number % self.every == 0 or step.stage_ends:
             self.flush(step)
         self._bar.update()
 
     def flush(self, step: Step) -> None:
-        """Log what has not been logged. UserError where the loss is no longer a number."""
+        """Log what has not been logged."""
         if not self._steps:
             return
+        self._require_sound(step)
         # The only place that waits for the device, and the processes for each other.
-        loss = float(self.accelerator.reduce(self._loss, "sum")) / self._steps
-        self._loss.zero_()
+        unsound = int(self._unsound)
+        taken = self._steps - unsound
+        loss = float(self.accelerator.reduce(self.loss, "sum")) / max(taken, 1)
+        self.loss.zero_()
+        self._unsound.zero_()
         self._steps = 0
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is no longer a number at step {step.number} (learning rate {step.learning_rate:.1e}); "
-                f"try --mixed_precision no, or a smaller --learning_rate."
-            )
+        if unsound:
+            log.info("Up to step %d: %d not taken, for a loss or gradient was not finite.", step.number, unsound)
+        if not taken:
+            return
         values = {"loss": loss, "learning_rate": step.learning_rate, "epoch": step.epoch}
         self.history.append({"step": step.number} | values)
         self.accelerator.log(values, step=step.number)
-        speed = self.rows / (self.seconds + time.perf_counter() - self._since)
-        self._bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} rows/s")
+        self._bar.set_postfix_str(f"loss {loss:.3f}, {self.rows / self.seconds:.0f} rows/s")
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Time inside does not count as training."""
-        self.seconds += time.perf_counter() - self._since
+        self._seconds, self._since = self.seconds, None
         yield
         self._since = time.perf_counter()
 
@@ -96,3 +118,31 @@ class Progress:
         values = {f"validation_{k}": v for k, v in scores.items() if isinstance(v, float)}
         self.history.append({"step": step.number, "epoch": step.epoch} | values)
         self.accelerator.log(values, step=step.number)
+
+    def values(self) -> dict[str, Any]:
+        """What it goes on from, as plain values; `loss`, of this process alone, belongs to it."""
+        return {
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "history": self.history,
+            "steps": self._steps,
+            "unsound": [int(count) for count in (self._unsound, self._in_a_row, self._most)],
+        }
+
+    def put_back(self, values: Mapping[str, Any], loss: Tensor) -> None:
+        """Go on from what `values` gave, and the `loss` of then."""
+        self.rows, self._seconds, self._steps = values["rows"], values["seconds"], values["steps"]
+        self.history = list(values["history"])
+        self.loss.copy_(loss)
+        self._unsound, self._in_a_row, self._most = torch.tensor(values["unsound"], device=self.loss.device)
+
+    def _require_sound(self, step: Step) -> None:
+        if int(self._most) < _MOST_UNSOUND:
+            return
+        precision = self.accelerator.mixed_precision
+        half = "--mixed_precision no (ModernBERT and DeBERTa are known for this in fp16)"
+        raise UserError(
+            f"the loss or its gradient was not finite in {_MOST_UNSOUND} steps in a row, up to step {step.number} "
+            f"(learning rate {step.learning_rate:.1e}), and none of them was taken; try "
+            f"{'' if precision == 'no' else f'{half}, or '}a smaller --learning_rate."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import signal
@@ -11,14 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from nlp_transfer.errors import UserError
+from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk
 
 
 def run_recipe(main: Callable[[], None]) -> None:
     """Run a recipe's `main`; turn what a user can mend into one line on stderr and exit status 2.
 
     What the package logs goes to stderr. With several processes only the first one of a machine says anything. A run
-    that is told to end (Ctrl-C, SIGTERM) exits with status 130, after its `RunFolder` has cleaned up.
+    that is told to end exits with status 130 (Ctrl-C) or 143 (SIGTERM), after its `RunFolder` has cleaned up; one that
+    trains writes a checkpoint first (`fit`).
     """
     speaks = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if not speaks or not sys.stderr.isatty():
@@ -26,12 +26,16 @@ def run_recipe(main: Callable[[], None]) -> None:
     with _logging(speaks), _stopping_on_sigterm():
         try:
             main()
+        except RunFinished as error:
+            _say(str(error), speaks)
         except UserError as error:
             _stop(str(error), 2, speaks)
+        except Interrupted as error:
+            _stop(str(error), 128 + error.number, speaks)
         except KeyboardInterrupt:
             _stop("interrupted.", 130, speaks)
         except Exception as error:
-            if not _is_full_disk(error):
+            if not is_full_disk(error):
                 raise
             where = getattr(error, "filename", None) or "output folder"
             _stop(f"no room left on disk ({where}); free some, or choose another.", 2, speaks)
@@ -55,7 +59,7 @@ def _stopping_on_sigterm() -> Iterator[None]:
     """End as after Ctrl-C when the launcher or the scheduler asks for it, rather than at once and halfway."""
 
     def interrupt(*_: Any) -> NoReturn:
-        raise KeyboardInterrupt
+        raise Interrupted(signal.SIGTERM)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -64,13 +68,11 @@ def _stopping_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _is_full_disk(error: Exception) -> bool:
-    # safetensors raises an error of its own, in which only the words tell
-    full = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)
-
-
 def _stop(line: str, status: int, speaks: bool) -> NoReturn:
-    if speaks:
-        print(f"error: {line}", file=sys.stderr)
+    _say(f"error: {line}", speaks)
     raise SystemExit(status)
+
+
+def _say(line: str, speaks: bool) -> None:
+    if speaks:
+        print(line, file=sys.stderr)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
-import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,8 @@ from torch import nn
 
 from nlp_transfer import hardware
 from nlp_transfer.best import Best
+from nlp_transfer.checkpoint import Saved
+from nlp_transfer.collapse import Collapse
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.data.read import Rows
@@ -27,13 +28,16 @@ from nlp_transfer.dropout import quick_dropout
 from nlp_transfer.errors import OptionError
 from nlp_transfer.frozen import FrozenLayers
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.identity import options_of, tokens_of, weights_of
 from nlp_transfer.inference import infer
+from nlp_transfer.keeping import Keeper, Place
 from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, adamw, schedule
 from nlp_transfer.plan import Plan, epochs_of
 from nlp_transfer.precision import precision_for
 from nlp_transfer.progress import Progress, Step
 from nlp_transfer.shallow.network import ShallowClassifier
+from nlp_transfer.state import State
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Stage
 from nlp_transfer.types import RunResult, Scores
@@ -81,17 +85,24 @@ def fit(
     accelerator: Accelerator | None = None,
     strategy: Strategy | str = "full",
     cache: CacheOptions | None = None,
+    checkpoints: str | Path | None = None,
+    resume: str | None = None,
 ) -> RunResult:
     """Train a model in place; it ends with the weights of the first best evaluation on `splits.validation`.
 
     Without validation rows it ends with the last weights. `strategy` says what trains, in which order; what layers
     that stay still give is computed once and kept as `cache` says.
 
+    With a folder for `checkpoints` the run can be stopped, and go on as if it had not been: it writes its state there
+    as often as `options.checkpoint_every` says, and when SIGTERM or SIGINT tells it to stop, which then raises
+    Interrupted. The same call with `resume` "" goes on from the newest checkpoint in the folder, or begins where there
+    is none; a path names the one to go on from. Whoever saves what was trained removes the folder.
+
     Every process of an `accelerate launch` calls this with the same arguments. The global batch is
     `per_device_train_batch_size * gradient_accumulation_steps * processes` rows, and which rows it holds depends on
     the seed and the epoch alone. Raises OptionError for a metric that the task does not have, for a strategy that the
-    encoder does not allow, or for options that need validation rows where there are none, and UserError where the
-    loss is no longer a number.
+    encoder does not allow, for options that need validation rows where there are none, or that are not those of the
+    run to go on with, and UserError where the loss is no longer finite, or the disk has no room for a checkpoint.
     """
     options = options or TrainingOptions()
     _refuse_what_cannot_be(options, splits, model)
@@ -99,7 +110,8 @@ def fit(
     accelerator = accelerator or make_accelerator(options)
     precision_for(model.encoder.family, accelerator.mixed_precision)  # raises where it cannot be
     hardware.keep_freed_memory()
-    started = time.perf_counter()
+    keeper = Keeper(checkpoints, options, accelerator)
+    saved = keeper.find(resume, options_of(model, splits, options, accelerator, strategy, cache))
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})
 
     set_seed(options.seed)
@@ -107,6 +119,8 @@ def fit(
     model.network.to(accelerator.device)  # frozen layers run before anything is prepared
     train = TokenInputs(model.encode(splits.train.data), model.pad_id)
     validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
+    if checkpoints:
+        keeper.require_same(saved, weights_of(model) | tokens_of(train.lengths))
     encoder = model.encoder
     stages = strategy.stages(encoder, epochs_of(train, options, accelerator.num_processes), _rate(strategy, options))
     _require_a_head_that_learns(model, stages)
@@ -119,9 +133,12 @@ def fit(
     read = only_words_of([rows for rows in (train, validation) if rows], model.network)
     with read if _reads_no_others(strategy, model, stages) else contextlib.nullcontext():
         best = Best(options.metric_for_best_model or model.head.best_metric, dict(model.network.named_parameters()))
-        run = _Run(model, splits, options, accelerator, strategy, frozen, best, progress)
-        for place in range(len(stages)):
-            step = run.stage(stages, place, train, validation, step)
+        state = State.of(strategy.trained(model), best, progress, Collapse())
+        run = _Run(model, splits, options, accelerator, strategy, frozen, stages, state, keeper)
+        with keeper.listening():
+            for stage in range(saved.values["place"]["stage"] if saved else 0, len(stages)):
+                step = run.stage(stage, train, validation, step, saved)
+                saved = None
         score = best.restore()
     strategy.finish(model)
     return RunResult(
@@ -129,7 +146,7 @@ def fit(
         best_score=score,
         best_epoch=best.epoch if score is not None else None,
         steps=step.number,
-        seconds=time.perf_counter() - started,
+        seconds=keeper.seconds,
         rows_per_second=progress.rows / progress.seconds if progress.rows else 0.0,
         trained_weights=best.trained_weights,
         history=tuple(progress.history),
@@ -146,48 +163,99 @@ class _Run:
     accelerator: Accelerator
     strategy: Strategy
     frozen: FrozenLayers
-    best: Best
-    progress: Progress
+    stages: Sequence[Stage]
+    state: State
+    keeper: Keeper
 
     def stage(
-        self, stages: Sequence[Stage], place: int, train: TokenInputs, validation: TokenInputs | None, step: Step
+        self, number: int, train: TokenInputs, validation: TokenInputs | None, step: Step, saved: Saved | None
     ) -> Step:
-        """Train one of `stages`, going on from `step`, and give its last step."""
-        stage, is_last = stages[place], place == len(stages) - 1
-        strategy, model, options, progress = self.strategy, self.model, self.options, self.progress
+        """Train a stage, going on from `step`, or from within it where `saved` is; give its last step."""
+        stage, is_last = self.stages[number], number == len(self.stages) - 1
+        strategy, model, options, progress = self.strategy, self.model, self.options, self.state.progress
+        place = Place(number, step.number, step.epoch, step.number, step.epoch, 0.0, is_judged=True, fed="")
+        if saved:
+            place = Place(**saved.values["place"])
+            step = replace(step, number=place.first_step, epoch=place.first_epoch)
         left = options.max_train_steps and options.max_train_steps - step.number
         plan = Plan.make(train, options, self.accelerator.num_processes, stage, step, left, is_last)
         if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
             return step
         strategy.start(model, stage)
-        self.best.start_stage()
         groups: list[ParamGroup] = []
         if stage.epochs:
             _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
             groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
-        name = "training" if len(stages) == 1 else f"training, stage {place + 1} of {len(stages)}"
-        with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps):
+        name = "training" if len(self.stages) == 1 else f"training, stage {number + 1} of {len(self.stages)}"
+        done = place.step - place.first_step
+        with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps, done):
             rows, judged = feed(train), feed(validation) if validation else None
-            strategy.initialise(model, rows)
-            updates = _stage(strategy, model, groups, rows, plan, options, self.accelerator)
-            with contextlib.closing(updates):
-                for step in updates:
-                    progress.step(step)
-                    if judged and step.number in plan.evaluations:
-                        with progress.paused():
-                            self.judge(judged, step)
-                    if options.early_stopping_patience and self.best.misses >= options.early_stopping_patience:
-                        break
-            if judged and not plan.steps:
-                self.judge(judged, step)
+            place = replace(place, fed=_require_fed_alike(rows, place.fed))
+            if not saved:
+                self.state.best.start_stage()
+                strategy.initialise(model, rows)
+            if not plan.steps:
+                if judged:
+                    self.judge(judged, step, run_ends=is_last)
+                return step
+            with _trainer(strategy, model, groups, plan, options, self.accelerator) as trainer:
+                if saved:
+                    self.state.put_back(saved, trainer.optimizer, trainer.rates)
+                return self._train(trainer, rows, judged, plan, place)
+
+    def _train(self, trainer: Trainer, rows: Inputs, judged: Inputs | None, plan: Plan, place: Place) -> Step:
+        """The steps of a stage from `place` on; gives the last one."""
+        last = plan.last_step if place.stage == len(self.stages) - 1 else None  # of the run
+        step = Step(place.step, place.epoch, torch.zeros(()), place.learning_rate, 0)
+        if judged and not place.is_judged:
+            self.judge(judged, step, run_ends=step.number == last)
+        if step.number == plan.last_step or self._is_impatient():
+            return step
+        with contextlib.closing(steps(trainer, rows, plan, done=place.step - plan.first_step)) as updates:
+            for step in updates:
+                self.state.progress.step(step)
+                stop, due = self.keeper.wants(step.number, plan, run_ends=step.number == last)
+                is_judged = not judged or step.number not in plan.evaluations
+                if judged and not is_judged and not stop:
+                    with self.state.progress.paused():
+                        self.judge(judged, step, run_ends=step.number == last)
+                    is_judged = True
+                if stop or due:
+                    self.keeper.keep(place.moved_to(step, is_judged), self.state, trainer)
+                if stop:
+                    self.keeper.stop(stop, step.number)
+                if self._is_impatient():
+                    break
         return step
 
-    def judge(self, rows: Inputs, step: Step) -> None:
+    def judge(self, rows: Inputs, step: Step, *, run_ends: bool) -> None:
         """Score the validation rows, and keep the weights if they are the best so far."""
-        self.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
-        scores = _evaluate(self.model, rows, self.splits, self.options, self.accelerator)
-        self.progress.scores(step, scores)
-        self.best.see(step.epoch, scores)
+        self.state.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
+        scores = self._evaluate(rows, step, run_ends)
+        self.state.progress.scores(step, scores)
+        self.state.best.see(step.epoch, scores)
+
+    def _is_impatient(self) -> bool:
+        patience = self.options.early_stopping_patience
+        return patience is not None and self.state.best.misses >= patience
+
+    def _evaluate(self, rows: Inputs, step: Step, run_ends: bool) -> Scores:
+        assert self.splits.validation is not None
+        head, columns = self.model.head, self.splits.validation.data[:]
+        # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would
+        # wait.
+        outputs = infer(
+            self.model.network,
+            head,
+            rows,
+            batch_size=self.options.per_device_eval_batch_size,
+            accelerator=self.accelerator,
+            progress="validation",
+        )
+        scores = head.evaluate(outputs, columns)
+        labels = [label for row in head.targets(head.references(columns)) for label in row]
+        self.state.collapse.see(outputs, labels, scores["loss"], step.epoch, run_ends=run_ends)
+        return scores
 
 
 def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[Stage]) -> bool:
@@ -238,25 +306,36 @@ def _rate(strategy: Strategy, options: TrainingOptions) -> float:
     return options.learning_rate or strategy.default_learning_rate
 
 
-def _stage(
+def _require_fed_alike(rows: Inputs, before: str) -> str:
+    """What a network is fed with, by name. OptionError where a run that goes on was fed with something else `before`.
+
+    What the cache keeps was computed in batches of other shapes than those that train, and differs in rounding.
+    """
+    now = type(rows).__name__
+    if before and now != before:
+        raise OptionError(
+            "the states of frozen layers were kept when the run began and are computed for each batch now, or the "
+            "other way round, which changes rounding; give the cache the room that it had (--cache_gb, --cache_dir)."
+        )
+    return now
+
+
+@contextlib.contextmanager
+def _trainer(
     strategy: Strategy,
     model: TransferModel,
     groups: list[ParamGroup],
-    rows: Inputs,
     plan: Plan,
     options: TrainingOptions,
     accelerator: Accelerator,
-) -> Generator[Step, None, None]:
-    """The steps of a stage, with an optimizer and a schedule of its own; afterwards the module is unwrapped again."""
-    if not plan.steps:
-        return
+) -> Iterator[Trainer]:
+    """What trains a stage, with an optimizer and a schedule of its own; afterwards the module is unwrapped again."""
     optimizer = adamw(groups)
     rates = schedule(options.lr_scheduler_type, optimizer, plan.steps, options.warmup_ratio)
     module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
     try:
-        trainer = Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
         with _compiling() if is_compiled_module(module) else quick_dropout(strategy.trained(model)):
-            yield from steps(trainer, rows, plan)
+            yield Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
     finally:
         accelerator.unwrap_model(module, keep_fp32_wrapper=False)
         accelerator.free_memory()
@@ -272,19 +351,3 @@ def _compiling() -> Iterator[None]:
     except TorchDynamoException as error:
         reason = str(error).strip().splitlines()[0]
         raise OptionError(f"--torch_compile cannot compile this network here ({reason}); leave it out.") from error
-
-
-def _evaluate(
-    model: TransferModel, rows: Inputs, splits: Splits, options: TrainingOptions, accelerator: Accelerator
-) -> Scores:
-    assert splits.validation is not None
-    # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would wait.
-    outputs = infer(
-        model.network,
-        model.head,
-        rows,
-        batch_size=options.per_device_eval_batch_size,
-        accelerator=accelerator,
-        progress="validation",
-    )
-    return model.head.evaluate(outputs, splits.validation.data[:])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,35 +35,57 @@ class Trainer:
     max_grad_norm: float
 
 
-def steps(trainer: Trainer, rows: Inputs, plan: Plan) -> Iterator[Step]:
-    """Update the weights once for each global batch of `rows`, and yield what was done."""
-    number, last = plan.first_step, plan.first_step + plan.steps
-    dealt = _dealt(rows, plan, trainer.accelerator)
+def steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int = 0) -> Generator[Step, None, None]:
+    """Update the weights once for each global batch of `rows`, and yield what was done.
+
+    The first `done` batches have been learned from already. Where a gradient is not finite the weights stay as they
+    are, and so do the optimizer's moments; the schedule goes on.
+    """
+    number, last = plan.first_step + done, plan.last_step
+    dealt = _dealt(rows, plan, trainer.accelerator, done)
     with contextlib.closing(dealt if rows.runs_network else ahead(dealt)) as batches:
         for batch, mine in batches:
             number += 1
             trainer.module.train()
             loss = _backward(trainer, batch, mine, plan, number)
-            if trainer.max_grad_norm:
-                trainer.accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm)
             rate = float(trainer.rates.get_last_lr()[0])
-            trainer.optimizer.step()
+            is_sound = _update(trainer)
             trainer.rates.step()
             trainer.optimizer.zero_grad()
-            done = plan.first_epoch + (number - plan.first_step) / plan.steps_per_epoch
-            yield Step(number, done, loss, rate, len(batch), stage_ends=number == last)
+            epochs = plan.first_epoch + (number - plan.first_step) / plan.steps_per_epoch
+            yield Step(number, epochs, loss, rate, len(batch), stage_ends=number == last, is_sound=is_sound)
+
+
+def _update(trainer: Trainer) -> Tensor:
+    """Take a step unless the gradient is not finite, and tell whether it was, `()`.
+
+    Nothing waits for the device: it is the fused optimizer that leaves the weights alone.
+    """
+    accelerator, scaler = trainer.accelerator, trainer.accelerator.scaler
+    norm = accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm or math.inf)
+    is_finite = torch.isfinite(norm)
+    if scaler:  # it looks itself, and finds its scale by overflows: only at a scale of 1 do they say something
+        is_finite = is_finite | (scaler.get_scale() > 1)
+    else:
+        inner = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+        inner.found_inf = (~is_finite).float()  # type: ignore[union-attr]
+    trainer.optimizer.step()
+    return is_finite
 
 
 _Tensors = dict[str, Tensor]
 
 
-def _dealt(rows: Inputs, plan: Plan, accelerator: Accelerator) -> Generator[tuple[list[int], list[_Tensors]]]:
-    """Every global batch of a stage, and the micro-batches of this process's share of it."""
-    epochs = itertools.count(round(plan.first_epoch))
+def _dealt(
+    rows: Inputs, plan: Plan, accelerator: Accelerator, done: int
+) -> Generator[tuple[list[int], list[_Tensors]], None, None]:
+    """Every global batch of a stage but the first `done`, and the micro-batches of this process's share of it."""
+    epochs_done, skipped = divmod(done, plan.steps_per_epoch)
+    epochs = itertools.count(round(plan.first_epoch) + epochs_done)
     batches = itertools.chain.from_iterable(
         epoch_batches(plan.lengths, plan.batch_size, plan.seed, epoch) for epoch in epochs
     )
-    for batch in itertools.islice(batches, plan.steps):
+    for batch in itertools.islice(batches, skipped, skipped + plan.steps - done):
         mine = shares(batch, accelerator.num_processes, plan.micro_batches)[accelerator.process_index]
         yield batch, [pinned(_tensors(rows, places, batch), accelerator.device) for places in mine]
 
@@ -88,7 +111,9 @@ def _backward(trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], 
             labels = tensors.pop("labels")
             part = Part(step, accelerator.process_index * plan.micro_batches + i, parts, count, len(batch))
             loss = trainer.strategy.loss(model, trainer.module, tensors, labels, part)
-            # Gradients are averaged over processes, and the loss is divided by the global count already.
-            accelerator.backward(loss * accelerator.num_processes)
+            # Gradients are averaged over processes, and the loss is divided by the global count already. A loss that
+            # is not finite gives no gradient that is, so that every process learns of it.
+            is_finite = torch.isfinite(loss.detach())
+            accelerator.backward(loss * torch.where(is_finite, accelerator.num_processes, math.nan))
             total += loss.detach()
     return total

@@ -88,6 +88,8 @@ def main() -> None:
         [BenchmarkOptions, nt.DataOptions, nt.StrategyOptions, nt.OutputOptions], __doc__
     )
     require_one_process()
+    if output.resume is not None:
+        raise nt.OptionError("--resume: the turns of a benchmark keep no checkpoints; leave it out.")
     strategy = what_peers_do_too(strategy_options)
     target = output.output_dir or "runs/benchmark"
 

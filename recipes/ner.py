@@ -3,6 +3,8 @@
     accelerate launch recipes/ner.py --train_file train.conll --test_file test.conll
 
 Without options it trains on the sample set of the package: sentences with four entity types.
+
+With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume goes on.
 """
 
 import logging
@@ -30,7 +32,7 @@ def main() -> None:
     nt.require_files(data_options)  # told at once: the next line loads torch
     strategy = nt.strategy_from(strategy_options)
 
-    with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir) as folder:
+    with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir, output.resume) as folder:
         splits = nt.load_splits(data_options, "ner", training.seed)
         accelerator = nt.make_accelerator(training, folder.path)
         head, splits = nt.NERHead.for_splits(splits, **vars(head_options))
@@ -48,7 +50,7 @@ def main() -> None:
         )
         folder.require_room(2 * model.bytes)
 
-        run = nt.fit(model, splits, training, accelerator, strategy, cache)
+        run = nt.fit(model, splits, training, accelerator, strategy, cache, folder.checkpoints, output.resume)
 
         report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size, cache)
         if report:

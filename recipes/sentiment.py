@@ -4,6 +4,8 @@
 
 A numeric score is cut into levels: --levels negative neutral positive --level_edges -0.5 0.5
 Without options it trains on the sample set of the package: short customer reviews, three levels.
+
+With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume goes on.
 """
 
 import logging
@@ -35,7 +37,7 @@ def main() -> None:
         levels, edges = head_options.levels, head_options.level_edges
         return nt.cut_into_levels(rows, levels, edges) if edges else rows
 
-    with nt.RunFolder(output.output_dir or "runs/sentiment", output.overwrite_output_dir) as folder:
+    with nt.RunFolder(output.output_dir or "runs/sentiment", output.overwrite_output_dir, output.resume) as folder:
         splits = nt.load_splits(data_options, "sentiment", training.seed, prepare)
         accelerator = nt.make_accelerator(training, folder.path)
         for note in splits.notes:
@@ -54,7 +56,7 @@ def main() -> None:
         )
         folder.require_room(2 * model.bytes)
 
-        run = nt.fit(model, splits, training, accelerator, strategy, cache)
+        run = nt.fit(model, splits, training, accelerator, strategy, cache, folder.checkpoints, output.resume)
 
         report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size, cache)
         if report:

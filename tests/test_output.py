@@ -247,8 +247,8 @@ def stopped_run(target: Path, how: signal.Signals) -> tuple[int, str]:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_told_to_end_cleans_up(old_run, tmp_path, how):
     before = tree(tmp_path)
-    assert stopped_run(tmp_path / "other", how) == (130, "error: interrupted.\n")
-    assert stopped_run(old_run, how) == (130, "error: interrupted.\n")
+    assert stopped_run(tmp_path / "other", how) == (128 + how, "error: interrupted.\n")
+    assert stopped_run(old_run, how) == (128 + how, "error: interrupted.\n")
     assert tree(tmp_path) == before
 
 
@@ -266,3 +266,58 @@ def test_a_run_that_is_killed_leaves_what_was_there_and_is_not_in_the_way(old_ru
         with nt.RunFolder(tmp_path / name) as folder:
             fill(folder.path)
         assert (tmp_path / name / "model" / "weights").read_text() == "new"
+
+
+def stopped(target: Path) -> Path:
+    """A run that ended in an error after it had written a checkpoint; the hidden folder that it leaves."""
+    with pytest.raises(ValueError), nt.RunFolder(target) as folder:  # noqa: PT011, PT012
+        fill(folder.path)
+        (folder.path / "logs").mkdir()
+        (folder.path / "logs" / "events").write_text("one")
+        (folder.checkpoints / "step-00000001").mkdir(parents=True)
+        raise ValueError
+    return folder.path
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_run_with_checkpoints_can_be_gone_on_with(tmp_path, is_there):
+    target = tmp_path / "runs" / "mine"
+    if is_there:
+        target.mkdir(parents=True)
+    left = stopped(target)
+    assert {path.name for path in target.iterdir()} - {left.name} == {"checkpoints"}
+    assert tree(left) == {"logs": None, "logs/events": "one"}
+    with pytest.raises(nt.OptionError, match="holds a run that was stopped; --resume goes on with it"):
+        nt.RunFolder(target)
+    with nt.RunFolder(target, resume="") as folder:
+        assert folder.path == left
+        fill(folder.path)
+        (folder.path / "logs" / "later").write_text("two")
+    assert tree(target) == NEW | {"logs": None, "logs/events": "one", "logs/later": "two"}
+    assert os.listdir(target.parent) == ["mine"]
+
+
+def test_a_run_that_has_ended_is_not_gone_on_with(tmp_path):
+    with nt.RunFolder(tmp_path / "run") as folder:
+        fill(folder.path)
+    folder.path.mkdir()  # a kill while it was being removed
+    with pytest.raises(nt.RunFinished, match=r"The run in .*run has ended; there is nothing to resume"):
+        nt.RunFolder(tmp_path / "run", resume="")
+    assert tree(tmp_path) == {"run": None} | {f"run/{name}": text for name, text in NEW.items()}
+
+
+def test_a_stopped_run_may_be_begun_anew(tmp_path):
+    left = stopped(tmp_path / "run")
+    with nt.RunFolder(tmp_path / "run", overwrite=True) as folder:
+        fill(folder.path)
+        assert folder.path != left
+    assert tree(tmp_path) == {"run": None} | {f"run/{name}": text for name, text in NEW.items()}
+
+
+def test_files_of_the_user_are_no_run_to_go_on_with(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(nt.OptionError, match="is not empty"):
+        nt.RunFolder(tmp_path, resume="")
+    with nt.RunFolder(tmp_path / "new", resume="") as folder:
+        fill(folder.path)
+    assert tree(tmp_path / "new") == NEW

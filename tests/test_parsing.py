@@ -330,3 +330,20 @@ def test_help_shows_every_option_and_loads_no_torch(name):
         for field in dataclasses.fields(group):
             text = f"{field.metadata['help']} (default: {getattr(group(), field.name)})"
             assert re.search(rf"^  --{field.name}\b.*\s+{re.escape(text)}$", run.stdout, re.MULTILINE), field.name
+
+
+def test_what_is_resumed_says_where_the_run_goes(tmp_path):
+    step = tmp_path / "run" / "checkpoints" / "step-00000007"
+    step.mkdir(parents=True)
+    run = str(tmp_path / "run")
+    for flags, expected in (
+        ([], (None, None)), (["--resume"], (None, "")), (["--resume", "--output_dir", run], (run, "")),
+        (["--resume", run], (run, "")), (["--resume", run, "--output_dir", run], (run, "")),
+        (["--resume", str(step)], (run, str(step))),
+    ):  # fmt: skip
+        (output,) = nt.parse([nt.OutputOptions], None, flags)
+        assert (output.output_dir, output.resume) == expected
+    with pytest.raises(nt.OptionError, match=r"--resume gone is no folder"):
+        nt.OutputOptions(resume="gone")
+    with pytest.raises(nt.OptionError, match=r"--resume .*run goes on in .*run; leave --output_dir out"):
+        nt.OutputOptions(resume=run, output_dir="other")

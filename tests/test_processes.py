@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from conftest import RECIPES, review_lines, sentence_lines
 from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
+from nlp_transfer import updates
+from nlp_transfer.checkpoint import Checkpoints
+from nlp_transfer.errors import Interrupted
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.types import RunResult
 
@@ -121,8 +125,42 @@ def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_
         assert abs(line["probability"] - prediction.probability) < 1e-6
 
 
+def stop_and_resume(folder: Path, checkpoint: str) -> None:
+    """One of two processes is told to stop: both do, after the same step, and go on as if they had not."""
+    path = str(folder / "reviews.csv")
+    splits = nt.load_splits(nt.DataOptions(train_file=path, validation_file=path), "classification")
+    accelerator, update = Accelerator(), updates._update
+
+    def fit(resume: str | None, name: str) -> tuple[dict[str, torch.Tensor], RunResult]:
+        nt.set_seed(0)
+        head = nt.TextClassificationHead.for_splits(splits, pooling="mean", dropout=0.3)
+        model = nt.TransferModel.load(checkpoint, head)
+        options = nt.TrainingOptions(num_train_epochs=2, per_device_train_batch_size=3, mixed_precision="no")
+        result = nt.fit(model, splits, options, accelerator, checkpoints=folder / name, resume=resume)
+        return {n: p.detach().clone() for n, p in model.network.named_parameters()}, result
+
+    def told_to_stop(trainer: updates.Trainer) -> torch.Tensor:
+        if accelerator.process_index == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(trainer)
+
+    unbroken, expected = fit(None, "others")
+    updates._update = told_to_stop
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after step 1;"):
+        fit(None, "checkpoints")
+    updates._update = update
+    resumed, result = fit("", "checkpoints")
+    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
+    assert result.history == expected.history
+    saved = Checkpoints(folder / "checkpoints").newest()
+    assert saved
+    one, two = (saved.tensors(f"process-{rank}")["torch"] for rank in (0, 1))
+    assert not one.equal(two)  # dropout differs between them
+
+
 def main(folder: Path, checkpoint: str) -> None:
     """What each of the two processes does: train, and let the first one write what came out."""
+    stop_and_resume(folder, checkpoint)
     for task, strategy in RUNS:
         model, result = train(folder, checkpoint, task, strategy, batch_size=3, cache="of two")
         if Accelerator().is_main_process:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+import torch
+import yaml
 from conftest import RECIPES, review_lines, run_recipe, sentence_lines
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import nlp_transfer as nt
 from nlp_transfer import updates
@@ -341,3 +346,57 @@ def test_a_run_that_is_interrupted_leaves_nothing(training_flags, tmp_path, monk
     outcome = run_recipe("classify", flags, tmp_path)
     assert (outcome.status, outcome.err.splitlines()[-1]) == (130, "error: interrupted.")
     assert tree(tmp_path) == before
+
+
+def weights_of(folder: Path) -> bytes:
+    return (folder / "model" / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_was_killed_goes_on(finished, task_flags, training_flags, tmp_path):
+    """The command itself, killed once its third checkpoint is there; what it had half written is not in the way."""
+    flags = [*task_flags["classify"], *training_flags, "--output_dir", "run", "--checkpoint_every", "1", "steps"]
+    command = [sys.executable, str(RECIPES / "classify.py"), *flags]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as run:
+        while not (tmp_path / "run" / "checkpoints" / "step-00000003").exists() and run.poll() is None:
+            time.sleep(0.001)
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
+    outcome = run_recipe("classify", flags, tmp_path)
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1].startswith(
+        "error: --output_dir run holds a run that was stopped; --resume goes"
+    )
+    outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "Going on from" in outcome.err
+    assert weights_of(tmp_path / "run") == weights_of(finished("classify")[0])
+    assert tree(tmp_path) == {"run"} | {f"run/{path}" for path in LEFT}
+    options = yaml.safe_load((tmp_path / "run" / "options.yaml").read_text())
+    assert (options["resume"], options["checkpoint_every"]) == (None, ["1", "steps"])
+    again = run_recipe("classify", ["--resume", "run", *task_flags["classify"]], tmp_path)
+    assert (again.status, again.out, again.err) == (0, "", "The run in run has ended; there is nothing to resume.\n")
+
+
+def test_a_run_that_is_told_to_stop_goes_on_with_its_logs(finished, task_flags, training_flags, tmp_path, monkeypatch):
+    flags = [*task_flags["ner"], *training_flags, "--output_dir", "run", "--report_to", "tensorboard"]
+    update, calls = updates._update, 0
+
+    def told_to_stop(trainer: updates.Trainer) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 11:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(updates, "_update", told_to_stop)
+        outcome = run_recipe("ner", flags, tmp_path)
+    assert outcome.status == 143
+    assert outcome.err.splitlines()[-1] == "error: stopped by SIGTERM after step 11; --resume goes on from there."
+    assert os.listdir(tmp_path / "run" / "checkpoints") == ["step-00000011"]
+    outcome = run_recipe("ner", ["--resume", "run/checkpoints/step-00000011", *flags[:-4], *flags[-2:]], tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert weights_of(tmp_path / "run") == weights_of(finished("ner")[0])
+    assert os.listdir(tmp_path) == ["run"]
+    events = EventAccumulator(str(tmp_path / "run" / "logs" / "nlp_transfer")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [8, 10, 16]

@@ -20,7 +20,8 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.optim import decay_groups
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
-from nlp_transfer.strategies import Stage
+from nlp_transfer.strategies import Stage, Strategy
+from nlp_transfer.strategies.base import Part
 from nlp_transfer.training import _compiling
 
 Checkpoint = Callable[..., str]
@@ -231,8 +232,48 @@ def test_a_loss_that_is_no_number_stops_the_run(checkpoint, review_splits, optio
     model = classifier(checkpoint, review_splits)
     with torch.no_grad():
         model.network.classifier.weight.fill_(float("nan"))
-    with pytest.raises(nt.UserError, match="no longer a number at step 8"):
+    with pytest.raises(nt.UserError, match=r"not finite in 3 steps in a row, up to step 3 .*smaller --learning_rate"):
         nt.fit(model, review_splits, replace(options, logging_steps=8))
+
+
+def unsound_at(monkeypatch: pytest.MonkeyPatch, *steps: int, in_gradient: bool = False) -> None:
+    """Let the loss of these steps be infinite; or their gradient alone."""
+    loss = Strategy.loss
+
+    def broken(self: Strategy, model: nt.TransferModel, module: object, batch: object, labels: object, part: Part):  # type: ignore[no-untyped-def]
+        good = loss(self, model, module, batch, labels, part)  # type: ignore[arg-type]
+        if part.step not in steps or part.index:
+            return good
+        return good + 0 * (good * 0).sqrt() if in_gradient else good + math.inf
+
+    monkeypatch.setattr(Strategy, "loss", broken)
+
+
+@pytest.mark.parametrize("in_gradient", [False, True])
+@pytest.mark.parametrize("max_grad_norm", [1.0, 0.0])
+def test_a_step_that_is_not_finite_is_not_taken(
+    checkpoint, review_splits, options, monkeypatch, in_gradient, max_grad_norm
+):
+    """With steps 1 and 2 left out the weights stay what they were, and no moment of AdamW knows of them."""
+    told = replace(options, max_grad_norm=max_grad_norm, max_train_steps=2, logging_steps=2)
+    told = replace(told, per_device_train_batch_size=4, gradient_accumulation_steps=2)
+    unsound_at(monkeypatch, 1, 2, in_gradient=in_gradient)
+    model = classifier(checkpoint, review_splits)
+    before = weights(model)
+    result = nt.fit(model, review_splits, told)
+    assert largest_difference(before, weights(model)) == 0.0
+    assert [entry for entry in result.history if "loss" in entry] == []
+    result = nt.fit(model, review_splits, replace(told, max_train_steps=4))
+    assert largest_difference(before, weights(model)) > 0.0
+    assert all(math.isfinite(entry["loss"]) for entry in result.history if "loss" in entry)
+
+
+def test_three_steps_in_a_row_end_a_run_and_three_apart_do_not(checkpoint, review_splits, options, monkeypatch):
+    unsound_at(monkeypatch, 2, 3, 5, 6, 8)
+    assert nt.fit(classifier(checkpoint, review_splits), review_splits, options).steps == 16
+    unsound_at(monkeypatch, 4)
+    with pytest.raises(nt.UserError, match="up to step 4"):
+        nt.fit(classifier(checkpoint, review_splits), review_splits, options)
 
 
 def plan(checkpoint: Checkpoint, splits: Splits, options: nt.TrainingOptions, epochs: float, **more: object) -> Plan:
