@@ -12,8 +12,17 @@ from nlp_transfer.version import __version__
 if TYPE_CHECKING:
     from nlp_transfer import strategies
     from nlp_transfer.artifacts import write_run
+    from nlp_transfer.checks.findings import Finding
+    from nlp_transfer.checks.full import DataReport, check_data
+    from nlp_transfer.checks.packages import require_packages
+    from nlp_transfer.checks.quick import check_quickly, refuse_leaks
+    from nlp_transfer.checks.source import read_for_checks, task_of
+    from nlp_transfer.checks.table import report_table
+    from nlp_transfer.checks.tokens import tokenizer_of
+    from nlp_transfer.checks.writing import write_report
     from nlp_transfer.config import (
         CacheOptions,
+        CheckOptions,
         ClassificationOptions,
         DataOptions,
         ModelOptions,
@@ -45,9 +54,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "artifacts": ("write_run",),
+    "checks.findings": ("Finding",),
+    "checks.full": ("DataReport", "check_data"),
+    "checks.packages": ("require_packages",),
+    "checks.quick": ("check_quickly", "refuse_leaks"),
+    "checks.source": ("read_for_checks", "task_of"),
+    "checks.table": ("report_table",),
+    "checks.tokens": ("tokenizer_of",),
+    "checks.writing": ("write_report",),
     "config": (
-        "CacheOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions", "OutputOptions",
-        "PredictionOptions", "SentimentOptions", "StrategyOptions", "TrainingOptions",
+        "CacheOptions", "CheckOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions",
+        "OutputOptions", "PredictionOptions", "SentimentOptions", "StrategyOptions", "TrainingOptions",
     ),
     "data.load": ("load_splits", "require_files"),
     "data.read": ("Rows",),

@@ -62,6 +62,29 @@ class DataOptions:
         help="Share of train held out where there is no validation file. 0: train on all, keep the last weights.",
     )
     skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
+    strict_data: bool = HfArg(default=False, help="Stop where a row of validation or test stands in train.")
+
+
+@dataclass
+class CheckOptions:
+    """What is looked for in a data set, beside what is always looked for."""
+
+    task: str | None = HfArg(
+        default=None, help="classification, sentiment or ner. Unless given: told from the columns of --train_file."
+    )
+    label_errors: bool = HfArg(
+        default=False, help="Rank the rows, or the words, whose labels an encoder and a classifier on it doubt most."
+    )
+    near_duplicates: float = HfArg(
+        default=0.7, help="Share of words and word pairs that two texts have in common to be nearly the same; 0: skip."
+    )
+    seed: int = HfArg(default=0, help="Seed of everything random.")
+
+    def __post_init__(self) -> None:
+        tasks = ("classification", "sentiment", "ner")
+        _require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
+        _require(self, "near_duplicates", lambda value: value == 0 or 0.5 <= value <= 1, "0, or from 0.5 to 1")
+        _require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
 
 
 @dataclass

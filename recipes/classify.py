@@ -34,6 +34,7 @@ def main() -> None:
 
     with nt.RunFolder(output.output_dir or "runs/classify", output.overwrite_output_dir, output.resume) as folder:
         splits = nt.load_splits(data_options, "classification", training.seed)
+        splits = nt.check_quickly(splits, strict=data_options.strict_data)
         accelerator = nt.make_accelerator(training, folder.path)
         for note in splits.notes:
             log.info(note)

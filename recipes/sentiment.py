@@ -39,6 +39,7 @@ def main() -> None:
 
     with nt.RunFolder(output.output_dir or "runs/sentiment", output.overwrite_output_dir, output.resume) as folder:
         splits = nt.load_splits(data_options, "sentiment", training.seed, prepare)
+        splits = nt.check_quickly(splits, strict=data_options.strict_data)
         accelerator = nt.make_accelerator(training, folder.path)
         for note in splits.notes:
             log.info(note)

@@ -36,6 +36,7 @@ LAYERS = (
     ("prediction",),
     ("grafting", "optim", "activations", "dropout", "words", "flops"),
     ("strategies", "frozen"),
+    ("checks",),
     ("progress", "best", "collapse", "identity"),
     ("plan", "state"),
     ("updates",),

@@ -28,9 +28,7 @@ def load_splits(
 
     `prepare` changes the rows of each split before any are held out. Raises DataError and OptionError.
     """
-    _refuse_clashes(options)
-    found = _hub(options, task) if options.dataset_name else _files(options, task)
-    prepared = {name: prepare(rows) for name, rows in found.items() if rows is not None}
+    prepared = {name: prepare(rows) for name, rows in read_rows(options, task).items()}
     splits = make_splits(
         prepared["train"],
         prepared.get("validation"),
@@ -54,6 +52,13 @@ def load_splits(
     if not options.dataset_name and not options.train_file:
         splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
     return splits
+
+
+def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
+    """The rows of each split that the options name, as they stand there: nothing held out, no label looked at."""
+    _refuse_clashes(options)
+    found = _hub(options, task) if options.dataset_name else _files(options, task)
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 def require_files(options: DataOptions) -> None:

@@ -35,7 +35,8 @@ class Rows:
     """What one file or split holds, and what had to be left out.
 
     `data` has the columns text and label (classification) or words and tags (NER), and line: the line of the file
-    where the row begins, or the number of the row where `unit` is "row".
+    where the row begins, or the number of the row where `unit` is "row". `columns` says which column of the file plays
+    which role, `found` which columns there are.
     """
 
     data: datasets.Dataset
@@ -44,6 +45,7 @@ class Rows:
     columns: Mapping[str, str]
     sha256: str
     unit: str = "line"
+    found: tuple[str, ...] = ()
 
 
 def read_classification(
@@ -152,7 +154,7 @@ def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str |
     if not len(data):
         raise DataError(nothing_left(source, bad, table.unit))
     columns = dict(zip(roles, chosen, strict=True))
-    return Rows(data, source, tuple(row.line for row in bad), columns, fingerprint(data), table.unit)
+    return Rows(data, source, tuple(row.line for row in bad), columns, fingerprint(data), table.unit, table.columns)
 
 
 def _convert(record: Record, place: str, task: _Task, chosen: tuple[str, str]) -> tuple[Any, Any, int] | BadRow:

@@ -38,7 +38,7 @@ def read_source(
     try:
         if Path(path).suffix.lower() == ".txt":
             return _raw_text(path), "text"
-        if _is_tagged(path, text_column, beside_tags):
+        if is_tagged(path, text_column, beside_tags):
             rows = read_tagged(path, text_column, label_column)
             check_tags(Splits(rows, None, None))
             return rows, "tags"
@@ -63,7 +63,8 @@ def _raw_text(path: str) -> Rows:
     return Rows(data, path, (), {"text": "text"}, fingerprint(data))
 
 
-def _is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
+def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
+    """Whether a file holds words with tags, by its suffix or its first row; `beside_tags` says that a `.tsv` does."""
     suffix = Path(path).suffix.lower()
     if suffix in _TAGGED or suffix == ".tsv":
         return suffix != ".tsv" or beside_tags

@@ -93,7 +93,7 @@ class Features(Strategy):
         state = PartialState()
         fitted: list[Any] = [None]
         if state.is_main_process:
-            features, labels = _features(model, train)
+            features, labels = features_of(model, train)
             weights, outside = _class_weights(model.head), _outside(model.head)
             try:
                 fitted = [fit_classifier(self.classifier, features, labels, self._seed, weights, outside)]
@@ -149,13 +149,16 @@ def _require_linear(model: TransferModel) -> None:
         network.head.requires_grad_(False)
 
 
-def _features(model: TransferModel, train: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Features `(items, width)` and label ids `(items,)` of the labelled texts or words."""
+def features_of(model: TransferModel, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Features `(items, width)` and label ids `(items,)` of the labelled texts or words, in their order.
+
+    `inputs` are what `FrozenLayers.grafted` feeds, at the encoder's depth.
+    """
     between = getattr(model.network, "head", nn.Identity()).eval()  # ModernBERT's
     parts, labels = [], []
     with torch.inference_mode():
-        for start in range(0, len(train.lengths), _BATCH):
-            batch = train.batch(range(start, min(start + _BATCH, len(train.lengths))))
+        for start in range(0, len(inputs.lengths), _BATCH):
+            batch = inputs.batch(range(start, min(start + _BATCH, len(inputs.lengths))))
             if "inputs_embeds" not in batch:
                 raise ModelError(f"{model.encoder.family} does not give its states alone; take --strategy freeze.")
             states = batch["inputs_embeds"]

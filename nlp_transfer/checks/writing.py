@@ -1,0 +1,17 @@
+"""What does a check leave on disk?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nlp_transfer.checks.full import DataReport
+from nlp_transfer.checks.page import page
+
+
+def write_report(folder: Path, report: DataReport) -> None:
+    """Write check.json, for programs, and check.html, one page for people."""
+    text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    for name, content in (("check.json", text), ("check.html", page(report))):
+        # The name of a file need not be UTF-8: such bytes are written as \udc.. .
+        (folder / name).write_text(f"{content}\n", encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,78 @@
+"""Labels that were changed are doubted first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from conftest import review_lines
+from made import parts, sentences, texts
+
+from nlp_transfer import activations
+from nlp_transfer.checks.full import check_data
+from nlp_transfer.checks.mislabelled import suspects, told
+from nlp_transfer.config import CacheOptions, CheckOptions, ModelOptions
+
+
+@pytest.fixture(autouse=True)
+def _a_process_of_its_own() -> Iterator[None]:
+    """The precision that one run chooses holds for all that come after it in a process."""
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
+
+
+def test_changed_labels_come_first(tmp_path, checkpoint):
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(review_lines(120))]
+    wrong = [10, 33, 56, 91]
+    for i in wrong:
+        rows[i] = (rows[i][0], {"praise": "complaint", "complaint": "praise"}[rows[i][1]])
+    splits = texts(tmp_path, rows)
+    cache = CacheOptions(cache_dir=str(tmp_path / "cache"))
+    found = suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), cache)
+    assert {suspect.place.line - 1 for suspect in found[:4]} == set(wrong)
+    assert all(one.probability <= other.probability for one, other in pairwise(found))
+    first = found[0]
+    assert told(first) == f"is {first.given}, seems {first.suggested}"
+    assert first.given == rows[first.place.line - 1][1] != first.suggested
+    assert found == suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), cache)
+
+
+def test_the_second_look_computes_no_features(tmp_path, checkpoint, monkeypatch):
+    splits = texts(tmp_path, [(f"{text} {i}", label) for i, (text, label) in enumerate(review_lines(40))])
+    options, cache = ModelOptions(model_name_or_path=checkpoint()), CacheOptions(cache_dir=str(tmp_path / "cache"))
+    suspects(splits, parts(splits), options, cache)
+    monkeypatch.setattr(activations.Store, "allocate", None)
+    suspects(splits, parts(splits), options, cache)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_run_before_may_have_had_any_precision(tmp_path, checkpoint, precision):
+    Accelerator(mixed_precision=precision)
+    splits = texts(tmp_path, [(f"{text} {i}", label) for i, (text, label) in enumerate(review_lines(40))])
+    suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), CacheOptions(cache_gb=0))
+
+
+def test_words_with_changed_tags_are_doubted(tmp_path, checkpoint):
+    names, places = ["Anna", "Boris", "Clara", "David"], ["Oslo", "Lima", "Kyiv", "Riga"]
+    rows = [
+        [(names[i % 4], "B-PER"), ("was", "O"), ("in", "O"), (places[i // 4 % 4], "B-LOC"), (str(i), "O")]
+        for i in range(60)
+    ]
+    rows[20][3] = (rows[20][3][0], "B-PER")
+    splits = sentences(tmp_path, rows)
+    options, cache = ModelOptions(model_name_or_path=checkpoint()), CacheOptions(cache_dir=str(tmp_path / "cache"))
+    first = suspects(splits, parts(splits), options, cache)[0]
+    assert (first.place.line, first.word, first.given, first.suggested) == (21, 3, "PER", "LOC")
+    assert told(first) == f"'{rows[20][3][0]}' is PER, seems LOC"
+
+
+def test_labels_that_cannot_be_judged_are_said_to_be_so(tmp_path):
+    scores = texts(tmp_path, [(f"text {i}", f"{i / 7:.3f}") for i in range(40)])
+    report = check_data(scores, options=CheckOptions(label_errors=True))
+    (finding,) = [finding for finding in report.findings if finding.kind == "label_errors"]
+    assert "the labels are scores" in finding.what
+    assert report.suspects is None
