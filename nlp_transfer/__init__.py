@@ -38,7 +38,16 @@ if TYPE_CHECKING:
     from nlp_transfer.data.splits import Splits
     from nlp_transfer.encoder import Encoder
     from nlp_transfer.errors import DataError, Interrupted, ModelError, OptionError, RunFinished, UserError
-    from nlp_transfer.heads import NERHead, SentimentHead, TaskHead, TextClassificationHead
+    from nlp_transfer.heads import (
+        MultiLabelHead,
+        NERHead,
+        RegressionHead,
+        SentimentHead,
+        TaskHead,
+        TextClassificationHead,
+        TextHead,
+        text_head_for,
+    )
     from nlp_transfer.heads.sentiment import cut_into_levels
     from nlp_transfer.model import TransferModel
     from nlp_transfer.output import RunFolder
@@ -48,7 +57,16 @@ if TYPE_CHECKING:
     from nlp_transfer.report import evaluate_run
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
     from nlp_transfer.training import fit, make_accelerator, set_seed
-    from nlp_transfer.types import LabelSet, Prediction, RunResult, SentimentPrediction, Span, TagPrediction
+    from nlp_transfer.types import (
+        LabelSet,
+        MultiLabelPrediction,
+        Prediction,
+        RegressionPrediction,
+        RunResult,
+        SentimentPrediction,
+        Span,
+        TagPrediction,
+    )
     from nlp_transfer.updates import steps
     from nlp_transfer.verification import verify_run
 
@@ -71,7 +89,10 @@ _HOMES = {
     "data.splits": ("Splits",),
     "encoder": ("Encoder",),
     "errors": ("DataError", "Interrupted", "ModelError", "OptionError", "RunFinished", "UserError"),
-    "heads": ("NERHead", "SentimentHead", "TaskHead", "TextClassificationHead"),
+    "heads": (
+        "MultiLabelHead", "NERHead", "RegressionHead", "SentimentHead", "TaskHead", "TextClassificationHead",
+        "TextHead", "text_head_for",
+    ),
     "heads.sentiment": ("cut_into_levels",),
     "model": ("TransferModel",),
     "output": ("RunFolder",),
@@ -81,7 +102,10 @@ _HOMES = {
     "report": ("evaluate_run",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
     "training": ("fit", "make_accelerator", "set_seed"),
-    "types": ("LabelSet", "Prediction", "RunResult", "SentimentPrediction", "Span", "TagPrediction"),
+    "types": (
+        "LabelSet", "MultiLabelPrediction", "Prediction", "RegressionPrediction", "RunResult", "SentimentPrediction",
+        "Span", "TagPrediction",
+    ),
     "updates": ("steps",),
     "verification": ("verify_run",),
 }  # fmt: skip

@@ -18,7 +18,7 @@ from nlp_transfer.hardware import precision
 from nlp_transfer.model import TransferModel
 from nlp_transfer.parsing import to_yaml
 from nlp_transfer.report import Report
-from nlp_transfer.types import TagPrediction
+from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
 from nlp_transfer.verification import verify_saved, witnesses
 from nlp_transfer.version import __version__
 
@@ -99,6 +99,11 @@ def _prediction(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
             "probability": predicted.probabilities,
             "spans": [asdict(span) for span in predicted.spans],
         }
+    if isinstance(predicted, RegressionPrediction):
+        return {"row": row, "gold": gold, "predicted": predicted.value}
+    if isinstance(predicted, MultiLabelPrediction):
+        likely = {name: predicted.probabilities[name] for name in predicted.labels}
+        return {"row": row, "gold": gold, "predicted": predicted.labels, "probability": list(likely.values())}
     line = {"row": row, "gold": gold, "predicted": predicted.label, "probability": predicted.probability}
     return line | ({"polarity": predicted.polarity} if hasattr(predicted, "polarity") else {})
 

@@ -81,4 +81,4 @@ class Best:
     @property
     def _is_error(self) -> bool:
         """Whether less of the metric is better."""
-        return self.metric == "loss" or self.metric.startswith("mae")
+        return self.metric.endswith("loss") or self.metric.startswith(("mae", "mse"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nlp_transfer.adapters.adapter import Adapter
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.heads import NERHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextHead
 from nlp_transfer.model import TransferModel
 from nlp_transfer.report import MOST_BASELINE_ROWS, Report, baselines_saw
 
@@ -41,7 +41,14 @@ def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Itera
     yield ""
     if base:
         yield f"Fine-tuned from {_code(_public(base))}."
-    yield f"Labels, in the order of their ids: {', '.join(_code(name) for name in model.head.labels)}."
+    if isinstance(model.head, RegressionHead):
+        yield f"It gives each text a number, {_code(model.head.labels.names[0])}."
+    else:
+        yield f"Labels, in the order of their ids: {', '.join(_code(name) for name in model.head.labels)}."
+    if isinstance(model.head, MultiLabelHead):
+        least = (f"{_code(name)} {threshold:.3f}" for name, threshold in model.head.thresholds.items())
+        yield "A text has every label that is at least as likely as its threshold, chosen on the validation rows: "
+        yield f"{', '.join(least)}."
     yield ""
 
 
@@ -103,12 +110,19 @@ def _loading(model: TransferModel) -> Iterator[str]:
         yield "`adapter/` holds it alone: `nlp_transfer.TransferModel.load` and PEFT put it on its base,"
         yield f"{_code(_public(model.adapter.base.public_name))}."
         yield ""
-    if isinstance(model.head, NERHead):
+    if not isinstance(model.head, TextHead):
         yield f"Texts of more than {model.max_length} tokens are read in overlapping windows by nlp_transfer:"
         yield '`nlp_transfer.TransferModel.load("model").predict(["Some text."])`.'
     else:
-        yield f"Texts are cut after {model.max_length} tokens."
+        yield _LONG_TEXTS[model.head.long_texts].format(model.max_length)
     yield ""
+
+
+_LONG_TEXTS = {
+    "truncate": "Texts are cut after {} tokens.",
+    "head_tail": "Of texts of more than {} tokens nlp_transfer reads the first and the last ones.",
+    "window": "Texts of more than {} tokens are read in overlapping windows by nlp_transfer, which pools their logits.",
+}
 
 
 def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> Iterator[str]:
@@ -138,7 +152,12 @@ def _how(model: TransferModel) -> str:
 
 
 def _asking(model: TransferModel) -> str:
-    return 'ask("Some text.")' if isinstance(model.head, NERHead) else 'ask("Some text.", truncation=True)'
+    if isinstance(model.head, NERHead):
+        return 'ask("Some text.")'
+    several = ", top_k=None" if isinstance(model.head, MultiLabelHead) else ""  # else the likeliest one alone
+    if isinstance(model.head, TextHead) and model.head.pairs:
+        return f'ask({{"text": "Some text.", "text_pair": "Its second text."}}, truncation=True{several})'
+    return f'ask("Some text.", truncation=True{several})'
 
 
 def _pipeline(model: TransferModel) -> str:

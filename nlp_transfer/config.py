@@ -21,6 +21,9 @@ _SCHEDULES = (
 CHECKPOINTS = "checkpoints"
 """The folder in that of a run that holds its state until it ends."""
 
+PROBLEMS = ("single_label", "multi_label", "regression")
+"""One label for a text, any number of labels for a text, a number for a text."""
+
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 """What a network can be told to compute in; `no` is what its weights are, fp32."""
 
@@ -57,12 +60,34 @@ class DataOptions:
     dataset_config_name: str | None = HfArg(default=None, help="Which configuration of that data set.")
     text_column_name: str | None = HfArg(default=None, help="Column with the text (NER: the words).")
     label_column_name: str | None = HfArg(default=None, help="Column with the label (NER: the tags).")
+    text_pair_column_name: str | None = HfArg(default=None, help="Column with a second text, for pairs of texts.")
+    problem: str | None = HfArg(
+        default=None,
+        help="single_label, multi_label (several labels a text, or none), regression (a number). Unless given: what "
+        "the labels look like.",
+    )
+    label_columns: list[str] = HfArg(
+        default_factory=list, help="Columns of 0 and 1, each a label, in place of one column with labels."
+    )
+    label_delimiter: str | None = HfArg(default=None, help="What parts the labels of a text in the label column.")
     validation_split_percentage: float = HfArg(
         default=10.0,
         help="Share of train held out where there is no validation file. 0: train on all, keep the last weights.",
     )
     skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
     strict_data: bool = HfArg(default=False, help="Stop where a row of validation or test stands in train.")
+
+    def __post_init__(self) -> None:
+        _require(self, "problem", lambda value: value in PROBLEMS, f"one of {', '.join(PROBLEMS)}")
+        # --label_columns a,b,c and --label_columns a b c are the same
+        self.label_columns = [name for part in self.label_columns for name in part.split(",") if name]
+        told = "label_columns" if self.label_columns else "label_delimiter"
+        if getattr(self, told):
+            if self.problem not in (None, "multi_label"):
+                raise OptionError(f"--{told} says that a text has several labels, --problem {self.problem} that not.")
+            if self.label_columns and (self.label_column_name or self.label_delimiter):
+                other = "label_column_name" if self.label_column_name else "label_delimiter"
+                raise OptionError(f"--label_columns and --{other} both say where the labels are; give one of them.")
 
 
 @dataclass
@@ -98,6 +123,9 @@ class TrainingOptions:
     per_device_train_batch_size: int = HfArg(default=16, help="Rows of one process in one forward pass.")
     per_device_eval_batch_size: int = HfArg(default=64, help="The same where nothing is learned.")
     gradient_accumulation_steps: int = HfArg(default=1, help="Forward passes that share one step.")
+    sampling: str = HfArg(
+        default="natural", help="natural: every row once an epoch; balanced: as many rows, drawn by label."
+    )
     learning_rate: float | None = HfArg(
         default=None, help="The highest rate of AdamW. Unless given: 5e-5, or what suits the --strategy."
     )
@@ -142,6 +170,7 @@ class TrainingOptions:
         if self.lr_scheduler_type not in _SCHEDULES:
             raise OptionError(f"--lr_scheduler_type {self.lr_scheduler_type}: known are {', '.join(_SCHEDULES)}.")
         _require(self, "mixed_precision", lambda value: value in PRECISIONS, "auto, no, bf16 or fp16")
+        _require(self, "sampling", lambda value: value in ("natural", "balanced"), "natural or balanced")
 
     @property
     def checkpoint_interval(self) -> tuple[float, str] | None:
@@ -267,6 +296,15 @@ class ClassificationOptions:
     hidden: list[int] = HfArg(default_factory=list, help="Units of dense ReLU layers before the softmax layer.")
     dropout: float | None = HfArg(default=None, help="Dropout of the head. Unless given: the family's own.")
     label_smoothing: float = HfArg(default=0.0, help="Share of each target spread over all labels.")
+    class_weights: str = HfArg(
+        default="none", help="none, balanced or effective_number: factors on the loss that make up for rare labels."
+    )
+    loss: str = HfArg(default="cross_entropy", help="cross_entropy, focal or logit_adjusted.")
+    focal_gamma: float = HfArg(default=2.0, help="How much less focal loss counts rows that the network is sure of.")
+    long_texts: str = HfArg(
+        default="truncate", help="Of texts beyond --max_length: truncate, head_tail, or window (all, in windows)."
+    )
+    window_pooling: str = HfArg(default="mean", help="mean or max of the logits of a text's windows.")
 
 
 @dataclass
@@ -306,6 +344,7 @@ class PredictionOptions:
     dataset_config_name: str | None = HfArg(default=None, help="Which configuration of that data set.")
     dataset_split_name: str | None = HfArg(default=None, help="Which split of it. Unless given: test.")
     text_column_name: str | None = HfArg(default=None, help="Column with the text (NER: or lists of words).")
+    text_pair_column_name: str | None = HfArg(default=None, help="Column with the second text, for a model of pairs.")
     id_column_name: str | None = HfArg(default=None, help="Column that is copied beside each prediction.")
     skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
     output_file: str | None = HfArg(default=None, help="Where to: a .jsonl or .parquet file, one line a row.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -273,7 +274,8 @@ _NOT_OF_THE_ENCODER = {
 
 def _hash_of_tokens(rows: TokenInputs) -> str:
     digest = hashlib.blake2b(rows.lengths.astype(np.int64).tobytes(), digest_size=16)
-    for part in rows.columns():
+    names = [name for name in ("input_ids", "token_type_ids") if name in rows.features.column_names]
+    for part in itertools.chain.from_iterable(map(rows.columns, names)):
         digest.update(part.flatten().to_numpy(zero_copy_only=False).astype(np.int64).data)
     return digest.hexdigest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,16 +21,20 @@ from transformers import (
 from nlp_transfer.adapters.adapter import Adapter, base_of, holds_adapter
 from nlp_transfer.config import PRECISIONS
 from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.long_texts import Lengths
 from nlp_transfer.data.schemes import recognise
 from nlp_transfer.data.store import SLICE, counted, slices, stored
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
-from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextClassificationHead
+from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextHead, stock_text_head
 from nlp_transfer.heads.earlier import kept_head, say_what_is_dropped
 from nlp_transfer.heads.ner import join_words
+from nlp_transfer.heads.text import texts_or_pairs
 from nlp_transfer.inference import infer
 from nlp_transfer.precision import precision_for
 from nlp_transfer.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 256
 """Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
@@ -179,30 +184,39 @@ class TransferModel:
             for save in (*parts, self.tokenizer.save_pretrained):
                 save(folder)
 
-    def encode(self, rows: Dataset) -> Dataset:
-        """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows."""
+    def encode(self, rows: Dataset, what: str | None = None) -> Dataset:
+        """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows.
+
+        `what` the rows are is told with a line of the log on texts that are too long, if any are.
+        """
+        lengths = Lengths()
 
         def features() -> Iterator[dict[str, list[Any]]]:
             with counted("tokenizing", len(rows)) as bar:
                 for start, columns in zip(range(0, len(rows), SLICE), slices(rows), strict=True):
                     encoded = self.head.encode(columns, self.tokenizer, self.max_length)
+                    lengths.see(encoded["input_ids"], encoded["row"], encoded.pop("dropped", ()))
                     encoded["row"] = [start + row for row in encoded["row"]]
                     yield encoded
                     bar.update(SLICE)
 
-        return stored(features())
+        encoded = stored(features())
+        if what and lengths.long and isinstance(self.head, TextHead):
+            log.info("%s: %s (--long_texts %s).", what, lengths.told(self.max_length), self.head.long_texts)
+        return encoded
 
     @overload
     def predict(self, texts: Sequence[Any], batch_size: int = ..., precision: str = ...) -> list[Any]: ...
     @overload
     def predict(self, texts: Iterator[Any], batch_size: int = ..., precision: str = ...) -> Iterator[Any]: ...
     def predict(self, texts: Iterable[Any], batch_size: int = 32, precision: str = "auto") -> list[Any] | Iterator[Any]:
-        """A prediction for each text, in their order: `Prediction`, `SentimentPrediction` or `TagPrediction`.
+        """A prediction for each text, in their order, of the type that the head gives: `Prediction`, `TagPrediction`...
 
-        Texts are strings; a NER model takes lists of words as well. A sequence gives a list, any other iterable an
-        iterator that reads ahead no more than a few thousand texts. Texts of similar length share a batch. `precision`
-        is `bf16`, `fp16`, `no` (that of the weights, fp32) or `auto`: bf16 where the processor multiplies it natively.
-        The weights stay what they are. Raises OptionError for another precision.
+        Texts are strings; a model of pairs takes pairs of strings, a NER model lists of words as well. A sequence gives
+        a list, any other iterable an iterator that reads ahead no more than a few thousand texts. Texts of similar
+        length share a batch. `precision` is `bf16`, `fp16`, `no` (that of the weights, fp32) or `auto`: bf16 where the
+        processor multiplies it natively. The weights stay what they are. Raises OptionError for another precision, and
+        DataError for single texts where the model was trained on pairs, or the other way round.
         """
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts, not one text; write predict([text])")
@@ -220,8 +234,8 @@ class TransferModel:
             yield from self.head.decode(outputs, rows)
 
     def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
-        if not isinstance(self.head, NERHead):
-            return {"text": texts}
+        if isinstance(self.head, TextHead):
+            return texts_or_pairs(texts, self.head.pairs)
         split = [_words(text) for text in texts]
         return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
 
@@ -269,12 +283,7 @@ def _spec_of_stock_model(checkpoint: Checkpoint) -> dict[str, Any]:
             scheme = "IOB2" if all(f"B-{kind}" in names for kind in types) else "IOB1"
         return {"task": NERHead.task, "options": {"entity_types": types, "scheme": scheme, "tag_names": names}}
     if architecture.endswith("ForSequenceClassification"):
-        if checkpoint.config.problem_type not in (None, "single_label_classification"):
-            raise ModelError(
-                f"{checkpoint.name} was trained for {checkpoint.config.problem_type}; what can be loaded is a "
-                f"classifier that gives each text one label."
-            )
-        return {"task": TextClassificationHead.task, "options": {"labels": names}}
+        return stock_text_head(checkpoint.config.problem_type, names)
     raise ModelError(
         f"{checkpoint.name} has no trained head ({architecture}); load it with a head: load(name, head=...)."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,16 @@ from nlp_transfer.strategies.base import Stage
 
 @dataclass(frozen=True)
 class Plan:
-    """How many steps a stage takes, from which one on, and after which ones it is evaluated."""
+    """How many steps a stage takes, from which one on, and after which ones it is evaluated.
+
+    `lengths`, `labelled` and `chances` are of rows; a row has one feature, or several windows from `firsts` on.
+    """
 
     lengths: np.ndarray
     labelled: np.ndarray
+    chances: np.ndarray | None
+    firsts: np.ndarray
+    features: int
     batch_size: int
     micro_batches: int
     steps_per_epoch: int
@@ -49,15 +56,18 @@ class Plan:
         Where no more than `left` steps are left, the last stage takes all of them, whatever its epochs.
         """
         batch_size = _global_batch(options, processes)
-        per_epoch = math.ceil(len(train.lengths) / batch_size)
+        per_epoch = math.ceil(len(train.firsts) / batch_size)
         steps = math.ceil(stage.epochs * per_epoch)
         if left is not None and steps:
             steps = left if is_last else min(steps, left)
         every = options.eval_steps or per_epoch
         last = after.number + steps
         return cls(
-            lengths=train.lengths,
-            labelled=train.labelled,
+            lengths=np.add.reduceat(train.lengths, train.firsts),
+            labelled=np.add.reduceat(train.labelled, train.firsts),
+            chances=train.balanced_chances if options.sampling == "balanced" else None,
+            firsts=train.firsts,
+            features=len(train.lengths),
             batch_size=batch_size,
             micro_batches=options.gradient_accumulation_steps,
             steps_per_epoch=per_epoch,
@@ -68,6 +78,12 @@ class Plan:
             seed=options.seed,
         )
 
+    def features_of(self, rows: Sequence[int]) -> list[int]:
+        """The features of rows, those of one row together."""
+        firsts, last = self.firsts, len(self.firsts) - 1
+        ends = [firsts[row + 1] if row < last else self.features for row in rows]
+        return [feature for row, end in zip(rows, ends, strict=True) for feature in range(firsts[row], end)]
+
 
 def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> float:
     """How often every row is seen: as the options say, or 3 times, or as makes 300 steps, but no more than 30 times.
@@ -75,7 +91,7 @@ def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> f
     Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
     on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
     """
-    steps_per_epoch = math.ceil(len(train.lengths) / _global_batch(options, processes))
+    steps_per_epoch = math.ceil(len(train.firsts) / _global_batch(options, processes))
     return options.num_train_epochs or min(30, max(3, math.ceil(300 / steps_per_epoch)))
 
 

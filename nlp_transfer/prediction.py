@@ -24,11 +24,11 @@ from nlp_transfer import hardware
 from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.texts import Text, Texts, open_texts
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads import NERHead, SentimentHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TaskHead, TextHead
 from nlp_transfer.model import WINDOW, TransferModel, model_folder
 from nlp_transfer.parts import Parts
 from nlp_transfer.precision import precision_for
-from nlp_transfer.types import TagPrediction
+from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
 from nlp_transfer.version import __version__
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ def predict_file(options: PredictionOptions) -> None:
         trust_remote_code=options.trust_remote_code,
     )
     is_tagger = isinstance(model.head, NERHead)
-    if is_tagger and options.all_probabilities:
-        raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
+    _refuse_what_cannot_be(model.head, options)
     texts = open_texts(options, tagged=is_tagger)
     # A process that is done waits for the slowest one, however long that takes.
     accelerator = Accelerator(
@@ -78,6 +77,19 @@ def predict_file(options: PredictionOptions) -> None:
         parts.join(count)
         _say_what_was_done(texts, missing, count, time.perf_counter() - started, parts.target)
     accelerator.end_training()
+
+
+def _refuse_what_cannot_be(head: TaskHead, options: PredictionOptions) -> None:
+    if isinstance(head, NERHead) and options.all_probabilities:
+        raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
+    if isinstance(head, RegressionHead) and options.all_probabilities:
+        raise OptionError("--all_probabilities is for classifiers; this model gives a number.")
+    if isinstance(head, TextHead) and head.pairs and not options.text_pair_column_name:
+        raise OptionError(
+            "this model was trained on pairs of texts; name the second ones with --text_pair_column_name."
+        )
+    if options.text_pair_column_name and not (isinstance(head, TextHead) and head.pairs):
+        raise OptionError("this model was trained on single texts; leave --text_pair_column_name out.")
 
 
 def _fill(
@@ -127,12 +139,22 @@ def _line(row: Text, predicted: Any, unit: str, options: PredictionOptions) -> d
             "tags": list(predicted.tags),
             "probability": [round(p, _DIGITS) for p in predicted.probabilities],
         }
+    if isinstance(predicted, RegressionPrediction):
+        return line | {"value": predicted.value}
+    if isinstance(predicted, MultiLabelPrediction):
+        likely = [round(predicted.probabilities[name], _DIGITS) for name in predicted.labels]
+        line |= {"labels": list(predicted.labels), "probability": likely}
+        return line | _all_probabilities(predicted, options)
     line |= {"label": predicted.label, "probability": round(predicted.probability, _DIGITS)}
     if hasattr(predicted, "polarity"):
         line["polarity"] = round(predicted.polarity, _DIGITS)
-    if options.all_probabilities:
-        line["probabilities"] = {name: round(p, _DIGITS) for name, p in predicted.probabilities.items()}
-    return line
+    return line | _all_probabilities(predicted, options)
+
+
+def _all_probabilities(predicted: Any, options: PredictionOptions) -> dict[str, Any]:
+    if not options.all_probabilities:
+        return {}
+    return {"probabilities": {name: round(p, _DIGITS) for name, p in predicted.probabilities.items()}}
 
 
 def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.Schema:
@@ -143,7 +165,12 @@ def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.S
         span = pa.struct(list((place | {"score": pa.float64()}).items()))
         fields |= {"spans": pa.list_(span), "words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
         return pa.schema(list((fields | {"probability": pa.list_(pa.float64())}).items()))
-    fields |= {"label": pa.string(), "probability": pa.float64()}
+    if isinstance(model.head, RegressionHead):
+        return pa.schema(list((fields | {"value": pa.float64()}).items()))
+    if isinstance(model.head, MultiLabelHead):
+        fields |= {"labels": pa.list_(pa.string()), "probability": pa.list_(pa.float64())}
+    else:
+        fields |= {"label": pa.string(), "probability": pa.float64()}
     if isinstance(model.head, SentimentHead):
         fields["polarity"] = pa.float64()
     if options.all_probabilities:
@@ -162,7 +189,12 @@ def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, pre
         if path.is_file() and path.suffix in (".json", ".txt", ".model", ".skops"):
             digest.update(path.read_bytes())
     told = [model.head.options(), model.max_length, texts.sha256, texts.unit, precision]
-    told += [options.all_probabilities, options.id_column_name, options.per_device_eval_batch_size]
+    told += [
+        options.all_probabilities,
+        options.id_column_name,
+        options.text_pair_column_name,
+        options.per_device_eval_batch_size,
+    ]
     told += [WINDOW, __version__, torch.__version__, transformers.__version__]
     digest.update(json.dumps(told, default=str).encode())
     return digest.hexdigest()
@@ -171,8 +203,12 @@ def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, pre
 def _say_agreement(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> None:
     first = [row.text for row in itertools.islice(texts, options.check_precision)]
     halved, whole = (model.predict(first, options.per_device_eval_batch_size, p) for p in (precision, "no"))
+    if isinstance(model.head, RegressionHead):
+        most = max(abs(a.value - b.value) for a, b in zip(halved, whole, strict=True))
+        log.info("%s moves the numbers of the first %d rows by %.2g at most.", precision, len(first), most)
+        return
     same = sum(_labels(a) == _labels(b) for a, b in zip(halved, whole, strict=True))
-    what = "tags" if isinstance(model.head, NERHead) else "label"
+    what = {NERHead: "tags", MultiLabelHead: "labels"}.get(type(model.head), "label")
     log.info(
         "%s gives %d of the first %d rows the %s that fp32 gives (%.1f%%).",
         *(precision, same, len(first), what, 100 * same / len(first)),
@@ -180,6 +216,8 @@ def _say_agreement(model: TransferModel, texts: Texts, options: PredictionOption
 
 
 def _labels(predicted: Any) -> Any:
+    if isinstance(predicted, MultiLabelPrediction):
+        return predicted.labels
     return predicted.tags if isinstance(predicted, TagPrediction) else predicted.label
 
 

@@ -11,26 +11,40 @@ import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 
-from nlp_transfer.baselines import classification_baselines, gazetteer_baseline
+from nlp_transfer.baselines import (
+    classification_baselines,
+    gazetteer_baseline,
+    multi_label_baselines,
+    regression_baselines,
+)
 from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.schemes import convert
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import values
+from nlp_transfer.data.store import rows_of, values
 from nlp_transfer.frozen import FrozenLayers
-from nlp_transfer.heads import NERHead, SentimentHead, TextClassificationHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TextClassificationHead
 from nlp_transfer.inference import infer
+from nlp_transfer.metrics import multi_label_scores
 from nlp_transfer.model import TransferModel
-from nlp_transfer.types import Prediction, RunResult, Scores, TagPrediction
+from nlp_transfer.types import Prediction, RegressionPrediction, RunResult, Scores, TagPrediction
 
 log = logging.getLogger(__name__)
 
 MOST_BASELINE_ROWS = 100_000
 """Training rows that the baselines hold in memory at once: where there are more, they learn from so many of them."""
 
-_NAMES = {"majority": "majority label", "tfidf_svm": "TF-IDF + linear SVM", "gazetteer": "gazetteer of train"}
+_NAMES = {
+    "majority": "majority label",
+    "tfidf_svm": "TF-IDF + linear SVM",
+    "mean": "mean of train",
+    "tfidf_ridge": "TF-IDF + ridge",
+    "gazetteer": "gazetteer of train",
+}
 _SHOWN = {
     "classification": ("accuracy", "macro_f1"),
+    "multi_label": ("micro_f1", "macro_f1", "samples_f1", "hamming_loss", "lrap"),
+    "regression": ("mse", "mae", "pearson", "spearman"),
     "sentiment": ("accuracy", "macro_f1", "mae_steps", "quadratic_kappa"),
     "ner": ("f1_strict", "precision_strict", "recall_strict", "f1_lenient"),
 }
@@ -89,7 +103,7 @@ def evaluate_run(
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
         if rows is None:
             continue
-        inputs = TokenInputs(model.encode(rows.data), model.pad_id)
+        inputs = TokenInputs(model.encode(rows.data, "Test rows" if name == "test" else None), model.pad_id)
         if below:
             frozen.run([inputs], [below])
         with frozen.grafted(below) as feed:
@@ -139,14 +153,29 @@ def _baselines(model: TransferModel, train: Dataset, last: Dataset) -> dict[str,
         found = gazetteer_baseline(words, tags, asked, head.scheme)
         guesses = [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(asked, found, strict=True)]
         return {"gazetteer": head.score(guesses, head.references(last[:]))}
-    texts, labels = list(values(train, "text")), list(values(train, "label"))
-    named = classification_baselines(texts, labels, list(values(last, "text")))
+    texts, labels, asked = _texts(train), list(values(train, "label")), _texts(last)
+    answers = head.references(last[:])
+    if isinstance(head, RegressionHead):
+        numbers = regression_baselines(texts, labels, asked)
+        return {k: head.score([RegressionPrediction(number) for number in v], answers) for k, v in numbers.items()}
+    if isinstance(head, MultiLabelHead):
+        return {
+            name: multi_label_scores(found, answers, head.labels.names, ranking.tolist())
+            for name, (found, ranking) in multi_label_baselines(texts, labels, asked, head.labels.names).items()
+        }
+    named = classification_baselines(texts, labels, asked)
     kind = SentimentHead if isinstance(head, SentimentHead) else TextClassificationHead
     scorer = kind(head.labels)
     return {
-        name: scorer.score([Prediction(label, 1.0, {}) for label in labels], scorer.references(last[:]))
-        for name, labels in named.items()
+        name: scorer.score([Prediction(label, 1.0, {}) for label in labels], answers) for name, labels in named.items()
     }
+
+
+def _texts(rows: Dataset) -> list[str]:
+    """The texts of rows; those of a pair as one text."""
+    if "text_pair" not in rows.column_names:
+        return list(values(rows, "text"))
+    return [f"{text}\n{second}" for text, second in rows_of(rows, "text", "text_pair")]
 
 
 def _drawn(rows: Dataset, count: int) -> Dataset:

@@ -27,7 +27,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.dropout import quick_dropout
 from nlp_transfer.errors import OptionError
 from nlp_transfer.frozen import FrozenLayers
-from nlp_transfer.heads import TaskHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.identity import options_of, tokens_of, weights_of
 from nlp_transfer.inference import infer
 from nlp_transfer.keeping import Keeper, Place
@@ -117,8 +117,10 @@ def fit(
     set_seed(options.seed)
     strategy.setup(model, options.seed)
     model.network.to(accelerator.device)  # frozen layers run before anything is prepared
-    train = TokenInputs(model.encode(splits.train.data), model.pad_id)
-    validation = TokenInputs(model.encode(splits.validation.data), model.pad_id) if splits.validation else None
+    train = TokenInputs(model.encode(splits.train.data, "Training rows"), model.pad_id)
+    validation = None
+    if splits.validation:
+        validation = TokenInputs(model.encode(splits.validation.data, "Validation rows"), model.pad_id)
     if checkpoints:
         keeper.require_same(saved, weights_of(model) | tokens_of(train.lengths))
     encoder = model.encoder
@@ -141,6 +143,9 @@ def fit(
                 saved = None
         score = best.restore()
     strategy.finish(model)
+    if validation and splits.validation and model.head.is_tuned:
+        outputs = _outputs(model, validation, options, accelerator)
+        model.head.tune(outputs, splits.validation.data[:])
     return RunResult(
         metric=best.metric,
         best_score=score,
@@ -186,6 +191,7 @@ class _Run:
         if stage.epochs:
             _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
             groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
+            groups = model.head.in_unit(model.network, groups)
         name = "training" if len(self.stages) == 1 else f"training, stage {number + 1} of {len(self.stages)}"
         done = place.step - place.first_step
         with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps, done):
@@ -242,19 +248,11 @@ class _Run:
     def _evaluate(self, rows: Inputs, step: Step, run_ends: bool) -> Scores:
         assert self.splits.validation is not None
         head, columns = self.model.head, self.splits.validation.data[:]
-        # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would
-        # wait.
-        outputs = infer(
-            self.model.network,
-            head,
-            rows,
-            batch_size=self.options.per_device_eval_batch_size,
-            accelerator=self.accelerator,
-            progress="validation",
-        )
+        outputs = _outputs(self.model, rows, self.options, self.accelerator)
         scores = head.evaluate(outputs, columns)
-        labels = [label for row in head.targets(head.references(columns)) for label in row]
-        self.state.collapse.see(outputs, labels, scores["loss"], step.epoch, run_ends=run_ends)
+        if not isinstance(head, MultiLabelHead | RegressionHead):
+            labels = [label for row in head.targets(head.references(columns)) for label in row]
+            self.state.collapse.see(outputs, labels, scores["loss"], step.epoch, run_ends=run_ends)
         return scores
 
 
@@ -279,6 +277,8 @@ def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: Tran
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
     if options.metric_for_best_model and splits.validation:
         _require_score(options.metric_for_best_model, model.head, splits.validation)
+    if options.sampling == "balanced" and isinstance(model.head, NERHead | RegressionHead):
+        raise OptionError("--sampling balanced draws rows by label, which tags and numbers are not; leave it out.")
     if model.adapter:
         raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
 
@@ -351,3 +351,17 @@ def _compiling() -> Iterator[None]:
     except TorchDynamoException as error:
         reason = str(error).strip().splitlines()[0]
         raise OptionError(f"--torch_compile cannot compile this network here ({reason}); leave it out.") from error
+
+
+def _outputs(
+    model: TransferModel, rows: Inputs, options: TrainingOptions, accelerator: Accelerator
+) -> list[np.ndarray]:
+    # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would wait.
+    return infer(
+        model.network,
+        model.head,
+        rows,
+        batch_size=options.per_device_eval_batch_size,
+        accelerator=accelerator,
+        progress="validation",
+    )

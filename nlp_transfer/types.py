@@ -73,6 +73,21 @@ class SentimentPrediction(Prediction):
 
 
 @dataclass(frozen=True)
+class MultiLabelPrediction:
+    """The labels that a text has, maybe none, in the order of their ids, and the probability of every label."""
+
+    labels: tuple[str, ...]
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class RegressionPrediction:
+    """The number that a text, or a pair of texts, was given."""
+
+    value: float
+
+
+@dataclass(frozen=True)
 class TagPrediction:
     """What a tagger says of one text: a tag and its probability for every word, and the entities they spell."""
 

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from nlp_transfer.data.batch import IGNORED, epoch_batches, shares
+from nlp_transfer.data.batch import epoch_batches, shares, unlabelled
 from nlp_transfer.data.inputs import Inputs, ahead, moved, pinned
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import Plan
@@ -83,19 +83,19 @@ def _dealt(
     epochs_done, skipped = divmod(done, plan.steps_per_epoch)
     epochs = itertools.count(round(plan.first_epoch) + epochs_done)
     batches = itertools.chain.from_iterable(
-        epoch_batches(plan.lengths, plan.batch_size, plan.seed, epoch) for epoch in epochs
+        epoch_batches(plan.lengths, plan.batch_size, plan.seed, epoch, plan.chances) for epoch in epochs
     )
     for batch in itertools.islice(batches, skipped, skipped + plan.steps - done):
         mine = shares(batch, accelerator.num_processes, plan.micro_batches)[accelerator.process_index]
-        yield batch, [pinned(_tensors(rows, places, batch), accelerator.device) for places in mine]
+        yield batch, [pinned(_tensors(rows, plan, places, batch), accelerator.device) for places in mine]
 
 
-def _tensors(rows: Inputs, places: list[int], batch: Sequence[int]) -> _Tensors:
+def _tensors(rows: Inputs, plan: Plan, places: list[int], batch: Sequence[int]) -> _Tensors:
     if places:
-        return rows.batch(places)
+        return rows.batch(plan.features_of(places))
     # Nothing is left for this part, but other processes may wait for its gradients: they will be all zeros.
-    one = rows.batch([batch[0]])
-    return one | {"labels": torch.full_like(one["labels"], IGNORED)}
+    one = rows.batch(plan.features_of([batch[0]]))
+    return one | {"labels": unlabelled(one["labels"])}
 
 
 def _backward(trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], plan: Plan, step: int) -> Tensor:

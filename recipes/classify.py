@@ -1,7 +1,9 @@
-"""Fine-tune an encoder to give each text one label.
+"""Fine-tune an encoder to give each text, or each pair of texts, one label, several labels, or a number.
 
     accelerate launch recipes/classify.py --train_file train.csv --test_file test.csv
 
+Several labels are lists (JSONL, Parquet), or told by --label_columns late,rude or --label_delimiter ";"; a column of
+fractions is a number (--problem says what else it is); pairs have a second text in --text_pair_column_name.
 Without options it trains on the sample set of the package: messages to a city's service desk, eight labels.
 
 With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume goes on.
@@ -40,7 +42,7 @@ def main() -> None:
             log.info(note)
 
         nt.set_seed(training.seed)
-        head = nt.TextClassificationHead.for_splits(splits, **vars(head_options))
+        head = nt.text_head_for(splits, **vars(head_options))
         model = nt.TransferModel.load(
             model_options.model_name_or_path,
             head,

@@ -3,6 +3,7 @@
     accelerate launch recipes/sentiment.py --train_file reviews.csv --label_column_name stars
 
 A numeric score is cut into levels: --levels negative neutral positive --level_edges -0.5 0.5
+or learned as the number that it is: --problem regression
 Without options it trains on the sample set of the package: short customer reviews, three levels.
 
 With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume goes on.
@@ -46,7 +47,11 @@ def main() -> None:
 
         nt.set_seed(training.seed)
         shape = {k: v for k, v in vars(head_options).items() if k not in ("levels", "level_edges")}
-        head = nt.SentimentHead.for_splits(splits, head_options.levels, head_options.level_edges, **shape)
+        head: nt.TextHead
+        if data_options.problem == "regression":
+            head = nt.RegressionHead.for_splits(splits, **vars(head_options))
+        else:
+            head = nt.SentimentHead.for_splits(splits, head_options.levels, head_options.level_edges, **shape)
         model = nt.TransferModel.load(
             model_options.model_name_or_path,
             head,

@@ -1,11 +1,17 @@
 import random
 
+import numpy as np
 import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_transfer.baselines import classification_baselines, gazetteer_baseline
+from nlp_transfer.baselines import (
+    classification_baselines,
+    gazetteer_baseline,
+    multi_label_baselines,
+    regression_baselines,
+)
 from nlp_transfer.metrics import SCHEMES, span_scores
 
 
@@ -127,3 +133,24 @@ def test_gazetteer_says_what_does_not_fit():
         gazetteer_baseline([["a"], ["b"]], [["O"]], [])
     with pytest.raises(ValueError, match="unknown tag scheme 'BIO'; known are IOB1, IOB2, BIOES, BILOU"):
         gazetteer_baseline([["a"]], [["O"]], [["a"]], scheme="BIO")
+
+
+def test_several_labels_have_the_commonest_set_and_an_svm_each():
+    texts = [f"{a} and {b}" for a in ("great", "awful") for b in ("train", "film", "bus")] * 4
+    labels = [["praise"] * ("great" in text) + ["travel"] * ("film" not in text) for text in texts]
+    asked = ["great bus", "awful film", "great film"]
+    found = multi_label_baselines(texts, labels, asked, ["praise", "travel", "never"])
+    assert found["tfidf_svm"][0] == [["praise", "travel"], [], ["praise"]]
+    assert found["tfidf_svm"][1].shape == (3, 3)
+    assert found["majority"][0] == [["praise", "travel"]] * 3  # the first of two as frequent
+    assert np.array_equal(found["majority"][1][0], [12, 16, 0])
+
+
+def test_numbers_have_their_mean_and_ridge():
+    texts = [f"{word} number {i}" for i in range(12) for word in ("great", "awful")]
+    found = regression_baselines(texts, [5.0, 1.0] * 12, ["a great one", "an awful one"])
+    assert found["mean"] == [3.0, 3.0]
+    assert found["tfidf_ridge"][0] > 4 > 2 > found["tfidf_ridge"][1]
+    assert regression_baselines(["", " "], [1.0, 2.0], ["x"])["tfidf_ridge"] == [1.5]
+    with pytest.raises(ValueError, match="2 texts to train on but 1 labels"):
+        regression_baselines(["a", "b"], [1.0], ["x"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoMode
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read import read_classification, read_tagged
+from nlp_transfer.data.read import Rows, read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.inference import infer
 
@@ -23,6 +24,9 @@ HEADS: dict[str, Callable[[], nt.TaskHead]] = {
     "native": lambda: nt.TextClassificationHead(["praise", "complaint"]),
     "pooled": lambda: nt.TextClassificationHead(["praise", "complaint"], pooling="mean", hidden=(16,)),
     "sentiment": lambda: nt.SentimentHead(["complaint", "praise"]),
+    "pairs": lambda: nt.TextClassificationHead(["praise", "complaint"], pairs=True),
+    "multi_label": lambda: nt.MultiLabelHead(["praise", "complaint"]),
+    "regression": lambda: nt.RegressionHead("stars", mean=3.0, deviation=1.5),
     "ner": lambda: nt.NERHead(["PER", "LOC"]),
 }
 
@@ -52,7 +56,34 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Splits]:
     names = [str(folder / name) for name in ("train", "validation")]
     texts = Splits(*(read_classification(f"{name}.csv") for name in names), None)
     tagged = Splits(*(read_tagged(f"{name}.conll") for name in names), None)
-    return {"native": texts, "pooled": texts, "sentiment": texts, "ner": tagged}
+    return {
+        "native": texts,
+        "pooled": texts,
+        "sentiment": texts,
+        "pairs": texts.each(in_pairs),
+        "multi_label": texts.each(lambda rows: relabelled(rows, lambda label: [label] * (label == "praise"))),
+        "regression": texts.each(lambda rows: relabelled(rows, lambda label: 4.5 if label == "praise" else 1.5)),
+        "ner": tagged,
+    }
+
+
+def relabelled(rows: Rows, relabel: Callable[[str], object]) -> Rows:
+    labels = [relabel(label) for label in rows.data["label"]]
+    return replace(rows, data=rows.data.remove_columns("label").add_column("label", labels))
+
+
+def in_pairs(rows: Rows) -> Rows:
+    """The last word of each text is its second text."""
+    parted = [text.rpartition(" ")[::2] for text in rows.data["text"]]
+    data = rows.data.remove_columns("text").add_column("text", [first for first, _ in parted])
+    return replace(rows, data=data.add_column("text_pair", [second for _, second in parted]))
+
+
+def asked(rows: dict[str, list[object]], head: str) -> list[object]:
+    """What a model of `head` predicts of rows."""
+    if head == "pairs":
+        return list(zip(rows["text"], rows["text_pair"], strict=True))
+    return rows["words" if head == "ner" else "text"]
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +172,7 @@ def test_plain_transformers_opens_what_was_saved(trained, family, head):
     network, info = auto.from_pretrained(folder, output_loading_info=True)
     assert type(network).__module__.startswith("transformers.") == (head != "pooled")
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert network.config.problem_type == getattr(model.head, "problem_type", None)
     assert [network.config.id2label[i] for i in range(len(model.head.labels))] == list(model.head.labels)
 
     tensors = batch(model, splits)
@@ -152,7 +184,8 @@ def test_plain_transformers_opens_what_was_saved(trained, family, head):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = splits.validation.data[:]
     words = {"is_split_into_words": True} if head == "ner" else {}
-    ids = tokenizer(rows["words" if head == "ner" else "text"], **words)["input_ids"]
+    both = (rows["text"], rows["text_pair"]) if head == "pairs" else (asked(rows, head),)
+    ids = tokenizer(*both, **words)["input_ids"]
     assert ids == list(model.encode(splits.validation.data)["input_ids"])
 
 
@@ -160,11 +193,14 @@ def test_plain_transformers_opens_what_was_saved(trained, family, head):
 @every_head
 def test_a_model_that_is_loaded_predicts_what_it_did(trained, family, head):
     model, folder, splits, *_ = trained(family, head)
-    texts = splits.validation.data["words" if head == "ner" else "text"][:]
+    texts = asked(splits.validation.data[:], head)
     again = nt.TransferModel.load(folder)
     for ours, theirs in zip(again.predict(texts), model.predict(texts), strict=True):
         if head == "ner":
             assert ours.tags == theirs.tags
+        elif head == "regression":
+            assert ours.value == pytest.approx(theirs.value, abs=1e-5)
         else:
-            assert ours.label == theirs.label
+            name = "labels" if head == "multi_label" else "label"
+            assert getattr(ours, name) == getattr(theirs, name)
             assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)

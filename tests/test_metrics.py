@@ -7,6 +7,7 @@ import evaluate
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import pearsonr, spearmanr
 from seqeval.metrics import classification_report
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES
 from sklearn import metrics as sk
@@ -15,14 +16,23 @@ from nlp_transfer.metrics import (
     F1,
     SCHEMES,
     Accuracy,
+    HammingLoss,
+    LabelRankingAveragePrecision,
     MacroRecall,
     MatthewsCorrelation,
+    MeanAbsoluteError,
     MeanAbsoluteSteps,
+    MeanSquaredError,
+    MultiLabelF1,
+    PearsonCorrelation,
     Precision,
     QuadraticKappa,
     Recall,
     SpanF1,
+    SpearmanCorrelation,
     classification_scores,
+    multi_label_scores,
+    regression_scores,
     sentiment_scores,
     span_scores,
 )
@@ -324,3 +334,58 @@ def test_a_scale_of_names_needs_its_order(sealed):
 def test_a_metric_refuses_unequal_columns(sealed):
     with pytest.raises(ValueError, match="Mismatch in the number of predictions"):
         Accuracy().compute(predictions=["a"], references=["a", "b"])
+
+
+SETS = st.lists(
+    st.tuples(*(st.sets(st.sampled_from(LEVELS)).map(sorted) for _ in range(2)), st.lists(st.floats(0, 1), min_size=4)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(SETS)
+def test_sets_of_labels_score_as_scikit_learn_says(rows):
+    predicted, expected, ranking = [p for p, _, _ in rows], [e for _, e, _ in rows], [r[:4] for *_, r in rows]
+    scores = multi_label_scores(predicted, expected, LEVELS, ranking)
+    marks = [[[int(name in row) for name in LEVELS] for row in side] for side in (expected, predicted)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for average in ("micro", "macro", "weighted"):
+            assert scores[f"{average}_f1"] == pytest.approx(sk.f1_score(*marks, average=average, zero_division=0))
+        assert scores["hamming_loss"] == pytest.approx(sk.hamming_loss(*marks))
+        assert scores["lrap"] == pytest.approx(sk.label_ranking_average_precision_score(marks[0], ranking))
+    by_row = [2 * len({*p} & {*e}) / (len(p) + len(e)) if p or e else 1.0 for p, e, _ in rows]
+    assert scores["samples_f1"] == pytest.approx(sum(by_row) / len(by_row))
+    assert scores["exact_match"] == pytest.approx(sum(p == e for p, e, _ in rows) / len(rows))
+    f1 = MultiLabelF1(labels=LEVELS).compute(predictions=predicted, references=expected)
+    assert same(f1, {name: scores[name] for name in f1})
+    hamming = HammingLoss(labels=LEVELS).compute(predictions=predicted, references=expected)
+    assert same(hamming, {"hamming_loss": scores["hamming_loss"]})
+    lrap = LabelRankingAveragePrecision(labels=LEVELS).compute(predictions=ranking, references=expected)
+    assert same(lrap, {"lrap": scores["lrap"]})
+
+
+def test_a_set_with_an_unknown_label_is_refused():
+    with pytest.raises(ValueError, match="label 'x' is not one of the 4 labels"):
+        multi_label_scores([["x"]], [["low"]], LEVELS, [[0.0] * 4])
+
+
+eighths = st.integers(-1000, 1000).map(lambda n: n / 8)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(eighths, eighths), min_size=2, max_size=20))
+def test_numbers_score_as_scipy_and_scikit_learn_say(rows):
+    predicted, expected = columns(rows)
+    scores = regression_scores(predicted, expected)
+    assert scores["mse"] == pytest.approx(sk.mean_squared_error(expected, predicted))
+    assert scores["mae"] == pytest.approx(sk.mean_absolute_error(expected, predicted))
+    if len(set(predicted)) > 1 and len(set(expected)) > 1:
+        assert scores["pearson"] == pytest.approx(pearsonr(predicted, expected).statistic, abs=1e-9)
+        assert scores["spearman"] == pytest.approx(spearmanr(predicted, expected).statistic, abs=1e-9)
+    else:
+        assert scores["pearson"] == scores["spearman"] == 0.0
+    for metric in (MeanSquaredError, MeanAbsoluteError, PearsonCorrelation, SpearmanCorrelation):
+        ((name, value),) = metric().compute(predictions=predicted, references=expected).items()
+        assert value == scores[name]

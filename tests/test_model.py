@@ -269,13 +269,18 @@ def test_a_tagger_of_something_else_than_entities_is_refused(checkpoint, tmp_pat
     assert f"has labels that spell no entities: {', '.join(names)}" in refusal(tmp_path)
 
 
-def test_a_classifier_of_several_labels_a_text_or_of_none_is_refused(checkpoint, tmp_path):
+def test_a_stock_classifier_is_what_its_config_calls_it(checkpoint, tmp_path):
     stock(
         tmp_path, checkpoint, AutoModelForSequenceClassification, ["a", "b"], problem_type="multi_label_classification"
     )
-    assert "was trained for multi_label_classification" in refusal(tmp_path)
+    model = nt.TransferModel.load(tmp_path)
+    assert isinstance(model.head, nt.MultiLabelHead)
+    assert set(model.predict(["good"])[0].probabilities) == {"a", "b"}
     stock(tmp_path, checkpoint, AutoModelForSequenceClassification, ["score"])
-    assert "two labels or more" in refusal(tmp_path)
+    model = nt.TransferModel.load(tmp_path)
+    assert isinstance(model.head, nt.RegressionHead)
+    logits = model.network(**model.tokenizer("good", return_tensors="pt")).logits
+    assert model.predict(["good"], precision="no")[0].value == pytest.approx(logits.item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("head", ["native", "hidden"])

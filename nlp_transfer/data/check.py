@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows, some_numbers
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import rows_of, values
+from nlp_transfer.data.store import rows_of
 from nlp_transfer.errors import DataError
 
 
-def check_labels(splits: Splits, *, task_has_classes: bool = True) -> None:
+def check_labels(splits: Splits) -> None:
     """DataError unless the training rows show two labels or more, and all labels of the other splits.
 
-    Where the task has no classes, labels are scores, and each must be a number.
+    Where labels are numbers, the training rows have to show two of them.
     """
-    if not task_has_classes:
-        _check_scores(splits)
-        return
     train = splits.train
-    seen = set(values(train.data, "label"))
-    if len(seen) == 1:
+    has_numbers, has_several = (problem_of(train.data) == problem for problem in ("regression", "multi_label"))
+    seen = {label for label, _ in _labels(train)}
+    if not seen:
         raise DataError(
-            f"{train.source}: all {len(train.data):,} training rows have the one label '{min(seen)}'; "
-            f"add rows with other labels, or name another column than '{train.columns['label']}' "
+            f"{train.source}: no training row has a label; name another column than '{train.columns['label']}' "
             "with --label_column_name."
         )
-    everywhere = seen.union(*(values(rows.data, "label") for _, rows in _others(splits)))
-    if len(train.data) < len(everywhere):
+    if len(seen) == 1:
+        kind, others = ("number", "numbers") if has_numbers else ("label", "labels")
+        if has_several:
+            raise DataError(
+                f"{train.source}: the training rows have one label alone, '{min(seen)}'; add rows with others, or "
+                "name a column that says yes or no of it with --label_column_name and --problem single_label."
+            )
+        raise DataError(
+            f"{train.source}: all {len(train.data):,} training rows have the one {kind} '{min(seen)}'; "
+            f"add rows with other {others}, or name another column than '{train.columns['label']}' "
+            "with --label_column_name."
+        )
+    if has_numbers:
+        return
+    everywhere = seen.union(*({label for label, _ in _labels(rows)} for _, rows in _others(splits)))
+    if len(train.data) < len(everywhere) and not has_several:
         raise DataError(
             f"{train.source} has {len(train.data):,} training rows for {len(everywhere):,} labels; "
             f"add rows, or name another column than '{train.columns['label']}' with --label_column_name."
         )
     for split, rows in _others(splits):
-        _check_seen(train, seen, split, rows, rows_of(rows.data, "label", "line"), "label")
+        _check_seen(train, seen, split, rows, _labels(rows), "label")
+
+
+def _labels(rows: Rows) -> Iterator[tuple[Any, int]]:
+    """Each label with the line of a row that has it."""
+    if problem_of(rows.data) != "multi_label":
+        yield from rows_of(rows.data, "label", "line")
+        return
+    for labels, line in rows_of(rows.data, "label", "line"):
+        for label in labels:
+            yield label, line
 
 
 def check_tags(splits: Splits) -> None:
@@ -80,23 +102,6 @@ def _place(name: str, lines: list[int], seen: set[str], unit: str) -> str:
     by_case = {known.lower(): known for known in sorted(seen)}
     near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.8)
     return some_numbers(lines, unit) + (f"; did you mean '{by_case[near[0]]}'?" if near else "")
-
-
-def _check_scores(splits: Splits) -> None:
-    for rows in (splits.train, *(rows for _, rows in _others(splits))):
-        for label, line in rows_of(rows.data, "label", "line"):
-            if not _is_number(label):
-                raise DataError(
-                    f"{rows.source}, {rows.unit} {line}: the score '{label}' is not a number; correct it, "
-                    f"or name another column than '{rows.columns['label']}' with --label_column_name."
-                )
-
-
-def _is_number(label: str) -> bool:
-    try:
-        return math.isfinite(float(label))
-    except ValueError:
-        return False
 
 
 _TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)

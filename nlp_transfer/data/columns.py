@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from nlp_transfer.errors import DataError
@@ -22,6 +22,7 @@ TEXT = Column(
     "--text_column_name",
     ("text", "sentence", "content", "review", "tweet", "question", "utterance", "document"),
 )
+TEXT_PAIR = Column("text_pair", "--text_pair_column_name", ())
 LABEL = Column(
     "label",
     "--label_column_name",
@@ -35,26 +36,32 @@ def choose_column(source: str, columns: Sequence[str], wanted: Column, given: st
     """The name in `columns` of the one that is wanted: the one given, else a well-known one. Raises DataError."""
     if given is not None and given not in columns:
         raise DataError(_no_such_column(source, columns, given, wanted.flag))
-    return given or _known_column(source, columns, wanted, taken=None)
+    return given if given is not None else _known_column(source, columns, wanted, ())
 
 
 def choose_columns(
-    source: str, columns: Sequence[str], wanted: tuple[Column, Column], given: tuple[str | None, str | None]
-) -> tuple[str, str]:
-    """The names in `columns` of the two that are wanted: those given, else well-known ones in any case of letters."""
+    source: str, columns: Sequence[str], wanted: Sequence[Column], given: Sequence[str | None]
+) -> tuple[str, ...]:
+    """The names in `columns` of those that are wanted: those given, else well-known ones in any case of letters."""
+    taken: dict[str, str] = {}
     for column, name in zip(wanted, given, strict=True):
-        if name is not None and name not in columns:
+        if name is None:
+            continue
+        if name not in columns:
             raise DataError(_no_such_column(source, columns, name, column.flag))
-    first, second = given
-    if first is not None and first == second:
-        raise DataError(f"{source}: {wanted[0].flag} and {wanted[1].flag} both name '{first}'; name two columns.")
-    first = first or _known_column(source, columns, wanted[0], taken=second)
-    return first, second or _known_column(source, columns, wanted[1], taken=first)
+        if name in taken:
+            raise DataError(f"{source}: {taken[name]} and {column.flag} both name '{name}'; name two columns.")
+        taken[name] = column.flag
+    chosen = []
+    for column, name in zip(wanted, given, strict=True):
+        chosen.append(name if name is not None else _known_column(source, columns, column, taken))
+        taken[chosen[-1]] = column.flag
+    return tuple(chosen)
 
 
-def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: str | None) -> str:
+def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Container[str]) -> str:
     for known in wanted.known:
-        matches = [name for name in columns if name.lower() == known and name != taken]
+        matches = [name for name in columns if name.lower() == known and name not in taken]
         if known in matches:
             return known
         if len(matches) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from nlp_transfer.data.batch import IGNORED, collate, collate_labels
+from nlp_transfer.data.batch import CONTINUED, IGNORED, collate, collate_labels
 from nlp_transfer.data.store import forget_pages
 
 _SLICE = 10_000  # rows whose columns are looked at together
@@ -38,7 +38,7 @@ class Inputs(Protocol):
 
 
 class TokenInputs(Inputs):
-    """Features as token ids: `input_ids` and `attention_mask`, `(batch, longest)`."""
+    """Features as token ids: `input_ids` and `attention_mask`, `(batch, longest)`, and token types where there are."""
 
     def __init__(self, features: Dataset, pad_id: int) -> None:
         self.features = features
@@ -67,7 +67,7 @@ class TokenInputs(Inputs):
         if "labels" not in self.features.column_names:
             return {}
         if self._one_label_each is not None:
-            return {"labels": self._one_label_each[list(places)].long()}
+            return {"labels": self._one_label_each[list(places)]}
         return {"labels": collate_labels(self.features[list(places)]["labels"], mask)}
 
     @cached_property
@@ -76,11 +76,47 @@ class TokenInputs(Inputs):
         return _joined(_count_labelled(part) for part in self.columns("labels"))
 
     @cached_property
+    def firsts(self) -> np.ndarray:
+        """The feature that each training row begins with, `(rows,)`; only windows whose logits are pooled go on."""
+        if self._one_label_each is None and not self._has_numbers_each:
+            return np.arange(len(self.lengths))
+        return np.flatnonzero(_joined(_begins(part) for part in self.columns("labels")))
+
+    @property
+    def balanced_chances(self) -> np.ndarray:
+        """The chance of each training row, `(rows,)`, if a label is drawn first, and then a row that has it.
+
+        Every label has the same chance (class-balanced sampling; Kang et al. 2020, "Decoupling representation and
+        classifier for long-tailed recognition", section 3). Where rows have several, to have none is one label more.
+        """
+        if self._one_label_each is not None:
+            labels = self._one_label_each.numpy()[self.firsts]
+            there = labels[:, None] == np.unique(labels)
+        else:
+            there = np.array([row for part in self.columns("labels") for row in part.to_pylist()])[self.firsts] > 0.5
+            there = np.column_stack([there, ~there.any(axis=1)])
+        counts = there.sum(axis=0)
+        return (there[:, counts > 0] / counts[counts > 0]).sum(axis=1) / np.count_nonzero(counts)
+
+    @cached_property
     def _one_label_each(self) -> Tensor | None:
-        # The label ids, `(features,)`, where a feature has one and not one for each token.
-        if pa.types.is_list(self.features.features.arrow_schema.field("labels").type):
+        # The label ids, or numbers, `(features,)`, where a feature has one and not one for each token.
+        kind = self._kind_of_labels
+        if pa.types.is_list(kind):
             return None
-        return torch.from_numpy(_joined(part.to_numpy(zero_copy_only=False) for part in self.columns("labels")))
+        parts = (part.to_numpy(zero_copy_only=False) for part in self.columns("labels"))
+        if pa.types.is_floating(kind):
+            return torch.from_numpy(np.concatenate([np.zeros(0), *parts])).float()
+        return torch.from_numpy(_joined(parts)).long()
+
+    @property
+    def _has_numbers_each(self) -> bool:
+        # Whether a feature has a number for each label.
+        return pa.types.is_list(self._kind_of_labels) and pa.types.is_floating(self._kind_of_labels.value_type)
+
+    @property
+    def _kind_of_labels(self) -> Any:
+        return self.features.features.arrow_schema.field("labels").type
 
 
 def ahead(items: Iterator[Item]) -> Generator[Item]:
@@ -107,9 +143,17 @@ def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([none, *(part.astype(np.int32) for part in parts)])
 
 
-def _count_labelled(labels: pa.Array) -> np.ndarray:
+def _begins(labels: pa.Array) -> np.ndarray:
+    """1 for features that begin a row, 0 for windows that go on with one (`batch.continues`)."""
     if not pa.types.is_list(labels.type):
-        return np.ones(len(labels), dtype=np.int64)
+        values = labels.to_numpy(zero_copy_only=False)
+        return ~np.isinf(values) if pa.types.is_floating(labels.type) else values != CONTINUED
+    return ~np.isinf(pc.list_element(labels, 0).to_numpy(zero_copy_only=False))
+
+
+def _count_labelled(labels: pa.Array) -> np.ndarray:
+    if not pa.types.is_list(labels.type) or pa.types.is_floating(labels.type.value_type):
+        return _begins(labels)
     is_labelled = labels.flatten().to_numpy(zero_copy_only=False) != IGNORED
     counts = pc.list_value_length(labels).to_numpy(zero_copy_only=False)
     return np.bincount(np.repeat(np.arange(len(labels)), counts), weights=is_labelled, minlength=len(labels))

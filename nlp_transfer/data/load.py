@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from nlp_transfer.config import DataOptions
 from nlp_transfer.data.check import check_labels, check_tags
 from nlp_transfer.data.forms import require_file
+from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
 from nlp_transfer.data.read import Rows, hub_splits, read_classification, read_hub, read_tagged
 from nlp_transfer.data.splits import Splits, make_splits
+from nlp_transfer.data.store import values
 from nlp_transfer.errors import DataError, OptionError
 
 _SAMPLES = {"classification": "csv", "sentiment": "jsonl", "ner": "conll"}
@@ -29,6 +33,9 @@ def load_splits(
     `prepare` changes the rows of each split before any are held out. Raises DataError and OptionError.
     """
     prepared = {name: prepare(rows) for name, rows in read_rows(options, task).items()}
+    notes = []
+    if task == "classification" and not options.problem and problem_of(prepared["train"].data) != "single_label":
+        notes.append(_taken_as(prepared["train"]))
     splits = make_splits(
         prepared["train"],
         prepared.get("validation"),
@@ -41,6 +48,7 @@ def load_splits(
         check_tags(splits)
     else:
         check_labels(splits)
+    splits = splits.noting(*notes)
     if splits.test is None and splits.validation is None:
         raise OptionError(
             "--validation_split_percentage 0 leaves no rows to score; give a --test_file or a --validation_file."
@@ -55,10 +63,32 @@ def load_splits(
 
 
 def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
-    """The rows of each split that the options name, as they stand there: nothing held out, no label looked at."""
-    _refuse_clashes(options)
-    found = _hub(options, task) if options.dataset_name else _files(options, task)
+    """The rows of each split that the options name, as they stand there: nothing held out, no label looked at.
+
+    Where nothing is said of the problem, and the labels look like numbers that were measured, they are read as such.
+    """
+    _refuse_clashes(options, task)
+    found = _read(options, task)
+    if task == "classification" and not options.problem and _look_measured(found["train"]):
+        found = _read(replace(options, problem="regression"), task)
     return {name: rows for name, rows in found.items() if rows is not None}
+
+
+def _read(options: DataOptions, task: str) -> dict[str, Rows | None]:
+    return _hub(options, task) if options.dataset_name else _files(options, task)
+
+
+def _look_measured(train: Rows | None) -> bool:
+    if train is None or problem_of(train.data) != "single_label":
+        return False
+    return look_like_numbers(values(train.data, "label"))
+
+
+def _taken_as(train: Rows) -> str:
+    column = train.columns["label"]
+    if problem_of(train.data) == "multi_label":
+        return f"A text may have several labels ({column})."
+    return f"Column '{column}' holds numbers, so a number is learned; --problem single_label takes each for a label."
 
 
 def require_files(options: DataOptions) -> None:
@@ -69,7 +99,12 @@ def require_files(options: DataOptions) -> None:
             require_file(Path(path))
 
 
-def _refuse_clashes(options: DataOptions) -> None:
+def _refuse_clashes(options: DataOptions, task: str = "classification") -> None:
+    if task == "sentiment" and (options.label_columns or options.label_delimiter or options.problem == "multi_label"):
+        raise OptionError("sentiment is one level or one number a text; several labels are for recipes/classify.py.")
+    for name in ("problem", "text_pair_column_name", "label_columns", "label_delimiter"):
+        if task == "ner" and getattr(options, name):
+            raise OptionError(f"--{name} is for texts with labels; leave it out for tagged words.")
     given = [name for name in ("train_file", "validation_file", "test_file") if getattr(options, name)]
     if options.dataset_name and given:
         raise OptionError(f"--dataset_name and --{given[0]} both say which rows to read; give one of them.")
@@ -87,12 +122,20 @@ def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
     if not options.train_file:
         folder = files("nlp_transfer") / "samples" / task
         paths = {name: str(folder / f"{name}.{_SAMPLES[task]}") for name in paths}
-    read = read_tagged if task == "ner" else read_classification
     columns = (options.text_column_name, options.label_column_name)
-    return {
-        name: read(path, *columns, skip_bad_rows=options.skip_bad_rows) if path else None
-        for name, path in paths.items()
-    }
+
+    def read(path: str) -> Rows:
+        if task == "ner":
+            return read_tagged(path, *columns, skip_bad_rows=options.skip_bad_rows)
+        return read_classification(path, *columns, skip_bad_rows=options.skip_bad_rows, **_labelled(options, task))
+
+    return {name: read(path) if path else None for name, path in paths.items()}
+
+
+def _labelled(options: DataOptions, task: str) -> dict[str, Any]:
+    problem = options.problem or ("single_label" if task == "sentiment" else None)
+    form = LabelForm(problem, options.label_delimiter, tuple(options.label_columns))
+    return {"pair_column": options.text_pair_column_name, "labels": form}
 
 
 def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
@@ -110,6 +153,7 @@ def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
             options.label_column_name,
             tagged=task == "ner",
             skip_bad_rows=options.skip_bad_rows,
+            **_labelled(options, task),
         )
         if spelling
         else None

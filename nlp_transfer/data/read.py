@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 
-from nlp_transfer.data.columns import LABEL, TAGS, TEXT, WORDS, Column, choose_columns
+from nlp_transfer.data.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
+from nlp_transfer.data.columns import LABEL, TAGS, TEXT, TEXT_PAIR, WORDS, Column, choose_columns
 from nlp_transfer.data.conll import conll_table
 from nlp_transfer.data.forms import (
     BadRow,
@@ -26,6 +27,7 @@ from nlp_transfer.data.forms import (
     open_table,
     parquet_table,
 )
+from nlp_transfer.data.labels import AS_FOUND, LabelForm, feature_of
 from nlp_transfer.data.store import batched, counted, rows_of, stored
 from nlp_transfer.errors import DataError
 
@@ -34,9 +36,10 @@ from nlp_transfer.errors import DataError
 class Rows:
     """What one file or split holds, and what had to be left out.
 
-    `data` has the columns text and label (classification) or words and tags (NER), and line: the line of the file
-    where the row begins, or the number of the row where `unit` is "row". `columns` says which column of the file plays
-    which role, `found` which columns there are.
+    `data` has the columns text and label (classification; of pairs text_pair as well) or words and tags (NER), and
+    line: the line of the file where the row begins, or the number of the row where `unit` is "row". A label is a
+    string, a list of strings where a text has several, or a float (`labels.problem_of`). `columns` says which column
+    of the file plays which role, `found` which columns there are.
     """
 
     data: datasets.Dataset
@@ -53,17 +56,21 @@ def read_classification(
     text_column: str | None = None,
     label_column: str | None = None,
     *,
+    pair_column: str | None = None,
+    labels: LabelForm = AS_FOUND,
     skip_bad_rows: bool = False,
 ) -> Rows:
-    """Read texts with a label each from CSV, TSV, JSON lines, JSON or Parquet.
+    """Read texts, or with a `pair_column` pairs of them, with their labels from CSV, TSV, JSON lines, JSON or Parquet.
 
-    Labels are strings without white space around them, texts are as the file has them. DataError names what is wrong.
+    `labels` says how these are written. Labels are strings without white space around them, texts are as the file has
+    them. DataError names what is wrong.
 
     >>> read_classification("train.csv", label_column="category").data[0]  # doctest: +SKIP
     {'text': 'I am still waiting on my card?', 'label': 'card_arrival', 'line': 2}
     """
     table = open_table(path, {".csv": csv_table, ".tsv": csv_table} | RECORD_FORMS)
-    return _rows(table, str(path), _CLASSIFICATION, (text_column, label_column), skip_bad_rows)
+    table, task = _classification(table, str(path), text_column, pair_column, label_column, labels)
+    return _rows(table, str(path), task, skip_bad_rows)
 
 
 def read_tagged(
@@ -78,7 +85,8 @@ def read_tagged(
     The columns of a CoNLL file are called words and tags: the first and the last one.
     """
     conll = dict.fromkeys((".conll", ".txt", ".bio", ".iob", ".tsv"), conll_table)
-    return _rows(open_table(path, conll | RECORD_FORMS), str(path), _TAGGED, (words_column, tags_column), skip_bad_rows)
+    task = _tagged(words_column, tags_column)
+    return _rows(open_table(path, conll | RECORD_FORMS), str(path), task, skip_bad_rows)
 
 
 def read_hub(
@@ -89,6 +97,8 @@ def read_hub(
     label_column: str | None = None,
     *,
     tagged: bool = False,
+    pair_column: str | None = None,
+    labels: LabelForm = AS_FOUND,
     skip_bad_rows: bool = False,
 ) -> Rows:
     """Read one split of a data set on the hub or in a folder, with words and tags if `tagged`.
@@ -96,8 +106,11 @@ def read_hub(
     `datasets` reads the files and may guess types: a CSV with labels 001 and 002 comes as 1 and 2.
     """
     data = load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split))
-    task = _TAGGED if tagged else _CLASSIFICATION
-    return _rows(hub_table(data), name, task, (text_column, label_column), skip_bad_rows)
+    table = hub_table(data)
+    if tagged:
+        return _rows(table, name, _tagged(text_column, label_column), skip_bad_rows)
+    table, task = _classification(table, name, text_column, pair_column, label_column, labels)
+    return _rows(table, name, task, skip_bad_rows)
 
 
 def hub_splits(name: str, config_name: str | None = None) -> tuple[str, ...]:
@@ -116,29 +129,23 @@ def fingerprint(data: datasets.Dataset) -> str:
 RECORD_FORMS = {".jsonl": jsonl_table, ".ndjson": jsonl_table, ".json": json_table, ".parquet": parquet_table}
 
 
-class Cell(NamedTuple):
-    """A value of a row, and what a fault in it is told with: `place` is its file and line."""
-
-    value: Any
-    column: str
-    flag: str
-    place: str
-
-
 class _Task(NamedTuple):
-    wanted: tuple[Column, Column]
-    convert: Callable[[Cell, Cell], tuple[Any, Any] | str]  # a str is the fault
-    feature: Any
+    """Which columns are read, the names that were `given` for them, and what their cells are turned into."""
+
+    wanted: tuple[Column, ...]
+    given: tuple[str | None, ...]
+    convert: Callable[..., tuple[Any, ...] | str]  # a str is the fault
+    features: Mapping[str, Any]
 
 
-def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str | None], skip_bad_rows: bool) -> Rows:
+def _rows(table: Table, source: str, task: _Task, skip_bad_rows: bool) -> Rows:
     if not table.columns:
         unreadable = [row for row in table.records(()) if isinstance(row, BadRow)]
         raise DataError(nothing_left(source, unreadable, table.unit))
-    chosen = choose_columns(source, table.columns, task.wanted, given)
+    chosen = choose_columns(source, table.columns, task.wanted, task.given)
     bad: list[BadRow] = []
 
-    def good() -> Iterator[tuple[Any, Any, int]]:
+    def good() -> Iterator[tuple[Any, ...]]:
         for record in counted(f"reading {Path(source).name}", rows=table.records(chosen)):
             row = record if isinstance(record, BadRow) else _convert(record, f"{source}, {table.unit}", task, chosen)
             if isinstance(row, BadRow):
@@ -146,32 +153,67 @@ def _rows(table: Table, source: str, task: _Task, given: tuple[str | None, str |
             else:
                 yield row
 
-    roles = [column.role for column in task.wanted]
-    features = datasets.Features(dict.fromkeys(roles, task.feature) | {"line": datasets.Value("int64")})
+    features = datasets.Features({**task.features, "line": datasets.Value("int64")})
     data = stored((dict(zip(features, zip(*rows, strict=True), strict=True)) for rows in batched(good())), features)
     if bad and not skip_bad_rows:
         raise DataError(f"{source} has {faults(bad, table.unit)}. Mend them, or leave them out with --skip_bad_rows.")
     if not len(data):
         raise DataError(nothing_left(source, bad, table.unit))
-    columns = dict(zip(roles, chosen, strict=True))
+    columns: dict[str, str] = {}
+    for column, name in zip(task.wanted, chosen, strict=True):
+        columns[column.role] = f"{columns[column.role]}, {name}" if column.role in columns else name
     return Rows(data, source, tuple(row.line for row in bad), columns, fingerprint(data), table.unit, table.columns)
 
 
-def _convert(record: Record, place: str, task: _Task, chosen: tuple[str, str]) -> tuple[Any, Any, int] | BadRow:
-    first, second = (
+def _convert(record: Record, place: str, task: _Task, chosen: Sequence[str]) -> tuple[Any, ...] | BadRow:
+    cells = [
         Cell(record.values.get(name), name, column.flag, f"{place} {record.line}")
         for name, column in zip(chosen, task.wanted, strict=True)
-    )
-    row = task.convert(first, second)
+    ]
+    row = task.convert(*cells)
     return BadRow(record.line, row, record.line) if isinstance(row, str) else (*row, record.line)
 
 
-def _text_and_label(text_cell: Cell, label_cell: Cell) -> tuple[str, str] | str:
-    text, label = plain(text_cell), plain(label_cell).strip()
-    missing = [role for role, value in (("text", text.strip()), ("label", label)) if not value]
-    if missing:
-        return f"no {' and no '.join(missing)}"
-    return (text, label) if is_unicode(text + label) else HALF_CHARACTER
+def _classification(
+    table: Table, source: str, text: str | None, pair: str | None, label: str | None, form: LabelForm
+) -> tuple[Table, _Task]:
+    """The task, and the table that can still be read whole: its first rows may tell whether labels stand in lists."""
+    texts = [(TEXT, text)]
+    if pair:
+        texts.append((TEXT_PAIR, pair))
+    marked = LABEL._replace(flag="--label_columns")
+    labels = [(marked, name) for name in form.columns] if form.columns else [(LABEL, label)]
+    wanted, given = (tuple(part) for part in zip(*texts, *labels, strict=True))
+    table, some = (
+        _with_first(table, choose_columns(source, table.columns, wanted, given)) if table.columns else (table, [])
+    )
+    problem = form.problem_with(some)
+    read = form.reading(problem)
+
+    def convert(*cells: Cell) -> tuple[Any, ...] | str:
+        values = [plain(cell) for cell in cells[: len(texts)]]
+        label, fault = read(cells[len(texts) :])
+        names = ("text", "second text")
+        missing = [f"no {name}" for name, value in zip(names, values, strict=False) if not value.strip()]
+        if missing or fault:
+            return " and ".join([*missing, fault] if fault else missing)
+        return (*values, label) if is_unicode("".join(values) + str(label)) else HALF_CHARACTER
+
+    features = {column.role: datasets.Value("string") for column, _ in texts} | {"label": feature_of(problem)}
+    return table, _Task(wanted, given, convert, features)
+
+
+def _with_first(table: Table, chosen: Sequence[str]) -> tuple[Table, list[Any]]:
+    """The table, and the values that its first rows have in the last of the columns that are `chosen`."""
+    records = table.records(chosen)
+    head = list(itertools.islice(records, 100))
+    some = [row.values.get(chosen[-1]) for row in head if isinstance(row, Record)]
+    return replace(table, records=lambda wanted: itertools.chain(head, records)), some
+
+
+def _tagged(words: str | None, tags: str | None) -> _Task:
+    list_of_strings = datasets.List(datasets.Value("string"))
+    return _Task((WORDS, TAGS), (words, tags), _words_and_tags, {"words": list_of_strings, "tags": list_of_strings})
 
 
 def _words_and_tags(words_cell: Cell, tags_cell: Cell) -> tuple[list[str], list[str]] | str:
@@ -185,62 +227,6 @@ def _words_and_tags(words_cell: Cell, tags_cell: Cell) -> tuple[list[str], list[
     if not all(words):
         return "a tag that has no word"
     return (words, tags) if is_unicode("".join(words + tags)) else HALF_CHARACTER
-
-
-HALF_CHARACTER = "half a character (a lone surrogate such as \\ud83d)"
-
-
-def is_unicode(text: str) -> bool:
-    """Whether `text` can be written: no surrogate stands alone in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def plain(cell: Cell) -> str:
-    """The value as a string, empty where there is none: 1 and 1.0 are "1", true is "true", 2.267 is "2.267".
-
-    DataError where it is a list or an object.
-    """
-    value = cell.value
-    if isinstance(value, str):
-        return value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    if isinstance(value, int):
-        return str(value)
-    raise DataError(
-        f"{cell.place}: column '{cell.column}' holds a {_kind(value)}, not a text or a number; "
-        f"name a column of plain values with {cell.flag}."
-    )
-
-
-def plain_list(cell: Cell) -> list[str]:
-    """The values of a list as `plain` gives them, nothing where there is none. DataError where it is no list."""
-    if cell.value is None:
-        return []
-    if not isinstance(cell.value, list):
-        raise DataError(
-            f"{cell.place}: column '{cell.column}' holds a {_kind(cell.value)}, not a list; "
-            f"name a column of lists with {cell.flag}."
-        )
-    # Strings, which nearly all are, as they are: a cell for each word would take half the time of reading.
-    return [value if type(value) is str else plain(cell._replace(value=value)) for value in cell.value]
-
-
-def _kind(value: object) -> str:
-    names = {str: "text", dict: "object", bool: "truth value", int: "number", float: "number"}
-    return names.get(type(value), type(value).__name__)
-
-
-_CLASSIFICATION = _Task((TEXT, LABEL), _text_and_label, datasets.Value("string"))
-_TAGGED = _Task((WORDS, TAGS), _words_and_tags, datasets.List(datasets.Value("string")))
 
 
 def some_numbers(numbers: Sequence[int], unit: str) -> str:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from datasets import Dataset
 
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows, fingerprint, some_numbers
 from nlp_transfer.data.store import values
 from nlp_transfer.errors import DataError, OptionError
+
+_MANNERS = {
+    "single_label": "stratified by label",
+    "multi_label": "at random, every label kept in train",
+    "regression": "stratified by tenths of the numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def make_splits(
     elif validation is None:
         whole = len(train.data)
         train, validation = hold_out(train, share, seed, label_column)
-        manner = "stratified by label" if label_column else "at random"
+        manner = _MANNERS[problem_of(train.data)] if label_column else "at random"
         notes.append(
             f"No validation file: held out {len(validation.data):,} of {whole:,} training rows "
             f"({len(validation.data) / whole:.0%}), {manner}, seed {seed}."
@@ -69,6 +76,7 @@ def make_splits(
 def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> tuple[Rows, Rows]:
     """Part `rows` into those that stay and a `share` of them held out, stratified where `label_column` is given.
 
+    Rows with several labels are held out at random, rows with a number so that each tenth of the numbers has its share.
     Both parts keep the order of the rows. Every label and every entity type keeps a row in the part that stays, so
     where many have a single row less than the share is held out. DataError if there are too few rows to hold any out.
     """
@@ -82,7 +90,9 @@ def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> t
     for label in sorted(groups):
         is_held[groups[label][chance.sample(range(len(groups[label])), seats[label])]] = True
     if "tags" in rows.data.column_names:
-        _release_only_ones(rows.data, is_held)
+        _release_only_ones(rows.data, "tags", _types, is_held)
+    elif label_column and problem_of(rows.data) == "multi_label":
+        _release_only_ones(rows.data, label_column, frozenset, is_held)
     if not is_held.any():
         raise DataError(_too_few(rows, label_column))
     return _part(rows, ~is_held), replace(_part(rows, is_held), skipped=())
@@ -90,8 +100,11 @@ def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> t
 
 def _places_by_label(data: Dataset, label_column: str | None) -> dict[str, np.ndarray]:
     """Where the rows of each label stand, labels in the order in which they are met first."""
-    if label_column is None:
+    if label_column is None or problem_of(data) == "multi_label":
         return {"": np.arange(len(data))}
+    if problem_of(data) == "regression":
+        order = np.argsort(np.fromiter(values(data, label_column), np.float64, len(data)), kind="stable")
+        return {f"tenth {i}": np.sort(part) for i, part in enumerate(np.array_split(order, 10)) if len(part)}
     ids: dict[str, int] = {}
     labels = values(data, label_column)
     codes = np.fromiter((ids.setdefault(label, len(ids)) for label in labels), np.int32, len(data))
@@ -111,26 +124,33 @@ def _seats(sizes: Mapping[str, int], wanted: int) -> dict[str, int]:
     return seats
 
 
-def _release_only_ones(data: Dataset, is_held: np.ndarray) -> None:
-    """Take out of `is_held` the sentences with an entity type that no sentence that stays would show."""
+def _types(tags: Sequence[str]) -> frozenset[str]:
+    return frozenset(tag[2:] for tag in tags if tag != "O")
+
+
+def _release_only_ones(
+    data: Dataset, column: str, kinds_of: Callable[[Sequence[str]], frozenset[str]], is_held: np.ndarray
+) -> None:
+    """Take out of `is_held` the rows with a label or entity type that no row that stays would show."""
     seen: set[str] = set()
     held: list[frozenset[str]] = []
-    known: dict[frozenset[str], frozenset[str]] = {}  # sentences have few sets of types, which one object each holds
-    for tags, holds in zip(values(data, "tags"), is_held, strict=True):
-        types = frozenset(tag[2:] for tag in tags if tag != "O")
+    known: dict[frozenset[str], frozenset[str]] = {}  # rows have few sets of kinds, which one object each holds
+    for value, holds in zip(values(data, column), is_held, strict=True):
+        kinds = kinds_of(value)
         if holds:
-            held.append(known.setdefault(types, types))
+            held.append(known.setdefault(kinds, kinds))
         else:
-            seen |= types
-    for index, types in zip(np.flatnonzero(is_held), held, strict=True):
-        is_held[index] = types <= seen
-        seen |= types
+            seen |= kinds
+    for index, kinds in zip(np.flatnonzero(is_held), held, strict=True):
+        is_held[index] = kinds <= seen
+        seen |= kinds
 
 
 def _too_few(rows: Rows, label_column: str | None) -> str:
     count = len(rows.data)
-    if count < 2 or not label_column:
-        return f"{rows.source} has {count} row, too few to hold some out; add rows or give a --validation_file."
+    if count < 2 or not label_column or problem_of(rows.data) != "single_label":
+        rows_there = f"{rows.source} has {count} row{'s' * (count != 1)}"
+        return f"{rows_there}, too few to hold some out; add rows or give a --validation_file."
     return (
         f"{rows.source} has {count} rows and {count} labels in its column '{rows.columns[label_column]}', too few rows "
         "of a label to hold some out; add rows, give a --validation_file, or name another --label_column_name."

@@ -12,19 +12,15 @@ from typing import Any, NamedTuple
 import datasets
 
 from nlp_transfer.config import PredictionOptions
-from nlp_transfer.data.columns import TEXT, WORDS, Column, choose_column
+from nlp_transfer.data.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
+from nlp_transfer.data.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
 from nlp_transfer.data.conll import words_table
 from nlp_transfer.data.forms import BadRow, Record, Table, csv_table, hub_table, lines_table, open_table
 from nlp_transfer.data.read import (
-    HALF_CHARACTER,
     RECORD_FORMS,
-    Cell,
     faults,
-    is_unicode,
     load_hub,
     nothing_left,
-    plain,
-    plain_list,
 )
 from nlp_transfer.errors import DataError
 
@@ -32,7 +28,7 @@ _ID = Column("id", "--id_column_name", ())
 
 
 class Text(NamedTuple):
-    """A row to predict: `line` is where it stands, `text` a string or, for a tagger, a list of words."""
+    """A row to predict: `line` is where it stands, `text` a string, two of them, or for a tagger a list of words."""
 
     line: int
     text: str | list[str]
@@ -102,17 +98,29 @@ def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) 
     wanted = TEXT._replace(known=WORDS.known + TEXT.known) if tagged else TEXT
     column = choose_column(source, table.columns, wanted, options.text_column_name)
     key = options.id_column_name and choose_column(source, table.columns, _ID, options.id_column_name)
-    for record in table.records(list(dict.fromkeys((column, key or column)))):
+    pair = options.text_pair_column_name and choose_column(
+        source, table.columns, TEXT_PAIR, options.text_pair_column_name
+    )
+    for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):
         if isinstance(record, Record):
             place = f"{source}, {table.unit} {record.line}"
             cell = Cell(record.values.get(column), column, TEXT.flag, place)
             id_ = plain(Cell(record.values.get(key), key, _ID.flag, place)) if key else None
-            yield _text(record.line, cell, id_, tagged)
+            second = cell._replace(value=record.values.get(pair), column=pair, flag=TEXT_PAIR.flag) if pair else None
+            yield _text(record.line, cell, second, id_, tagged)
         else:
             yield record
 
 
-def _text(line: int, cell: Cell, id_: str | None, tagged: bool) -> Text | BadRow:
+def _text(line: int, cell: Cell, second: Cell | None, id_: str | None, tagged: bool) -> Text | BadRow:
+    if second:
+        texts = [plain(cell), plain(second)]
+        for name, one in zip(("text", "second text"), texts, strict=True):
+            if not one.strip():
+                return BadRow(line, f"no {name}", line)
+        return (
+            Text(line, texts, id_) if is_unicode("".join((*texts, id_ or ""))) else BadRow(line, HALF_CHARACTER, line)
+        )
     text: Any = plain_list(cell) if tagged and isinstance(cell.value, list) else plain(cell)
     words = text if isinstance(text, list) else [text.strip()]
     if not words or not all(words):

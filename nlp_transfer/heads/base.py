@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nlp_transfer.data.batch import IGNORED
@@ -31,6 +31,9 @@ class TaskHead(ABC):
     task: ClassVar[str]
     best_metric: ClassVar[str]
     """The score that says which epoch was best, unless the user names another."""
+
+    is_tuned: ClassVar[bool] = False
+    """Whether `tune` does anything, so that the best weights have to say their logits of the validation rows."""
 
     labels: LabelSet
 
@@ -62,10 +65,10 @@ class TaskHead(ABC):
         Summing here and dividing by a count that spans all micro-batches and processes makes accumulation and the
         number of processes change nothing. `logits` is `(..., labels)`, `labels` is `(...)`.
         """
-        return self.cross_entropy(logits.flatten(0, -2), labels.flatten()) / count
+        return self.summed_loss(logits.flatten(0, -2), labels.flatten()) / count
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Summed over the items of `logits`, `(items, labels)`; items labelled `IGNORED` count nothing."""
+    def summed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy summed over the items of `logits`, `(items, labels)`; `IGNORED` ones count nothing."""
         return F.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
 
     @abstractmethod
@@ -77,8 +80,15 @@ class TaskHead(ABC):
         """The right answers of rows, in the form that `score` compares."""
 
     @abstractmethod
-    def targets(self, references: Sequence[Any]) -> list[list[int]]:
-        """The label ids of each row's items."""
+    def targets(self, references: Sequence[Any]) -> list[list[Any]]:
+        """What the network is to learn of each row's items: a label id, or numbers."""
+
+    def in_unit(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Groups of an optimizer, at the rates that suit the unit of the network's outputs; logits have none."""
+        return groups
+
+    def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:  # noqa: B027
+        """Fit what is decided after training to the logits of validation rows; most heads have nothing to decide."""
 
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:
@@ -114,3 +124,10 @@ def label_options(labels: LabelSet) -> dict[str, Any]:
         "id2label": dict(enumerate(labels.names)),
         "label2id": {name: i for i, name in enumerate(labels.names)},
     }
+
+
+def output_layer(network: PreTrainedModel) -> tuple[str, nn.Linear]:
+    """The last linear layer outside of the encoder, which gives the logits, and its path."""
+    encoder = set(network.base_model.modules())
+    linear = [(p, m) for p, m in network.named_modules() if isinstance(m, nn.Linear) and m not in encoder]
+    return linear[-1]

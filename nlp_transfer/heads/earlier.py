@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.heads.base import output_layer
 from nlp_transfer.pretrained import Checkpoint, Loaded
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def kept_head(checkpoint: Checkpoint, loaded: Loaded) -> Loaded:
 
 def _copy_output(network: PreTrainedModel, earlier: PreTrainedModel, rows: Mapping[int, int], name: str) -> set[str]:
     """Copy the rows of the output layer, given as new place -> earlier place; the names of its weights."""
-    path, layer = _output_layer(network)
+    path, layer = output_layer(network)
     source = earlier.get_submodule(path)
     if not isinstance(source, nn.Linear) or source.in_features != layer.in_features:
         raise OptionError(
@@ -94,13 +95,6 @@ def _copy_below(network: PreTrainedModel, earlier: PreTrainedModel, output: Coll
                 parameter.copy_(there[key])
                 copied.add(key)
     return copied
-
-
-def _output_layer(network: PreTrainedModel) -> tuple[str, nn.Linear]:
-    """The last linear layer outside of the encoder, which gives the logits, and its path."""
-    encoder = set(network.base_model.modules())
-    linear = [(p, m) for p, m in network.named_modules() if isinstance(m, nn.Linear) and m not in encoder]
-    return linear[-1]
 
 
 def _named(names: Collection[str]) -> str:

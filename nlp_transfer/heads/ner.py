@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
 from nlp_transfer.data import schemes
+from nlp_transfer.data.long_texts import special_tokens
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.schemes import recognise, scheme_named
 from nlp_transfer.data.splits import Splits
@@ -96,7 +97,7 @@ class NERHead(TaskHead):
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         """Columns as `TaskHead.encode` says, and `starts`: where in `input_ids` the words stand that are predicted."""
-        before, after = _special_tokens(tokenizer)
+        before, after = special_tokens(tokenizer)
         budget = max_length - len(before) - len(after)
         features: dict[str, list[Any]] = {"input_ids": [], "row": [], "starts": []}
         targets = self.targets(rows["tags"]) if "tags" in rows else None
@@ -218,16 +219,6 @@ def _subwords(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase)
             subwords[word].append(token)
         ids.append([word or [tokenizer.unk_token_id] for word in subwords])
     return ids
-
-
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """The tokens that stand before and after a text."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    full = tokenizer("a")["input_ids"]
-    for start in range(len(full) - len(bare) + 1):
-        if full[start : start + len(bare)] == bare:
-            return full[:start], full[start + len(bare) :]
-    return [], []
 
 
 def _starts(words: Sequence[Sequence[int]], window: Window, first: int) -> list[int]:

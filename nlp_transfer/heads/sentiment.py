@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -11,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead
+from nlp_transfer.heads.losses import evened_out
+from nlp_transfer.heads.text import are_pairs
 from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
 
 # Scales whose order is plain from the names; each entry lists the spellings of one step.
@@ -60,18 +64,27 @@ class SentimentHead(TextClassificationHead):
 
     @classmethod
     def for_splits(
-        cls, splits: Splits, levels: Sequence[str] = (), edges: Sequence[float] = (), **options: Any
+        cls,
+        splits: Splits,
+        levels: Sequence[str] = (),
+        edges: Sequence[float] = (),
+        **options: Any,
     ) -> SentimentHead:
         """The head for the labels in `splits.train`, in the order of `levels`, or as `in_order` tells it."""
-        seen = set(values(splits.train.data, "label"))
+        counts = Counter(values(splits.train.data, "label"))
+        seen = set(counts)
         if not levels and len(seen) > _MOST_LEVELS:
             raise DataError(
                 f"{splits.train.source}: column '{splits.train.columns['label']}' has {len(seen):,} different labels, "
-                f"too many for a scale; cut a score into levels with --levels LOW ... HIGH and --level_edges NUMBER ..."
+                f"too many for a scale; cut a score into levels with --levels LOW ... HIGH and --level_edges NUMBER "
+                "..., or learn it as a number with --problem regression."
             )
         if levels and seen - set(levels):
             raise OptionError(f"--levels lacks labels of the data: {', '.join(sorted(seen - set(levels)))}.")
-        return cls(levels or in_order(seen), edges=edges, **options)
+        names = levels or in_order(seen)
+        at_least_one = {name: max(counts[name], 1) for name in names}  # a level may have no rows
+        shape = evened_out(at_least_one, options)
+        return cls(names, edges=edges, pairs=are_pairs(splits), **shape)
 
     def options(self) -> dict[str, Any]:
         return super().options() | {"edges": list(self.edges)}
@@ -91,6 +104,8 @@ def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -
     """Rows whose label was a score, with the level it falls into. Raises DataError for a score that is no number."""
     if len(levels) != len(edges) + 1:
         raise OptionError(f"--level_edges has {len(edges)} edges, so --levels must name {len(edges) + 1} levels.")
+    if problem_of(rows.data) != "single_label":
+        raise OptionError("--level_edges cuts a score into levels, --problem regression learns it; give one of them.")
 
     def level(score: str, line: int) -> str:
         place = _number(score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -77,14 +77,22 @@ class PooledClassifier(PreTrainedModel):
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
-        """Logits `(batch, labels)`; with `labels`, the mean cross-entropy as well."""
+        """Logits `(batch, labels)`; with `labels`, the mean loss of the config's `problem_type` as well."""
         encoded, attention_mask = encode(self.backbone, input_ids, attention_mask, inputs_embeds, **kwargs)
         pooled = pool(encoded.last_hidden_state, attention_mask, self.config.pooling)
         logits = self.classifier(self.dropout(self.hidden_layers(pooled)))
-        loss = F.cross_entropy(logits, labels) if labels is not None else None
+        loss = _LOSSES[self.config.problem_type](logits, labels) if labels is not None else None
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )
+
+
+_LOSSES: dict[str | None, Callable[[Tensor, Tensor], Tensor]] = {
+    None: F.cross_entropy,
+    "single_label_classification": F.cross_entropy,
+    "multi_label_classification": F.binary_cross_entropy_with_logits,
+    "regression": lambda logits, labels: F.mse_loss(logits.squeeze(-1), labels.squeeze()),
+}
 
 
 def _dense(widths: Sequence[int], dropout: float) -> list[nn.Module]:

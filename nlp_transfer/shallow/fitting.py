@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nlp_transfer.errors import OptionError, UserError
-from nlp_transfer.shallow.decisions import decisions
+from nlp_transfer.shallow.decisions import decisions, linear_layer
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ _GRIDS: dict[str, dict[str, list[Any]]] = {
 _FOLDS = 3
 _CHOSEN_ON = 6000  # items, at most: what regularisation is best changes little beyond, and minutes become hours
 _TREES, _TREES_WHILE_CHOOSING = 300, 100
+_SURE = 10.0  # the logit of a label that is always there
 _MOST_OF_AN_SVM = 15_000  # items: the time that a kernel SVM takes grows with their square
 
 
@@ -67,8 +68,7 @@ def fit_classifier(
         raise UserError(
             "all training rows have the same label, so there is nothing to tell apart; give rows of two labels."
         )
-    if not np.isfinite(features).all():
-        raise UserError("the encoder gives features that are not finite numbers; try --mixed_precision no.")
+    _require_finite(features)
     if class_weights and name == "knn":
         raise OptionError("--classifier knn cannot heed class weights; choose another, or leave them out.")
     if name not in ("random_forest", "knn"):
@@ -83,6 +83,47 @@ def fit_classifier(
     parameters, scale = _choose(name, classifier, features, labels, outside, rng)
     classifier.set_params(**parameters)
     return Fitted(_fit(classifier, features, labels), 1.0 if name == "logistic" else scale)
+
+
+def fit_several(
+    name: str, features: np.ndarray, marks: np.ndarray, seed: int, positive_weights: Mapping[int, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit one of `LINEAR` to each label by itself: weight `(labels, width)` and bias `(labels,)` of the logits.
+
+    `marks` is `(items, labels)`, 1 where the label is there (one against the rest). A label that all rows have is
+    always there, one that none has never.
+    """
+    weight, bias = np.zeros((marks.shape[1], features.shape[1])), np.zeros(marks.shape[1])
+    for label, there in enumerate((marks > 0.5).T.astype(int)):
+        if there.min() == there.max():
+            bias[label] = _SURE if there[0] else -_SURE
+            continue
+        weights = {1: positive_weights[label]} if label in positive_weights else None
+        fitted = fit_classifier(name, features, there, seed, weights)
+        (not_weight, is_weight), (not_bias, is_bias) = linear_layer(fitted.classifier, fitted.scale, 2)
+        weight[label], bias[label] = is_weight - not_weight, is_bias - not_bias
+    return weight, bias
+
+
+def fit_ridge(features: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ridge regression on standardised features, its alpha by cross-validation that leaves one row out at a time.
+
+    Weight `(1, width)` and bias `(1,)`. UserError for features that are not finite numbers.
+    """
+    from sklearn.linear_model import RidgeCV  # a second to load, which other strategies need not wait for
+    from sklearn.preprocessing import StandardScaler
+
+    _require_finite(features)
+    log.info("Fitting ridge regression to %s rows of %d features.", f"{len(numbers):,}", features.shape[1])
+    scaler = StandardScaler()
+    ridge = RidgeCV(alphas=np.logspace(-1, 5, 13)).fit(scaler.fit_transform(features.astype(np.float64)), numbers)
+    weight = ridge.coef_[None] / scaler.scale_
+    return weight, ridge.intercept_ - weight @ scaler.mean_
+
+
+def _require_finite(features: np.ndarray) -> None:
+    if not np.isfinite(features).all():
+        raise UserError("the encoder gives features that are not finite numbers; try --mixed_precision no.")
 
 
 def _pipeline(name: str, seed: int, class_weights: Mapping[int, float] | None) -> Any:

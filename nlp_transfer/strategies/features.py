@@ -18,14 +18,14 @@ from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.data.inputs import Inputs
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import ModelError, OptionError, UserError
-from nlp_transfer.heads import NERHead, TextClassificationHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextHead
 from nlp_transfer.heads.base import TaskHead, label_options
 from nlp_transfer.model import TransferModel
 from nlp_transfer.pooling.config import PooledConfig
 from nlp_transfer.pooling.network import PooledClassifier
 from nlp_transfer.shallow.config import ShallowConfig
 from nlp_transfer.shallow.decisions import linear_layer
-from nlp_transfer.shallow.fitting import CLASSIFIERS, LINEAR, fit_classifier
+from nlp_transfer.shallow.fitting import CLASSIFIERS, LINEAR, Fitted, fit_classifier, fit_ridge, fit_several
 from nlp_transfer.shallow.network import ShallowClassifier
 from nlp_transfer.shallow.storage import require_skops
 from nlp_transfer.strategies.base import Stage, Strategy
@@ -40,7 +40,8 @@ class Features(Strategy):
     """Feature extraction: one vector of each text, or of each word, and a classifier that is fitted to all at once.
 
     A text's vector is pooled as the head says, `native` meaning `mean`; a word's is the state of its first subword.
-    A linear classifier ends as the last layer of an ordinary network, any other in a `ShallowClassifier`.
+    A linear classifier ends as the last layer of an ordinary network, any other in a `ShallowClassifier`. Several
+    labels of a text are fitted one by one, by a linear classifier, and a number by ridge regression.
 
     >>> nt.fit(model, splits, strategy=nt.strategies.Features(classifier="svm"))
 
@@ -71,8 +72,9 @@ class Features(Strategy):
         model.head = head = _plain(model.head)
         base = model.encoder.base
         shape: dict[str, Any] = {"encoder_config": model.encoder.config.to_dict(), **label_options(head.labels)}
-        if isinstance(head, TextClassificationHead):
-            shape |= {"pooling": head.pooling, "problem_type": "single_label_classification"}
+        if isinstance(head, TextHead):
+            _require_a_fit(head, self.classifier)
+            shape |= {"pooling": head.pooling, "problem_type": head.problem_type}
         elif is_linear:  # a stock network it is, and stays
             _require_linear(model)
             return
@@ -94,33 +96,43 @@ class Features(Strategy):
         fitted: list[Any] = [None]
         if state.is_main_process:
             features, labels = features_of(model, train)
-            weights, outside = _class_weights(model.head), _outside(model.head)
             try:
-                fitted = [fit_classifier(self.classifier, features, labels, self._seed, weights, outside)]
+                fitted = [self._fit(model.head, features, labels)]
             except UserError as error:  # which the other processes wait to hear of
                 fitted = [error]
         if state.num_processes > 1:
             broadcast_object_list(fitted)
         if isinstance(fitted[0], UserError):
             raise fitted[0]
-        classifier, scale = fitted[0]
         network = model.network
         with torch.no_grad():
             if isinstance(network, ShallowClassifier):
-                network.classifier = classifier
-                network.scale.fill_(scale)
+                network.classifier = fitted[0].classifier
+                network.scale.fill_(fitted[0].scale)
             else:
-                weight, bias = linear_layer(classifier, scale, len(model.head.labels))
+                weight, bias = fitted[0]
                 network.classifier.weight.copy_(torch.from_numpy(weight))
                 network.classifier.bias.copy_(torch.from_numpy(bias))
+
+    def _fit(self, head: TaskHead, features: np.ndarray, labels: np.ndarray) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        """What is fitted; of what is linear the weight and the bias of the last layer."""
+        weights = _class_weights(head)
+        if isinstance(head, RegressionHead):
+            return fit_ridge(features, labels)
+        if isinstance(head, MultiLabelHead):
+            return fit_several(self.classifier, features, labels, self._seed, weights)
+        fitted = fit_classifier(self.classifier, features, labels, self._seed, weights, _outside(head))
+        return linear_layer(*fitted, len(head.labels)) if self.classifier in LINEAR else fitted
 
 
 def _plain(head: TaskHead) -> TaskHead:
     """A head of labels alone, its pooling named. OptionError for what a head that is trained by steps has besides."""
-    if not isinstance(head, TextClassificationHead):
+    if not isinstance(head, TextHead):
         return head
     for option, is_given in (
-        ("hidden", head.hidden), ("dropout", head.dropout is not None), ("label_smoothing", head.label_smoothing)
+        ("hidden", head.hidden), ("dropout", head.dropout is not None),
+        ("label_smoothing", getattr(head, "label_smoothing", 0)), ("long_texts", head.long_texts == "window"),
+        ("loss", getattr(head, "loss_name", "cross_entropy") != "cross_entropy"),
     ):  # fmt: skip
         if is_given:
             raise OptionError(
@@ -131,6 +143,20 @@ def _plain(head: TaskHead) -> TaskHead:
         return head
     log.info("The features of a text are the mean of its tokens' states (--pooling mean).")
     return type(head)(**head.options() | {"pooling": "mean"})
+
+
+def _require_a_fit(head: TextHead, classifier: str) -> None:
+    """OptionError for a classifier that does not fit what the head learns."""
+    if isinstance(head, MultiLabelHead) and classifier not in LINEAR:
+        raise OptionError(
+            f"--classifier {classifier} gives a text one label; for several labels take {' or '.join(LINEAR)}."
+        )
+    if isinstance(head, RegressionHead):
+        if classifier != LINEAR[0]:  # the default
+            raise OptionError(
+                f"--classifier {classifier} is for labels; leave it out, and a number is fitted by ridge."
+            )
+        log.info("A number is fitted by ridge regression.")
 
 
 def _require_linear(model: TransferModel) -> None:
@@ -162,8 +188,9 @@ def features_of(model: TransferModel, inputs: Inputs) -> tuple[np.ndarray, np.nd
             if "inputs_embeds" not in batch:
                 raise ModelError(f"{model.encoder.family} does not give its states alone; take --strategy freeze.")
             states = batch["inputs_embeds"]
-            is_labelled = batch["labels"] != IGNORED
-            vectors = states[is_labelled] if is_labelled.ndim == 2 else states[is_labelled, 0]
+            of_texts = batch["labels"].is_floating_point() or batch["labels"].ndim == 1
+            is_labelled = torch.ones(len(states), dtype=torch.bool) if of_texts else batch["labels"] != IGNORED
+            vectors = states[:, 0] if of_texts else states[is_labelled]
             parts.append(between(vectors.to(next(between.parameters(), vectors).device)).float().cpu().numpy())
             labels.append(batch["labels"][is_labelled].numpy())
     return np.concatenate(parts), np.concatenate(labels)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from nlp_transfer.data.batch import IGNORED, shares
+from nlp_transfer.data.batch import shares, unlabelled
 from nlp_transfer.data.source import read_source
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import NERHead
@@ -73,7 +72,7 @@ class Replay(Strategy):
         tensors = {k: v.to(labels.device) for k, v in source.batch(mine or drawn[:1], part.step).items()}
         source_labels = tensors.pop("labels")
         if not mine:  # as where a part of the target has no rows: the gradients of this one are all zeros
-            source_labels = torch.full_like(source_labels, IGNORED)
+            source_labels = unlabelled(source_labels)
         logits, source_logits = module(batch, tensors)
         count = source.labelled(drawn, part.step)
         target_loss = model.head.loss(logits, labels, max(part.count, 1))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
-from datasets import Dataset
+from datasets import Dataset, Features
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import MaskedLMOutput
 
 from nlp_transfer.data.batch import IGNORED, collate
 from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.labels import feature_of, problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.source import Kind
 from nlp_transfer.data.splits import Splits
@@ -24,7 +26,7 @@ from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError
 from nlp_transfer.grafting import Graft
-from nlp_transfer.heads import NERHead, SentimentHead, TaskHead, TextClassificationHead
+from nlp_transfer.heads import NERHead, RegressionHead, SentimentHead, TaskHead, TextHead, text_head_for
 from nlp_transfer.heads.sentiment import are_scores, cut_into_levels
 from nlp_transfer.model import TransferModel
 from nlp_transfer.pretrained import Checkpoint
@@ -86,7 +88,7 @@ class LabelledSource(Source):
             rows, cut = splits.train, ""
         else:
             rows, cut = _cut(model.head, rows)
-            self.head = TextClassificationHead(sorted(set(values(rows.data, "label"))), **_shape(model.head))
+            self.head = text_head_for(Splits(rows, None, None), **_shape(model.head))
         network = self.head.build(checkpoint).network
         tokenizer = checkpoint.tokenizer(of_words=isinstance(self.head, NERHead))
         source = TransferModel(network, self.head, tokenizer, model.max_length)
@@ -212,15 +214,17 @@ def _checkpoint(model: TransferModel) -> Checkpoint:
 
 def _shape(head: TaskHead) -> dict[str, Any]:
     """The options that give a head for texts the shape that the target's has."""
-    if not isinstance(head, TextClassificationHead):
+    if not isinstance(head, TextHead):
         return {}
     return {"pooling": head.pooling, "hidden": head.hidden, "dropout": head.dropout}
 
 
 def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
     """Rows whose labels are scores, cut into levels as the target's were."""
-    if not are_scores(values(rows.data, "label")):
+    if problem_of(rows.data) != "single_label" or not are_scores(values(rows.data, "label")):
         return rows, ""
+    if isinstance(head, RegressionHead):
+        return _as_numbers(rows), ", as numbers"
     if not isinstance(head, SentimentHead) or not head.edges:
         raise DataError(
             f"{rows.source}: column '{rows.columns['label']}' holds scores, not labels; cut them into levels in the "
@@ -228,6 +232,13 @@ def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
         )
     edges = ", ".join(f"{edge:g}" for edge in head.edges)
     return cut_into_levels(rows, list(head.labels), head.edges), f", cut at {edges} as the target's"
+
+
+def _as_numbers(rows: Rows) -> Rows:
+    """Rows whose labels spell numbers, with these numbers."""
+    features = rows.data.features.copy() | {"label": feature_of("regression")}
+    numbers = (columns | {"label": list(map(float, columns["label"]))} for columns in slices(rows.data))
+    return replace(rows, data=stored(numbers, Features(features)))
 
 
 def _tokens(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:

@@ -7,11 +7,14 @@ import json
 import tracemalloc
 
 import numpy as np
+import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_transfer.data.batch import collate, epoch_batches, length_batches, shares
+from nlp_transfer.data.batch import CONTINUED, collate, epoch_batches, length_batches, shares
+from nlp_transfer.data.inputs import TokenInputs
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=400)
 
@@ -100,3 +103,33 @@ def test_collate_pads_ids_mask_and_token_labels():
 def test_collate_keeps_one_label_a_row():
     batch = collate({"input_ids": [[5, 6], [8]], "labels": [1, 0]}, pad_id=0)
     assert torch.equal(batch["labels"], torch.tensor([1, 0]))
+
+
+def test_chances_decide_which_rows_are_drawn():
+    chances = np.array([0.5] + [0.5 / 999] * 999)
+    drawn = [row for batch in epoch_batches([3] * 1000, 16, seed=0, epoch=0, chances=chances) for row in batch]
+    assert len(drawn) == 1000
+    assert 420 < drawn.count(0) < 580
+    again = [row for batch in epoch_batches([3] * 1000, 16, seed=0, epoch=0, chances=chances) for row in batch]
+    assert drawn == again
+
+
+def inputs(labels):
+    return TokenInputs(Dataset.from_dict({"input_ids": [[1, 2]] * len(labels), "labels": labels}), 0)
+
+
+def test_balanced_chances_give_every_label_the_same():
+    chances = inputs([0, 0, 0, 1]).balanced_chances
+    assert chances == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    several = inputs([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]]).balanced_chances  # of three: a, b and none
+    assert several == pytest.approx([1 / 9, 1 / 9 + 1 / 3, 1 / 3, 1 / 9])
+    windows = inputs([0, CONTINUED, CONTINUED, 1, 1])
+    assert list(windows.firsts) == [0, 3, 4]
+    assert windows.balanced_chances == pytest.approx([1 / 2, 1 / 4, 1 / 4])
+    assert list(windows.labelled) == [1, 0, 0, 1, 1]
+
+
+def test_labels_of_rows_are_no_labels_of_tokens():
+    batch = inputs([[1.0, 0.0], [0.0, 0.0]]).batch([0, 1])
+    assert batch["labels"].tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    assert inputs([0.5, 2.0]).labels([1], None)["labels"].tolist() == [2.0]

@@ -61,13 +61,16 @@ def test_fewer_rows_than_labels():
     complaint(check_labels, labels(["a", "b"], ["c", "d"]), "train.csv has 2 training rows for 4 labels", "add rows")
 
 
-def test_scores():
-    check_labels(labels(["-2.5", "1", "1e-2"], ["3"]), task_has_classes=False)
-    for wrong in ("good", "nan", "inf"):
-        splits = labels(["1", "2"], ["1", wrong])
-        complaint(
-            check_labels, splits, "dev.csv, line 3", f"'{wrong}' is not a number", "correct", task_has_classes=False
-        )
+def test_numbers():
+    check_labels(labels([-2.5, 1.0, 0.01], [3.0]))
+    complaint(check_labels, labels([0.5, 0.5], [1.0]), "all 2 training rows have the one number '0.5'", "add rows")
+
+
+def test_several_labels():
+    check_labels(labels([["a"], [], ["a", "b"]], [[], ["b"]]))
+    complaint(check_labels, labels([["a"], ["b"]], [["a", "B"]]), "dev.csv (validation)", "'B' (line 2; did you mean")
+    complaint(check_labels, labels([["a"], []]), "one label alone, 'a'", "--problem single_label")
+    complaint(check_labels, labels([[], []]), "no training row has a label")
 
 
 @pytest.mark.parametrize("scheme", ["O I-PER B-PER", "O B-PER I-PER", "B-PER E-PER S-PER", "B-PER L-PER U-PER"])

@@ -324,8 +324,8 @@ def test_half_a_character(write):
 def test_values_that_are_no_text(write, value):
     path = write("a.jsonl", json.dumps({"text": "a", "label": "b"}) + "\n" + json.dumps({"text": value, "label": "b"}))
     complaint(read_classification, path, "line 2: column 'text' holds a", "--text_column_name", skip_bad_rows=True)
-    path = write("b.jsonl", json.dumps({"text": "a", "label": value}))
-    complaint(read_classification, path, "line 1: column 'label' holds a", "--label_column_name", skip_bad_rows=True)
+    path = write("b.jsonl", json.dumps({"text": "a", "label": "b"}) + "\n" + json.dumps({"text": "a", "label": value}))
+    complaint(read_classification, path, "line 2: column 'label' holds a", "--label_column_name", skip_bad_rows=True)
 
 
 def test_text_where_a_list_belongs(write):

@@ -60,7 +60,7 @@ TRIED = [
     for family in FAMILIES
     for head in ("native", "pooled", "ner")
     if head != "pooled" or family in ("bert", "modernbert")
-]
+] + [("bert", head) for head in ("pairs", "multi_label", "regression")]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -73,6 +73,8 @@ def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(
         options = {}  # it shares one layer between all depths
     if strategy == "replay":
         options = {"source_file": splits[head].train.source, "source_weight": 0.1}
+    if strategy == "features" and head in ("multi_label", "regression"):
+        options = {}  # a linear classifier a label, or ridge regression
     if strategy == "features" and head == "pooled":
         pytest.skip("a classifier that is fitted takes no hidden layers")
     nt.set_seed(0)

@@ -1,23 +1,15 @@
-"""How good are the predictions? Scores of labels, of labels on a scale, and of entity spans.
-
-The three functions take label names or tags and return plain Python numbers, ready for JSON. The classes give the same
-scores as `evaluate.Metric`; they live here because `evaluate.load` fetches code over the network and fails without it.
-"""
+"""How good are predicted labels: of one label a text, and of labels on a scale?"""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import eq
 from typing import Any
 
-import evaluate
-from datasets import Features, List, Value
+from datasets import Value
 
+from nlp_transfer.metrics.base import LocalMetric, check_lengths
 from nlp_transfer.types import Scores
-
-SCHEMES = ("IOB1", "IOB2", "BIOES", "BILOU")
 
 _MEASURES = ("precision", "recall", "f1")
 _REPORTED = ["accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"]
@@ -54,59 +46,7 @@ def sentiment_scores(predictions: Sequence[str], references: Sequence[str], labe
     }
 
 
-def span_scores(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str) -> Scores:
-    """Precision, recall and F1 of entity spans that seqeval reads from the tags, strictly and leniently.
-
-    A span counts where its type and both its ends are right. Strict: only what is well formed in `scheme` is a span.
-    Lenient: also what looks like one, such as an I- tag that opens a span, as conlleval reads it (Tjong Kim Sang and
-    De Meulder 2003). Plain names are micro averages; macro means run over the types that occur on either side;
-    `per_type` is strict, `per_type_lenient` is not. A score with nothing to divide by is 0.0, also where neither side
-    holds a span. Raises ValueError if lengths differ, `scheme` is not one of `SCHEMES`, or a tag does not belong to it.
-
-    >>> span_scores([["I-PER", "O"]], [["B-PER", "O"]], scheme="IOB2")["f1_lenient"]
-    1.0
-    """
-    from seqeval import scheme as schemes  # brings scikit-learn, a second: only where scored
-
-    _check_tags(predictions, references, scheme)
-    predicted, expected = [list(tags) for tags in predictions], [list(tags) for tags in references]
-    strict_scheme = getattr(schemes, "IOBES" if scheme == "BIOES" else scheme)
-    strict = _span_report(predicted, expected, mode="strict", scheme=strict_scheme)
-    if scheme == "BILOU":  # seqeval's lenient reading does not know L and U
-        predicted, expected = _as_bioes(predicted), _as_bioes(expected)
-    lenient = _span_report(predicted, expected)
-    return {
-        **_span_averages(strict, "strict"),
-        **_span_averages(lenient, "lenient"),
-        "per_type": _span_types(strict),
-        "per_type_lenient": _span_types(lenient),
-        "scheme": scheme,
-    }
-
-
-class _LocalMetric(evaluate.Metric):
-    """An `evaluate.Metric` that keeps its rows in memory and leaves nothing in Hugging Face's cache.
-
-    With `num_process` above 1 it works through files there, as `evaluate` does.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("keep_in_memory", options.get("num_process", 1) == 1)
-        super().__init__(**options)
-
-    def _build_data_dir(self) -> str:
-        return str(self._data_dir_root) if self.keep_in_memory else super()._build_data_dir()
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=self.__doc__,
-            citation="",
-            inputs_description=self._inputs,
-            features=[Features(predictions=kind, references=kind) for kind in self._kinds],
-        )
-
-
-class _LabelMetric(_LocalMetric):
+class _LabelMetric(LocalMetric):
     """Reads rows of label names, or of ids: with `labels` an id is a place in it, without it is its own name."""
 
     _inputs = "predictions and references: a label name or an id for each row."
@@ -200,39 +140,14 @@ class QuadraticKappa(_ScaleMetric):
     _names = ("quadratic_kappa",)
 
 
-class SpanF1(_LocalMetric):
-    """The scores of `span_scores` for sentences of tags in `scheme`.
-
-    >>> SpanF1(scheme="IOB2").compute(predictions=[["I-PER"]], references=[["B-PER"]])["f1_strict"]
-    0.0
-    """
-
-    _inputs = "predictions and references: a list of tags for each sentence."
-    _kinds: Sequence[Any] = (List(Value("string")),)
-
-    def __init__(self, scheme: str = "IOB2", **options: Any) -> None:
-        self.scheme = scheme
-        super().__init__(**options)
-
-    def _compute(self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> Scores:
-        return span_scores(predictions, references, self.scheme)
-
-
 def _ranks(predictions: Sequence[Any], references: Sequence[Any], values: Sequence[Any]) -> tuple[list[int], list[int]]:
     """The place in `values` of every predicted and every true label."""
-    _check_lengths(predictions, references)
+    check_lengths(predictions, references)
     places = {value: place for place, value in enumerate(values)}
     for value in (*predictions, *references):
         if value not in places:
             raise ValueError(f"label {value!r} is not one of the {len(values)} labels")
     return [places[value] for value in predictions], [places[value] for value in references]
-
-
-def _check_lengths(predictions: Sequence[Any], references: Sequence[Any]) -> None:
-    if len(predictions) != len(references):
-        raise ValueError(f"{len(predictions)} predictions but {len(references)} references: a row needs one of each")
-    if not len(references):
-        raise ValueError("there are no rows to score")
 
 
 def _label_scores(predicted: list[int], expected: list[int], names: Sequence[Any]) -> Scores:
@@ -261,50 +176,3 @@ def _scale_scores(predicted: list[int], expected: list[int]) -> Scores:
     kappa = cohen_kappa_score(expected, predicted, labels=scale, weights="quadratic") if len(scale) > 1 else 0.0
     steps = sum(abs(p - e) for p, e in zip(predicted, expected, strict=True))
     return {"mae_steps": steps / len(expected), "quadratic_kappa": float(kappa)}
-
-
-def _check_tags(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str) -> None:
-    if scheme not in SCHEMES:
-        raise ValueError(f"unknown tag scheme {scheme!r}; known are {', '.join(SCHEMES)}")
-    _check_lengths(predictions, references)
-    for row, (predicted, expected) in enumerate(zip(predictions, references, strict=True)):
-        if len(predicted) != len(expected):
-            raise ValueError(f"sentence {row} has {len(predicted)} predicted tags but {len(expected)} true ones")
-    prefixes = tuple(f"{letter}-" for letter in scheme.strip("12").replace("O", ""))
-    for tag in {tag for tags in (*predictions, *references) for tag in tags}:
-        if tag != "O" and not tag.startswith(prefixes):
-            raise ValueError(f"tag {tag!r} is not of {scheme}, whose tags are O or start with {', '.join(prefixes)}")
-
-
-def _as_bioes(sentences: list[list[str]]) -> list[list[str]]:
-    letters = {"L": "E", "U": "S"}
-    return [[letters.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in sentences]
-
-
-def _span_report(predicted: list[list[str]], expected: list[list[str]], **reading: Any) -> Mapping[str, Any]:
-    """Rows of precision, recall, f1-score and support: one a type, then `micro avg`, `macro avg`, `weighted avg`."""
-    from seqeval.metrics import classification_report
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the macro mean over no types, which _span_row makes 0.0
-        return classification_report(expected, predicted, output_dict=True, zero_division=0, **reading)
-
-
-def _span_averages(report: Mapping[str, Any], reading: str) -> Scores:
-    micro, macro = _span_row(report["micro avg"]), _span_row(report["macro avg"])
-    return {f"{name}_{reading}": value for name, value in micro.items()} | {
-        f"macro_{name}_{reading}": value for name, value in macro.items()
-    }
-
-
-def _span_types(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    return {
-        name: {**_span_row(row), "support": int(row["support"])}
-        for name, row in report.items()
-        if not name.endswith(" avg")
-    }
-
-
-def _span_row(row: Mapping[str, Any]) -> dict[str, float]:
-    values = {"f1": row["f1-score"], "precision": row["precision"], "recall": row["recall"]}
-    return {name: 0.0 if math.isnan(value) else float(value) for name, value in values.items()}

@@ -1,0 +1,69 @@
+"""Which plain value does a cell of a row hold?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from nlp_transfer.errors import DataError
+
+
+class Cell(NamedTuple):
+    """A value of a row, and what a fault in it is told with: `place` is its file and line."""
+
+    value: Any
+    column: str
+    flag: str
+    place: str
+
+
+HALF_CHARACTER = "half a character (a lone surrogate such as \\ud83d)"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written: no surrogate stands alone in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def plain(cell: Cell) -> str:
+    """The value as a string, empty where there is none: 1 and 1.0 are "1", true is "true", 2.267 is "2.267".
+
+    DataError where it is a list or an object.
+    """
+    value = cell.value
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    raise DataError(
+        f"{cell.place}: column '{cell.column}' holds a {_kind(value)}, not a text or a number; "
+        f"name a column of plain values with {cell.flag}."
+    )
+
+
+def plain_list(cell: Cell) -> list[str]:
+    """The values of a list as `plain` gives them, nothing where there is none. DataError where it is no list."""
+    if cell.value is None:
+        return []
+    if not isinstance(cell.value, list):
+        raise DataError(
+            f"{cell.place}: column '{cell.column}' holds a {_kind(cell.value)}, not a list; "
+            f"name a column of lists with {cell.flag}."
+        )
+    # Strings, which nearly all are, as they are: a cell for each word would take half the time of reading.
+    return [value if type(value) is str else plain(cell._replace(value=value)) for value in cell.value]
+
+
+def _kind(value: object) -> str:
+    names = {str: "text", dict: "object", bool: "truth value", int: "number", float: "number"}
+    return names.get(type(value), type(value).__name__)

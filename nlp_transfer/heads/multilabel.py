@@ -1,0 +1,168 @@
+"""Which labels does a text have, of several that may hold at once?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.store import values
+from nlp_transfer.errors import OptionError
+from nlp_transfer.heads.base import Columns
+from nlp_transfer.heads.losses import (
+    in_order,
+    positive_weights,
+    require_loss,
+    require_way,
+    require_weights,
+    sigmoid_loss,
+)
+from nlp_transfer.heads.text import TextHead, are_pairs
+from nlp_transfer.types import LabelSet, MultiLabelPrediction, Scores
+
+
+class MultiLabelHead(TextHead):
+    """Any number of labels for each text, also none; each is there or not by itself.
+
+    A label is predicted where its probability is at least its threshold. Thresholds are 0.5 until `tune` fits them to
+    validation rows, which `fit` does after training.
+
+    >>> head = MultiLabelHead(["late", "rude", "dear"])
+    >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
+
+    Args:
+        labels: their names; the order gives their ids.
+        pooling, hidden, dropout: the shape, as `TextHead` says.
+        class_weights: a factor on the loss of each label where it is there, by name; a label not named has 1.
+        loss: `cross_entropy` (binary, of each label) or `focal` (`losses.sigmoid_loss`).
+        focal_gamma: how much less a label costs in focal loss, the surer the network is of it.
+        thresholds: the least probability of each label, by name; a label not named has 0.5.
+        shape: what else `TextHead` takes.
+
+    Raises:
+        OptionError: a value outside what is said above.
+    """
+
+    task = "multi_label"
+    best_metric = "lrap"
+    problem_type = "multi_label_classification"
+    is_tuned = True
+
+    def __init__(
+        self,
+        labels: Sequence[str] | LabelSet,
+        pooling: str = "native",
+        hidden: Sequence[int] = (),
+        dropout: float | None = None,
+        class_weights: Mapping[str, float] | None = None,
+        loss: str = "cross_entropy",
+        focal_gamma: float = 2.0,
+        thresholds: Mapping[str, float] | None = None,
+        **shape: Any,
+    ) -> None:
+        super().__init__(labels, pooling, hidden, dropout, **shape)
+        self.class_weights = dict(class_weights or {})
+        self.loss_name = loss
+        self.focal_gamma = focal_gamma
+        self.thresholds = dict.fromkeys(self.labels, 0.5) | dict(thresholds or {})
+        self._require_sense()
+
+    @classmethod
+    def for_splits(cls, splits: Splits, **options: Any) -> MultiLabelHead:
+        """The head for the labels in `splits.train`, in alphabetical order.
+
+        `class_weights` may be the name of a way to weigh them (`losses.positive_weights`).
+        """
+        if options.pop("label_smoothing", 0):
+            raise OptionError("--label_smoothing spreads one label over the others; leave it out for several labels.")
+        rows = list(values(splits.train.data, "label"))
+        counts = Counter(label for labels in rows for label in labels)
+        way = options.get("class_weights")
+        if isinstance(way, str):
+            require_way(way)
+            options["class_weights"] = positive_weights(way, counts, len(rows))
+        return cls(sorted(counts), pairs=are_pairs(splits), **options)
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {
+            "class_weights": self.class_weights,
+            "loss": self.loss_name,
+            "focal_gamma": self.focal_gamma,
+            "thresholds": self.thresholds,
+        }
+
+    def targets(self, references: Sequence[Sequence[str]]) -> list[list[list[float]]]:
+        """A row of 0.0 and 1.0 for each row, in the order of the labels."""
+        found = []
+        for labels in references:
+            ids = {self.labels.id(label) for label in labels}
+            found.append([[float(i in ids) for i in range(len(self.labels))]])
+        return found
+
+    def summed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return sigmoid_loss(
+            logits,
+            labels,
+            positive_weights=in_order(self.class_weights, self.labels.names, logits),
+            gamma=self.focal_gamma if self.loss_name == "focal" else None,
+        )
+
+    def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return sigmoid_loss(logits, labels)
+
+    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[MultiLabelPrediction]:
+        found = []
+        for probabilities in self._probabilities(outputs):
+            named = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
+            labels = tuple(name for name, p in named.items() if p >= self.thresholds[name])
+            found.append(MultiLabelPrediction(labels, named))
+        return found
+
+    def _probabilities(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        return 0.5 * (1 + np.tanh(0.5 * self.logits_of_rows(outputs).astype(np.float64)))  # sigmoid, without overflow
+
+    def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
+        """Set the threshold of each label to that with the best F1 on these rows; if none has the label, it stays.
+
+        (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1 measure".)
+        """
+        probabilities = self._probabilities(outputs)
+        there = np.array([items[0] for items in self.targets(self.references(rows))]) > 0.5
+        for i, name in enumerate(self.labels):
+            if there[:, i].any():
+                self.thresholds[name] = best_threshold(probabilities[:, i], there[:, i])
+
+    def score(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> Scores:
+        from nlp_transfer.metrics import multi_label_scores  # loads evaluate, which takes a second
+
+        ranked = [[p.probabilities[name] for name in self.labels] for p in predictions]
+        return multi_label_scores([p.labels for p in predictions], references, self.labels.names, ranked)
+
+    def _require_sense(self) -> None:
+        if len(self.labels) < 2:
+            raise OptionError(f"a head of several labels needs two or more; it was given {list(self.labels)}.")
+        if self.loss_name == "logit_adjusted":
+            raise OptionError(
+                "--loss logit_adjusted is for one label a text; for several take --class_weights or --loss focal."
+            )
+        require_loss(self.loss_name, self.focal_gamma, ("cross_entropy", "focal"))
+        require_weights(self.class_weights, self.labels.names)
+        for name, threshold in self.thresholds.items():
+            if name not in self.labels or not 0 <= threshold <= 1:
+                raise OptionError(f"thresholds are of the labels, and lie in [0, 1]; that of {name} is {threshold}.")
+
+
+def best_threshold(probabilities: np.ndarray, there: np.ndarray) -> float:
+    """The threshold with the best F1, halfway between two probabilities `(rows,)`; of equals the one nearest to 0.5."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked, hits = probabilities[order], np.cumsum(there[order])
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + there.sum())
+    below = np.append(ranked[1:], 0.0)
+    cuts = np.flatnonzero(ranked > below)  # rows of one probability are all taken, or none
+    middles = (ranked[cuts] + below[cuts]) / 2
+    best = np.flatnonzero(np.isclose(f1[cuts], f1[cuts].max()))
+    return float(middles[best[np.argmin(np.abs(middles[best] - 0.5))]])

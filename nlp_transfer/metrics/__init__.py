@@ -1,0 +1,35 @@
+"""How good are the predictions? Scores of labels, of sets of labels, of numbers, and of entity spans.
+
+The functions take label names, numbers or tags and return plain Python numbers, ready for JSON. The classes give the
+same scores as `evaluate.Metric`; they live here because `evaluate.load` fetches code over the network and fails without
+it.
+"""
+
+from nlp_transfer.metrics.labels import (
+    F1,
+    Accuracy,
+    MacroRecall,
+    MatthewsCorrelation,
+    MeanAbsoluteSteps,
+    Precision,
+    QuadraticKappa,
+    Recall,
+    classification_scores,
+    sentiment_scores,
+)
+from nlp_transfer.metrics.numbers import (
+    MeanAbsoluteError,
+    MeanSquaredError,
+    PearsonCorrelation,
+    SpearmanCorrelation,
+    regression_scores,
+)
+from nlp_transfer.metrics.sets import HammingLoss, LabelRankingAveragePrecision, MultiLabelF1, multi_label_scores
+from nlp_transfer.metrics.spans import SCHEMES, SpanF1, span_scores
+
+__all__ = [
+    "F1", "SCHEMES", "Accuracy", "HammingLoss", "LabelRankingAveragePrecision", "MacroRecall", "MatthewsCorrelation",
+    "MeanAbsoluteError", "MeanAbsoluteSteps", "MeanSquaredError", "MultiLabelF1", "PearsonCorrelation", "Precision",
+    "QuadraticKappa", "Recall", "SpanF1", "SpearmanCorrelation", "classification_scores", "multi_label_scores",
+    "regression_scores", "sentiment_scores", "span_scores",
+]  # fmt: skip

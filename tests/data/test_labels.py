@@ -1,0 +1,149 @@
+"""One label, several, or a number: what a file says is what the rows hold, and what is not so has its line told."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import nlp_transfer as nt
+from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
+from nlp_transfer.data.read import read_classification
+from nlp_transfer.data.splits import hold_out
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to(name, *lines):
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return str(tmp_path / name)
+
+    return to
+
+
+SEVERAL = [["joy", "trust"], [], ["anger"]]
+
+
+def test_the_same_several_labels_from_every_form(write, tmp_path):
+    marks = [(int("joy" in row), int("trust" in row), int("anger" in row)) for row in SEVERAL]
+    lists = write("a.jsonl", *(json.dumps({"text": "t", "label": row}) for row in SEVERAL))
+    parted = write("a.csv", "text,label", *(f"t,{' ; '.join(row)}" for row in SEVERAL))
+    marked = write("b.csv", "text,joy,trust,anger", *(f"t,{a},{b},{c}" for a, b, c in marks))
+    pq.write_table(pa.table({"text": ["t"] * 3, "label": SEVERAL}), tmp_path / "a.parquet")
+    of_columns = LabelForm(columns=("joy", "trust", "anger"))
+    read = [
+        read_classification(lists),
+        read_classification(tmp_path / "a.parquet"),
+        read_classification(parted, labels=LabelForm(delimiter=";")),
+        read_classification(marked, labels=of_columns),
+    ]
+    for rows in read:
+        assert problem_of(rows.data) == "multi_label"
+        assert list(rows.data["label"]) == SEVERAL
+    assert {rows.sha256 for rows in read} == {read[0].sha256}
+    assert read[3].columns == {"text": "text", "label": "joy, trust, anger"}
+
+
+def test_numbers_are_read_as_numbers(write):
+    path = write("a.csv", "text,score", "t,1.5", "t, -2 ", "t,1e3")
+    rows = read_classification(path, labels=LabelForm("regression"))
+    assert (problem_of(rows.data), list(rows.data["label"])) == ("regression", [1.5, -2.0, 1000.0])
+
+
+@pytest.mark.parametrize(
+    ("form", "bad", "told"),
+    [
+        (LabelForm("regression"), ["nan", "inf", "good", "1_0", "1,5"], "a label that is no finite number"),
+        (LabelForm("regression"), ["", " "], "no label"),
+        (LabelForm("multi_label"), ["joy"], "labels that stand in no list (--label_delimiter says what parts them)"),
+        (LabelForm("multi_label"), [["joy", " "]], "an empty label in its list"),
+        (LabelForm("multi_label"), [None], "no list of labels ([] says that a text has none)"),
+        (LabelForm(columns=("label",)), ["2", "", "yes"], "neither 0 nor 1 in column 'label'"),
+    ],
+)
+def test_a_bad_label_is_a_bad_row_with_its_line(write, form, bad, told):
+    good = {"regression": "0.5", "multi_label": ["joy"]}.get(form.problem, "1")
+    for value in bad:
+        path = write("a.jsonl", *(json.dumps({"text": "t", "label": label}) for label in (good, value, good)))
+        with pytest.raises(nt.DataError) as refused:
+            read_classification(path, labels=form)
+        assert f"1 row with {told} (line 2)" in str(refused.value)
+        rows = read_classification(path, labels=form, skip_bad_rows=True)
+        assert (len(rows.data), rows.skipped) == (2, (2,))
+
+
+def test_pairs_of_texts(write):
+    path = write("a.csv", "premise,hypothesis,label", "a,b,yes", "a,,no")
+    with pytest.raises(nt.DataError, match=r"1 row with no second text \(line 3\)"):
+        read_classification(path, "premise", pair_column="hypothesis")
+    rows = read_classification(path, "premise", pair_column="hypothesis", skip_bad_rows=True)
+    assert rows.data[:] == {"text": ["a"], "text_pair": ["b"], "label": ["yes"], "line": [2]}
+    with pytest.raises(nt.DataError, match="--text_column_name and --text_pair_column_name both name 'premise'"):
+        read_classification(path, "premise", pair_column="premise")
+    with pytest.raises(nt.DataError, match=r"no column 'hypotesis' \(did you mean 'hypothesis'\?\)"):
+        read_classification(path, "premise", pair_column="hypotesis")
+
+
+def test_what_looks_like_measured_numbers():
+    scores = [str(i / 7) for i in range(30)]
+    assert look_like_numbers(scores)
+    assert look_like_numbers([*scores, "n/a"])  # one that is not is better told by its line
+    assert not look_like_numbers(scores[:5])  # half stars
+    assert not look_like_numbers([str(i) for i in range(100)])  # codes
+    assert not look_like_numbers([*scores, *(f"name {i}" for i in range(30))])
+
+
+def data_options(path, **options):
+    return nt.DataOptions(train_file=path, **options)
+
+
+def test_load_splits_tells_what_it_took_the_labels_for(write):
+    numbers = write("a.csv", "text,score", *(f"text {i},{i / 7}" for i in range(60)))
+    splits = nt.load_splits(data_options(numbers), "classification")
+    assert problem_of(splits.train.data) == problem_of(splits.validation.data) == "regression"
+    assert any("--problem single_label takes each for a label" in note for note in splits.notes)
+    assert any("stratified by tenths of the numbers" in note for note in splits.notes)
+    lists = write("a.jsonl", *(json.dumps({"text": "t", "label": SEVERAL[i % 3]}) for i in range(30)))
+    splits = nt.load_splits(data_options(lists), "classification")
+    assert "A text may have several labels (label)." in splits.notes
+    bad = write("b.csv", "text,score", *(f"text {i},{i / 7}" for i in range(60)), "t,n/a")
+    with pytest.raises(nt.DataError, match=r"1 row with a label that is no finite number \(line 62\)"):
+        nt.load_splits(data_options(bad), "classification")
+
+
+def test_a_part_held_out_has_its_share_of_the_numbers_and_leaves_every_label(write):
+    numbers = write("a.csv", "text,score", *(f"t,{(i * 37) % 200}" for i in range(200)))
+    rows = read_classification(numbers, labels=LabelForm("regression"))
+    _, held = hold_out(rows, 0.1, 0, "label")
+    assert sorted(int(number // 20) for number in held.data["label"]) == [i for i in range(10) for _ in range(2)]
+    lists = [[f"rare {i}"] if i < 10 else ["often"] * (i % 2) for i in range(100)]
+    path = write("a.jsonl", *(json.dumps({"text": "t", "label": labels}) for labels in lists))
+    stays, held = hold_out(read_classification(path), 0.3, 0, "label")
+    assert len(stays.data) + len(held.data) == 100
+    assert len({label for labels in stays.data["label"] for label in labels}) == 11
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label_columns": ["a", "b"], "problem": "regression"},
+        {"label_delimiter": ";", "problem": "single_label"},
+        {"label_columns": ["a"], "label_column_name": "b"},
+        {"label_columns": ["a,b"], "label_delimiter": ";"},
+        {"problem": "numbers"},
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(options):
+    with pytest.raises(nt.OptionError):
+        nt.DataOptions(**options)
+
+
+def test_flags_of_labels_are_refused_for_tags(sentences):
+    with pytest.raises(nt.OptionError, match="--label_delimiter is for texts with labels"):
+        nt.load_splits(nt.DataOptions(train_file=sentences["train"], label_delimiter=";"), "ner")
+
+
+def test_columns_of_labels_are_parted_by_commas_or_blanks():
+    assert nt.DataOptions(label_columns=["a,b", "c"]).label_columns == ["a", "b", "c"]
