@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         StrategyOptions,
         TrainingOptions,
     )
-    from nlp_transfer.data.load import load_splits, require_files
+    from nlp_transfer.data.load import load_splits, require_files, splits_from
     from nlp_transfer.data.read import Rows
     from nlp_transfer.data.splits import Splits
     from nlp_transfer.encoder import Encoder
@@ -84,7 +84,7 @@ _HOMES = {
         "CacheOptions", "CheckOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions",
         "OutputOptions", "PredictionOptions", "SentimentOptions", "StrategyOptions", "TrainingOptions",
     ),
-    "data.load": ("load_splits", "require_files"),
+    "data.load": ("load_splits", "require_files", "splits_from"),
     "data.read": ("Rows",),
     "data.splits": ("Splits",),
     "encoder": ("Encoder",),

@@ -53,7 +53,11 @@ class ModelOptions:
 class DataOptions:
     """Which rows. Without any file or data set, a small sample set that comes with the package."""
 
-    train_file: str | None = HfArg(default=None, help="CSV, TSV, JSONL, JSON, Parquet, or CoNLL columns.")
+    train_file: str | None = HfArg(
+        default=None,
+        help="CSV, TSV, JSONL, JSON, Parquet, Arrow, a folder of a folder per label; NER: CoNLL, JSONL of texts with "
+        "spans, .spacy, a folder of brat.",
+    )
     validation_file: str | None = HfArg(default=None, help="Rows that choose the best epoch.")
     test_file: str | None = HfArg(default=None, help="Rows that are scored once, at the end.")
     dataset_name: str | None = HfArg(default=None, help="A data set of the hub, in place of files.")
@@ -76,8 +80,20 @@ class DataOptions:
     )
     skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
     strict_data: bool = HfArg(default=False, help="Stop where a row of validation or test stands in train.")
+    delimiter: str | None = HfArg(
+        default=None, help="What stands between columns: a character, or tab, comma, ... Unless given: told from rows."
+    )
+    conll_columns: str | None = HfArg(
+        default=None,
+        help="NER: columns of word and tag, such as 0,3 or FORM,NER. Unless given: first and last.",
+    )
+    misaligned: str = HfArg(
+        default="strict",
+        help="NER: spans that do not fall on words stop the run (strict), are widened (snap) or left out (drop).",
+    )
 
     def __post_init__(self) -> None:
+        _require(self, "misaligned", lambda value: value in ("strict", "snap", "drop"), "strict, snap or drop")
         _require(self, "problem", lambda value: value in PROBLEMS, f"one of {', '.join(PROBLEMS)}")
         # --label_columns a,b,c and --label_columns a b c are the same
         self.label_columns = [name for part in self.label_columns for name in part.split(",") if name]
@@ -338,15 +354,23 @@ class PredictionOptions:
     trust_remote_code: bool = HfArg(default=False, help="Run code that comes with the checkpoint.")
     max_length: int | None = HfArg(default=None, help="Tokens read of a text. Unless given: as in training.")
     input_file: str | None = HfArg(
-        default=None, help="CSV, TSV, JSONL, JSON, Parquet, CoNLL columns, or .txt with one text a line."
+        default=None,
+        help="CSV, TSV, JSONL, JSON, Parquet, Arrow, CoNLL columns, .spacy, .txt with one text a line, or a folder "
+        "of .txt with one text each.",
     )
     dataset_name: str | None = HfArg(default=None, help="A data set of the hub, in place of a file.")
     dataset_config_name: str | None = HfArg(default=None, help="Which configuration of that data set.")
     dataset_split_name: str | None = HfArg(default=None, help="Which split of it. Unless given: test.")
     text_column_name: str | None = HfArg(default=None, help="Column with the text (NER: or lists of words).")
     text_pair_column_name: str | None = HfArg(default=None, help="Column with the second text, for a model of pairs.")
-    id_column_name: str | None = HfArg(default=None, help="Column that is copied beside each prediction.")
+    id_column_name: str | None = HfArg(
+        default=None, help="Column that is copied beside each prediction; of a folder: file."
+    )
     skip_bad_rows: bool = HfArg(default=False, help="Leave out rows that cannot be used instead of stopping.")
+    delimiter: str | None = HfArg(
+        default=None, help="What stands between columns: a character, or tab, comma, ... Unless given: told from rows."
+    )
+    conll_columns: str | None = HfArg(default=None, help="Column of the word in CoNLL columns, such as 1 or FORM.")
     output_file: str | None = HfArg(default=None, help="Where to: a .jsonl or .parquet file, one line a row.")
     overwrite_output_file: bool = HfArg(default=False, help="Replace the file that is there.")
     all_probabilities: bool = HfArg(default=False, help="Write the probability of every label.")

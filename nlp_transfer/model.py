@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
-import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -23,6 +22,7 @@ from nlp_transfer.config import PRECISIONS
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import Lengths
 from nlp_transfer.data.schemes import recognise
+from nlp_transfer.data.spans import word_offsets
 from nlp_transfer.data.store import SLICE, counted, slices, stored
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
@@ -43,11 +43,6 @@ WINDOW = 4096
 """Texts of a stream that are sorted by length together."""
 
 _SPEC = "nlp_transfer"  # the key in config.json that holds the task, beside what transformers itself writes
-# Vowel signs, accents and joiners belong to the letter before them, though \w does not hold them.
-_MARKS = "\u200c\u200d" + "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c)[0] == "M")
-_WORD = re.compile(
-    rf"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff][{_MARKS}]*|(?:\w[{_MARKS}]*)+|[^\w\s][{_MARKS}]*"
-)
 
 
 class TransferModel:
@@ -190,20 +185,25 @@ class TransferModel:
         `what` the rows are is told with a line of the log on texts that are too long, if any are.
         """
         lengths = Lengths()
+        account: Counter[str] = Counter()
 
         def features() -> Iterator[dict[str, list[Any]]]:
             with counted("tokenizing", len(rows)) as bar:
                 for start, columns in zip(range(0, len(rows), SLICE), slices(rows), strict=True):
                     encoded = self.head.encode(columns, self.tokenizer, self.max_length)
                     lengths.see(encoded["input_ids"], encoded["row"], encoded.pop("dropped", ()))
+                    account.update(self.head.account(columns, encoded))
                     encoded["row"] = [start + row for row in encoded["row"]]
                     yield encoded
                     bar.update(SLICE)
 
-        encoded = stored(features())
+        encoded_rows = stored(features())
         if what and lengths.long and isinstance(self.head, TextHead):
             log.info("%s: %s (--long_texts %s).", what, lengths.told(self.max_length), self.head.long_texts)
-        return encoded
+        if account:
+            told = (f"{count:,} {what}" for what, count in account.items() if count or what.endswith("lost"))
+            log.info("Tokenized: %s.", ", ".join(told))
+        return encoded_rows
 
     @overload
     def predict(self, texts: Sequence[Any], batch_size: int = ..., precision: str = ...) -> list[Any]: ...
@@ -241,12 +241,12 @@ class TransferModel:
 
 
 def _words(text: str | Sequence[str]) -> dict[str, Any]:
-    """The words of a text and where they stand: runs of letters and digits, single marks, single Han or kana signs."""
+    """The words of a text and where they stand in it."""
     if not isinstance(text, str):
         joined, offsets = join_words(text)
         return {"words": list(text), "offsets": offsets, "text": joined}
-    found = list(_WORD.finditer(text))
-    return {"words": [m.group() for m in found], "offsets": [m.span() for m in found], "text": text}
+    offsets = word_offsets(text)
+    return {"words": [text[start:end] for start, end in offsets], "offsets": offsets, "text": text}
 
 
 def model_folder(name_or_path: str | Path) -> str:

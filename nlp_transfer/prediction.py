@@ -62,6 +62,8 @@ def predict_file(options: PredictionOptions) -> None:
     precision = precision_for(model.encoder.family, options.mixed_precision)
     count = -(-texts.count // WINDOW)
     if accelerator.is_main_process:
+        for note in texts.notes:
+            log.info(note)
         if texts.skipped:
             log.info("Left out %s bad row%s.", f"{texts.skipped:,}", "s" * (texts.skipped > 1))
         parts.begin(_made_of(model, texts, options, precision))
@@ -71,11 +73,14 @@ def predict_file(options: PredictionOptions) -> None:
     missing = [number for number in range(count) if not parts.has(number)]
     accelerator.wait_for_everyone()  # so that all have looked before anyone writes
     started = time.perf_counter()
-    _fill(parts, model, texts, missing, options, accelerator, precision)
+    tagged = _fill(parts, model, texts, missing, options, accelerator, precision)
+    tagged = accelerator.reduce(torch.tensor(tagged, device=accelerator.device)).tolist()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         parts.join(count)
         _say_what_was_done(texts, missing, count, time.perf_counter() - started, parts.target)
+        if is_tagger:
+            log.info("%s words tagged, %s words lost.", f"{tagged[0]:,}", f"{tagged[1]:,}")
     accelerator.end_training()
 
 
@@ -100,8 +105,9 @@ def _fill(
     options: PredictionOptions,
     accelerator: Accelerator,
     precision: str,
-) -> None:
-    """Write this process's share of the parts that are missing."""
+) -> tuple[int, int]:
+    """Write this process's share of the parts that are missing; how many words got a tag in it, and how many none."""
+    words = lost = 0
     mine = set(missing[accelerator.process_index :: accelerator.num_processes])
     schema = _schema(model, texts.unit, options)
     bar = tqdm(
@@ -118,6 +124,10 @@ def _fill(
                 written = [_line(*pair, texts.unit, options) for pair in zip(rows, found, strict=True)]
                 parts.write(number, written, schema)
                 bar.update(len(rows))
+                tagged = [p for p in found if isinstance(p, TagPrediction)]
+                words += sum(len(p.tags) for p in tagged)
+                lost += sum(len(p.words) - len(p.tags) for p in tagged)
+    return words, lost
 
 
 def _chunks(texts: Iterator[Text]) -> Iterator[list[Text]]:

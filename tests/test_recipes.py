@@ -242,7 +242,60 @@ BAD_ANYWHERE = {
     "unknown score": Bad(["--metric_for_best_model bleu"], flags=["--metric_for_best_model", "bleu"]),
     "unknown tracker": Bad(["--report_to pigeon"], flags=["--report_to", "pigeon"]),
 }
+BAD_TEXT_FORMS = {
+    "ragged semicolons": Bad(
+        ["1 field where the header has 2 (line 3)"], {"train.csv": "text;label\na;praise\nb, c\n"}
+    ),
+    "wrong delimiter": Bad(
+        ["no column that is known to hold the text; its columns are: text,label"], flags=["--delimiter", "tab"]
+    ),
+    "delimiter of two": Bad(["--delimiter must be one character"], flags=["--delimiter", "::"]),
+    "damaged Arrow": Bad(["a.arrow is damaged or not Arrow"], {"a.arrow": "ARROW1"}, ["--train_file", "a.arrow"]),
+    "damaged set": Bad(["set/state.json is damaged"], {"set/state.json": "{"}, ["--train_file", "set"]),
+    "folder of nothing": Bad(
+        ["set is a folder that holds no folder per label"], {"set/a": "x"}, ["--train_file", "set"]
+    ),
+    "folder with an empty text": Bad(
+        ["1 row with no text (file pos/b.txt)"],
+        {"set/pos/a.txt": "fine", "set/pos/b.txt": "", "set/neg/a.txt": "dull"},
+        ["--train_file", "set"],
+    ),
+    "columns of CoNLL": Bad(["--conll_columns is for NER"], flags=["--conll_columns", "0,1"]),
+}
+MARKED = '{"text": "Anna was in Oslo", "label": [[0, 4, "PER"], [12, 16, "LOC"]]}\n'
+BAD_TAGGED_FORMS = {
+    "no such CoNLL column": Bad(["has 2 columns, so none is 3"], flags=["--conll_columns", "0,3"]),
+    "one CoNLL column twice": Bad(["names one column twice"], flags=["--conll_columns", "1,1"]),
+    "half a word": Bad(
+        [
+            "a.jsonl has 1 span that tags",
+            "line 2: PER [0, 3] 'Ann' in 'Anna was in Oslo' cuts a word",
+            "--misaligned snap",
+        ],
+        {"a.jsonl": MARKED + MARKED.replace("[0, 4,", "[0, 3,")},
+        ["--train_file", "a.jsonl"],
+    ),
+    "no span": Bad(
+        ["neither [start, end, type]"],
+        {"a.jsonl": MARKED + '{"text": "x", "label": [7]}\n'},
+        ["--train_file", "a.jsonl"],
+    ),
+    "unknown manner": Bad(["--misaligned must be strict, snap or drop"], flags=["--misaligned", "grow"]),
+    "half of brat": Bad(
+        ["1 row with no .ann beside it (file b.txt)"],
+        {"set/a.txt": "Anna", "set/a.ann": "T1\tPER 0 4\tAnna\n", "set/b.txt": "x"},
+        ["--train_file", "set"],
+    ),
+    "another text in brat": Bad(
+        ["a span whose text is not what stands there (file a.txt)"],
+        {"set/a.txt": "Anna", "set/a.ann": "T1\tPER 0 4\tAnne\n"},
+        ["--train_file", "set"],
+    ),
+    "no DocBin": Bad(["a.spacy"], {"a.spacy": "x"}, ["--train_file", "a.spacy"]),
+}
 CASES = [
+    *(("classify", case, bad) for case, bad in BAD_TEXT_FORMS.items()),
+    *(("ner", case, bad) for case, bad in BAD_TAGGED_FORMS.items()),
     *((name, case, bad) for name in ("classify", "sentiment") for case, bad in BAD_TEXT.items()),
     *(("ner", case, bad) for case, bad in BAD_CONLL.items()),
     *((name, case, bad) for name in TASKS for case, bad in BAD_ANYWHERE.items()),
@@ -260,7 +313,7 @@ def lay_out(folder: Path, name: str, files: Mapping[str, str | bytes] = {}) -> l
     if name == "ner":
         good = {"train.conll": SENTENCES, "dev.conll": SENTENCES, "test.conll": SENTENCES}
     for path, content in (good | dict(files)).items():
-        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
     scale = ["--levels", "complaint", "praise"] if name == "sentiment" else []
     return [*(CONLL_FLAGS if name == "ner" else TEXT_FLAGS), *scale]

@@ -22,7 +22,7 @@ class Place(NamedTuple):
     split: str
     file: str
     unit: str
-    line: int
+    line: int | str
 
     def __str__(self) -> str:
         return f"{self.file}, {self.unit} {self.line}"
@@ -55,7 +55,7 @@ class Finding:
     @property
     def where(self) -> str:
         """The first rows of each file: "test.csv, lines 3, 9, 11, 12, 14 ..."."""
-        files: dict[tuple[str, str], list[int]] = {}
+        files: dict[tuple[str, str], list[int | str]] = {}
         for place in self.places:
             files.setdefault((place.file, place.unit), []).append(place.line)
         return "; ".join(f"{file}, {some_numbers(lines, unit)}" for (file, unit), lines in files.items())

@@ -70,7 +70,7 @@ def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Co
     if separator:
         raise DataError(
             f"{source} seems to separate its columns by {separator!r} (its first line is {columns[0]!r}); "
-            "save it with commas (.csv) or tabs (.tsv)."
+            "name it with --delimiter."
         )
     raise DataError(
         f"{source} has no column that is known to hold the {wanted.role}; its columns are: {', '.join(columns)}. "

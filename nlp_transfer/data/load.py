@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from nlp_transfer.config import DataOptions
 from nlp_transfer.data.check import check_labels, check_tags
 from nlp_transfer.data.forms import require_file
 from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
-from nlp_transfer.data.read import Rows, hub_splits, read_classification, read_hub, read_tagged
+from nlp_transfer.data.read import Rows, Source, hub_splits, read_classification, read_hub, read_tagged
 from nlp_transfer.data.splits import Splits, make_splits
 from nlp_transfer.data.store import values
 from nlp_transfer.errors import DataError, OptionError
@@ -32,7 +32,46 @@ def load_splits(
 
     `prepare` changes the rows of each split before any are held out. Raises DataError and OptionError.
     """
-    prepared = {name: prepare(rows) for name, rows in read_rows(options, task).items()}
+    splits = _checked(read_rows(options, task), options, task, seed, prepare)
+    if not options.dataset_name and not options.train_file:
+        splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
+    return splits
+
+
+def splits_from(
+    train: Source,
+    validation: Source | None = None,
+    test: Source | None = None,
+    *,
+    task: str = "classification",
+    options: DataOptions | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Read and check splits from pandas data frames, `datasets` objects or paths, as `load_splits` does from options.
+
+    `task` is classification, sentiment or ner; `options` name columns and say all that `DataOptions` says of rows.
+    Raises DataError and OptionError.
+
+    >>> splits = splits_from(frame, test=other, options=DataOptions(label_column_name="team"))
+    """
+    options = options or DataOptions()
+    sources = {"train": train, "validation": validation, "test": test}
+    _refuse_clashes(options, task)
+
+    def read(options: DataOptions) -> dict[str, Rows | None]:
+        return {name: None if source is None else _read(source, options, task) for name, source in sources.items()}
+
+    return _checked(_as_measured(read, options, task), options, task, seed)
+
+
+def _checked(
+    found: Mapping[str, Rows],
+    options: DataOptions,
+    task: str,
+    seed: int,
+    prepare: Callable[[Rows], Rows] = lambda rows: rows,
+) -> Splits:
+    prepared = {name: prepare(rows) for name, rows in found.items()}
     notes = []
     if task == "classification" and not options.problem and problem_of(prepared["train"].data) != "single_label":
         notes.append(_taken_as(prepared["train"]))
@@ -53,12 +92,11 @@ def load_splits(
         raise OptionError(
             "--validation_split_percentage 0 leaves no rows to score; give a --test_file or a --validation_file."
         )
+    splits = splits.noting(*(note for rows in prepared.values() for note in rows.notes))
     if splits.test is None:
         splits = splits.noting(
             "No test rows: the scores will be of the validation rows, which also choose the weights."
         )
-    if not options.dataset_name and not options.train_file:
-        splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
     return splits
 
 
@@ -68,14 +106,16 @@ def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
     Where nothing is said of the problem, and the labels look like numbers that were measured, they are read as such.
     """
     _refuse_clashes(options, task)
-    found = _read(options, task)
+    return _as_measured(lambda told: _hub(told, task) if told.dataset_name else _files(told, task), options, task)
+
+
+def _as_measured(
+    read: Callable[[DataOptions], dict[str, Rows | None]], options: DataOptions, task: str
+) -> dict[str, Rows]:
+    found = read(options)
     if task == "classification" and not options.problem and _look_measured(found["train"]):
-        found = _read(replace(options, problem="regression"), task)
+        found = read(replace(options, problem="regression"))
     return {name: rows for name, rows in found.items() if rows is not None}
-
-
-def _read(options: DataOptions, task: str) -> dict[str, Rows | None]:
-    return _hub(options, task) if options.dataset_name else _files(options, task)
 
 
 def _look_measured(train: Rows | None) -> bool:
@@ -108,6 +148,8 @@ def _refuse_clashes(options: DataOptions, task: str = "classification") -> None:
     given = [name for name in ("train_file", "validation_file", "test_file") if getattr(options, name)]
     if options.dataset_name and given:
         raise OptionError(f"--dataset_name and --{given[0]} both say which rows to read; give one of them.")
+    if options.dataset_name and (unused := [n for n in ("delimiter", "conll_columns") if getattr(options, n)]):
+        raise OptionError(f"--{unused[0]} is for files; --dataset_name needs none.")
     if given and not options.train_file:
         raise OptionError(f"--{given[0]} needs a --train_file beside it.")
     if options.dataset_config_name and not options.dataset_name:
@@ -122,14 +164,29 @@ def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
     if not options.train_file:
         folder = files("nlp_transfer") / "samples" / task
         paths = {name: str(folder / f"{name}.{_SAMPLES[task]}") for name in paths}
+    return {name: _read(path, options, task) if path else None for name, path in paths.items()}
+
+
+def _read(source: Source, options: DataOptions, task: str) -> Rows:
     columns = (options.text_column_name, options.label_column_name)
-
-    def read(path: str) -> Rows:
-        if task == "ner":
-            return read_tagged(path, *columns, skip_bad_rows=options.skip_bad_rows)
-        return read_classification(path, *columns, skip_bad_rows=options.skip_bad_rows, **_labelled(options, task))
-
-    return {name: read(path) if path else None for name, path in paths.items()}
+    if task != "ner":
+        if options.conll_columns:
+            raise OptionError("--conll_columns is for NER.")
+        return read_classification(
+            source,
+            *columns,
+            skip_bad_rows=options.skip_bad_rows,
+            delimiter=options.delimiter,
+            **_labelled(options, task),
+        )
+    return read_tagged(
+        source,
+        *columns,
+        skip_bad_rows=options.skip_bad_rows,
+        delimiter=options.delimiter,
+        conll_columns=options.conll_columns,
+        misaligned=options.misaligned,
+    )
 
 
 def _labelled(options: DataOptions, task: str) -> dict[str, Any]:
@@ -153,6 +210,7 @@ def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
             options.label_column_name,
             tagged=task == "ner",
             skip_bad_rows=options.skip_bad_rows,
+            misaligned=options.misaligned,
             **_labelled(options, task),
         )
         if spelling

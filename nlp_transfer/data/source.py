@@ -7,8 +7,10 @@ from typing import Literal
 
 import datasets
 
+from nlp_transfer.data.annotated import is_annotated
 from nlp_transfer.data.check import check_labels, check_tags
 from nlp_transfer.data.columns import WORDS
+from nlp_transfer.data.conll import SUFFIXES
 from nlp_transfer.data.forms import Record, lines_table, open_table
 from nlp_transfer.data.read import RECORD_FORMS, Rows, fingerprint, read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
@@ -17,7 +19,6 @@ from nlp_transfer.errors import DataError
 
 Kind = Literal["labels", "tags", "text"]
 
-_TAGGED = (".conll", ".bio", ".iob")
 _IN_WORDS_OF_A_SOURCE = {
     "--text_column_name": "--source_text_column_name",
     "--label_column_name": "--source_label_column_name",
@@ -30,8 +31,8 @@ def read_source(
 ) -> tuple[Rows, Kind]:
     """Read and check the rows of a source, and say of what kind they are. Raises DataError.
 
-    A `.txt` is raw text, one text a line. What else has words in lists, or is a CoNLL file, is tagged; `beside_tags`,
-    for a target with tags, says that a `.tsv` is one.
+    A `.txt` is raw text, one text a line. What else has words in lists or texts with spans of characters, or is a CoNLL
+    file, is tagged; `beside_tags`, for a target with tags, says that a `.tsv` or a folder is.
 
     >>> rows, kind = read_source("reviews.jsonl")
     """
@@ -66,10 +67,14 @@ def _raw_text(path: str) -> Rows:
 def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
     """Whether a file holds words with tags, by its suffix or its first row; `beside_tags` says that a `.tsv` does."""
     suffix = Path(path).suffix.lower()
-    if suffix in _TAGGED or suffix == ".tsv":
+    if Path(path).is_dir():
+        return beside_tags
+    if suffix in (*SUFFIXES, ".spacy", ".tsv"):
         return suffix != ".tsv" or beside_tags
     if suffix not in RECORD_FORMS:
         return False
+    if is_annotated(open_table(path, RECORD_FORMS), (text_column, None)):
+        return True
     table = open_table(path, RECORD_FORMS)
     names = [name for name in table.columns if name == text_column or (not text_column and name.lower() in WORDS.known)]
     first = next((row for row in table.records(names) if isinstance(row, Record)), None)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,17 +15,34 @@ import datasets
 from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
 from nlp_transfer.data.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
-from nlp_transfer.data.conll import words_table
-from nlp_transfer.data.forms import BadRow, Record, Table, csv_table, hub_table, lines_table, open_table
+from nlp_transfer.data.conll import SUFFIXES, words_table
+from nlp_transfer.data.forms import (
+    FOLDER,
+    BadRow,
+    Record,
+    Table,
+    csv_table,
+    docbin_table,
+    hub_table,
+    is_saved,
+    lines_table,
+    open_table,
+    saved_table,
+    text_folder,
+)
+from nlp_transfer.data.layouts import unwrapped
 from nlp_transfer.data.read import (
     RECORD_FORMS,
+    conll_forms,
+    delimiter_for,
     faults,
     load_hub,
     nothing_left,
 )
-from nlp_transfer.errors import DataError
+from nlp_transfer.errors import DataError, OptionError
 
 _ID = Column("id", "--id_column_name", ())
+_KEYS = {"file": "row"}  # under which a line of the output has the number of its row
 
 
 class Text(NamedTuple):
@@ -39,7 +57,8 @@ class Text(NamedTuple):
 class Texts:
     """Texts of a file or data set. They are read anew each time, so that memory does not grow with the rows.
 
-    `count` of them can be used, `skipped` not. `sha256` is that of what is read.
+    `count` of them can be used, `skipped` not. `sha256` is that of what is read. `notes` tell the user how it was read
+    where that was not plain.
     """
 
     read: Callable[[], Iterator[Text | BadRow]]
@@ -47,6 +66,7 @@ class Texts:
     count: int
     skipped: int
     sha256: str
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Text]:
         return (row for row in self.read() if isinstance(row, Text))
@@ -59,7 +79,8 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
     """
     table = _tables(options, tagged)
     source = str(options.dataset_name or options.input_file)
-    unit = table().unit
+    shown = table()
+    unit = shown.unit
 
     def read() -> Iterator[Text | BadRow]:
         return _texts(table(), source, options, tagged)
@@ -75,20 +96,30 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
         raise DataError(f"{source} has {faults(bad, unit)}. Mend them, or leave them out with --skip_bad_rows.")
     if not count:
         raise DataError(nothing_left(source, bad, unit))
-    return Texts(read, unit, count, len(bad), digest.hexdigest())
+    return Texts(read, _KEYS.get(unit, unit), count, len(bad), digest.hexdigest(), shown.notes)
 
 
 def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
     """What opens the table of the input; it is read once each time."""
     if name := options.dataset_name:
         split = options.dataset_split_name or "test"
+        if is_saved(Path(name)):
+            part = Path(name) / split
+            return lambda: saved_table(part if part.is_dir() else Path(name))
         data = load_hub(name, lambda: datasets.load_dataset(name, options.dataset_config_name, split=split))
         return lambda: hub_table(data)
-    forms = {".txt": lines_table, ".csv": csv_table, ".tsv": csv_table} | RECORD_FORMS
-    if tagged:
-        forms |= dict.fromkeys((".conll", ".bio", ".iob"), words_table)
-        forms |= {} if options.text_column_name else {".tsv": words_table}
-    return lambda: open_table(Path(str(options.input_file)), forms)
+    path = Path(str(options.input_file))
+    forms: dict[str, Callable[[Path], Table]] = {".txt": lines_table, FOLDER: text_folder} | RECORD_FORMS
+    is_conll = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".tsv" and not options.text_column_name)
+    if tagged and (is_conll or options.conll_columns):
+        forms |= conll_forms(path, words_table, options.conll_columns, options.delimiter)
+    elif options.conll_columns:
+        raise OptionError("--conll_columns is for taggers.")
+    else:
+        csv = partial(csv_table, delimiter=delimiter_for(path, options.delimiter, (".csv", ".tsv")))
+        forms |= {".csv": csv, ".tsv": csv}
+    forms |= {".spacy": docbin_table}
+    return lambda: unwrapped(open_table(path, forms))
 
 
 def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) -> Iterator[Text | BadRow]:
@@ -103,26 +134,25 @@ def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) 
     )
     for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):
         if isinstance(record, Record):
-            place = f"{source}, {table.unit} {record.line}"
+            place = f"{source}, {table.unit} {record.file or record.line}"
             cell = Cell(record.values.get(column), column, TEXT.flag, place)
             id_ = plain(Cell(record.values.get(key), key, _ID.flag, place)) if key else None
             second = cell._replace(value=record.values.get(pair), column=pair, flag=TEXT_PAIR.flag) if pair else None
-            yield _text(record.line, cell, second, id_, tagged)
+            yield _text(record, cell, second, id_, tagged)
         else:
             yield record
 
 
-def _text(line: int, cell: Cell, second: Cell | None, id_: str | None, tagged: bool) -> Text | BadRow:
+def _text(record: Record, cell: Cell, second: Cell | None, id_: str | None, tagged: bool) -> Text | BadRow:
+    line, at = record.line, record.file or record.line
     if second:
         texts = [plain(cell), plain(second)]
         for name, one in zip(("text", "second text"), texts, strict=True):
             if not one.strip():
-                return BadRow(line, f"no {name}", line)
-        return (
-            Text(line, texts, id_) if is_unicode("".join((*texts, id_ or ""))) else BadRow(line, HALF_CHARACTER, line)
-        )
+                return BadRow(line, f"no {name}", at)
+        return Text(line, texts, id_) if is_unicode("".join((*texts, id_ or ""))) else BadRow(line, HALF_CHARACTER, at)
     text: Any = plain_list(cell) if tagged and isinstance(cell.value, list) else plain(cell)
     words = text if isinstance(text, list) else [text.strip()]
     if not words or not all(words):
-        return BadRow(line, "no text" if isinstance(text, str) else "no words, or an empty one", line)
-    return Text(line, text, id_) if is_unicode("".join((*words, id_ or ""))) else BadRow(line, HALF_CHARACTER, line)
+        return BadRow(line, "no text" if isinstance(text, str) else "no words, or an empty one", at)
+    return Text(line, text, id_) if is_unicode("".join((*words, id_ or ""))) else BadRow(line, HALF_CHARACTER, at)

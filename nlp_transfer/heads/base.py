@@ -55,6 +55,10 @@ class TaskHead(ABC):
         One row may give several features (windows of a long text); `labels` is there if the rows have their answers.
         """
 
+    def account(self, rows: Columns, features: Columns) -> Mapping[str, int]:
+        """What became of rows in `encode`, in numbers that are summed up and told; most heads have nothing to tell."""
+        return {}
+
     @abstractmethod
     def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
         """Logits of the items that are predicted, `(items, labels)` for each feature of a batch."""

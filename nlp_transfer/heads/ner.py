@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,6 +117,17 @@ class NERHead(TaskHead):
                     labels = dict(zip(starts, targets[row][window.own : window.own_end], strict=True))
                     features["labels"].append([labels.get(place, IGNORED) for place in range(len(ids))])
         return features
+
+    def account(self, rows: Columns, features: Columns) -> dict[str, int]:
+        windows_of = Counter(features["row"])
+        words, predicted = sum(map(len, rows["words"])), sum(map(len, features["starts"]))
+        return {
+            "texts": len(rows["words"]),
+            "of them longer than the encoder": sum(count > 1 for count in windows_of.values()),
+            "overlapping windows": sum(count for count in windows_of.values() if count > 1),
+            "words": words,
+            "words lost": words - predicted,
+        }
 
     def targets(self, references: Sequence[Sequence[str]]) -> list[list[int]]:
         return [[self.labels.id(tag) for tag in tags] for tags in references]

@@ -173,10 +173,6 @@ def test_one_column_for_both(write):
     complaint(read_classification, path, "both name 'text'", text_column="text", label_column="text")
 
 
-def test_semicolons(write):
-    complaint(read_classification, write("train.csv", "text;label\na;b\n"), "separate its columns by ';'", "commas")
-
-
 # Files that cannot be read
 
 
@@ -188,13 +184,14 @@ def test_missing_file(write):
 
 
 def test_folder(tmp_path):
-    complaint(read_classification, tmp_path, "is a folder; give a file")
+    complaint(read_classification, tmp_path, "holds no folder per label with .txt files", "give a file in it")
+    complaint(read_tagged, tmp_path, "holds no .ann files of brat", "give a file in it")
 
 
 @pytest.mark.parametrize("name", ["train.xls", "train"])
 def test_unknown_suffix(write, name):
     complaint(read_classification, write(name, "x"), "suffix", ".csv, .tsv, .jsonl, .ndjson, .json, .parquet")
-    complaint(read_tagged, write(name, "x"), ".conll, .txt, .bio, .iob, .tsv, .jsonl")
+    complaint(read_tagged, write(name, "x"), ".conll, .conllu, .bio, .iob, .iob2, .txt, .tsv, .jsonl")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet"])

@@ -20,6 +20,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import Rows, read_tagged
 from nlp_transfer.data.schemes import SCHEMES
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.windows import windows
 from nlp_transfer.heads.base import IGNORED
 from nlp_transfer.heads.ner import join_words
 from nlp_transfer.inference import infer
@@ -83,6 +84,34 @@ def test_every_word_of_a_long_text_is_predicted_once(checkpoint, tagger, max_len
     predictions = model.predict([words, ["Anna"]])
     assert [len(p.tags) for p in predictions] == [500, 1]
     assert predictions[0].words == tuple(words)
+
+
+def test_a_long_text_is_scored_as_its_windows_are(tagger):
+    words = [(NAMES[i % 8], "was", "extraordinarily", "in", ".")[i * i % 5] for i in range(120)]
+
+    def logits(texts):
+        inputs = TokenInputs(Dataset.from_dict(encode(tagger, {"words": texts}, 32)), tagger.pad_id)
+        return infer(tagger.network, tagger.head, inputs)
+
+    lengths = [len(tagger.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in words]
+    cuts = windows(lengths, 30)
+    alone = logits([words[cut.start : cut.end] for cut in cuts])
+    own = [part[cut.own - cut.start : cut.own_end - cut.start] for part, cut in zip(alone, cuts, strict=True)]
+    np.testing.assert_allclose(np.concatenate(logits([words])), np.concatenate(own), atol=1e-5)
+
+
+def test_the_log_says_how_many_words_were_lost(tagger, caplog):
+    rows = {"words": [["Anna"] * 200, ["Oslo"] * 3], "tags": [["B-PER"] * 200, ["B-LOC"] * 3]}
+    with caplog.at_level("INFO", "nlp_transfer"):
+        features = tagger.encode(Dataset.from_dict(rows))
+    assert len(features) > 2
+    (line,) = caplog.messages
+    assert line == (
+        f"Tokenized: 2 texts, 1 of them longer than the encoder, {len(features) - 1} overlapping windows, 203 words, "
+        "0 words lost."
+    )
+    short = {"row": [0], "starts": [[1, 2]]}
+    assert tagger.head.account({"words": [["Anna", "met", "Jo"]]}, short)["words lost"] == 1
 
 
 def test_a_word_longer_than_the_encoder_loses_its_end_and_not_its_label(tagger):
