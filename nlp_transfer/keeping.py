@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from accelerate.utils import broadcast_object_list
 from nlp_transfer import identity
 from nlp_transfer.checkpoint import Checkpoints, Saved
 from nlp_transfer.config import TrainingOptions
-from nlp_transfer.errors import Interrupted, UserError
+from nlp_transfer.errors import Interrupted, OptionError, UserError
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
 from nlp_transfer.state import State
@@ -96,6 +97,20 @@ class Keeper:
     def seconds(self) -> float:
         """How long the run has taken, those parts of it that were stopped included."""
         return self._before + time.perf_counter() - self.began
+
+    def require_room(self, trained: int) -> None:
+        """OptionError where the disk has no room for checkpoints of so many weights that train."""
+        if not self.checkpoints or not self.every or not self.accelerator.is_main_process:
+            return
+        there = next(folder for folder in self.checkpoints.folder.parents if folder.exists())
+        # Weights, AdamW's two moments and the best weights, in fp32; a new one is whole before the oldest goes.
+        needed, free = (self.checkpoints.keep + 1) * 4 * 4 * trained, shutil.disk_usage(there).free
+        if needed > free:
+            raise OptionError(
+                f"no room on disk for checkpoints in {self.checkpoints.folder}: they need "
+                f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; free some, give a smaller "
+                f"--keep_checkpoints, or name an --output_dir on another disk."
+            )
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

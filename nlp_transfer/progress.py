@@ -19,6 +19,7 @@ from nlp_transfer.errors import UserError
 log = logging.getLogger(__name__)
 
 _MOST_UNSOUND = 3
+_WORTH_TELLING = 120  # seconds that are left
 _SOUND = torch.ones((), dtype=torch.bool)
 
 
@@ -47,7 +48,7 @@ class Progress:
         self.rows = 0
         self.history: list[Mapping[str, float]] = []
         self.loss = torch.zeros((), device=accelerator.device)
-        self._seconds = 0.0
+        self._seconds = self._begun = 0.0
         self._since: float | None = None
         self._steps = 0
         self._unsound, self._in_a_row, self._most = torch.zeros(3, dtype=torch.long, device=accelerator.device)
@@ -61,7 +62,7 @@ class Progress:
     @contextlib.contextmanager
     def stage(self, name: str, steps: int, done: int = 0) -> Iterator[None]:
         """A bar of its own for a stage of `steps` steps; time outside of stages does not count as training."""
-        self._since = time.perf_counter()
+        self._begun, self._since = self._seconds, time.perf_counter()
         # disable=None: no bar where stderr is not a terminal.
         silent = None if self.accelerator.is_main_process and steps else True
         self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", disable=silent)
@@ -106,6 +107,16 @@ class Progress:
         self.accelerator.log(values, step=step.number)
         self._bar.set_postfix_str(f"loss {loss:.3f}, {self.rows / self.seconds:.0f} rows/s")
 
+    def say_time_left(self, steps: int, left: int, is_stage: bool) -> None:
+        """Log how long the steps that are `left` will take, if minutes, judged by the first ones of this stage."""
+        seconds = (self.seconds - self._begun) / steps * left
+        if seconds >= _WORTH_TELLING:
+            told = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+            of = "this stage" if is_stage else "the run"
+            log.info(
+                "By its first %d steps, training in %s will take %s more, and evaluations beside.", steps, of, told
+            )
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Time inside does not count as training."""
@@ -132,6 +143,7 @@ class Progress:
     def put_back(self, values: Mapping[str, Any], loss: Tensor) -> None:
         """Go on from what `values` gave, and the `loss` of then."""
         self.rows, self._seconds, self._steps = values["rows"], values["seconds"], values["steps"]
+        self._begun = self._seconds
         self.history = list(values["history"])
         self.loss.copy_(loss)
         self._unsound, self._in_a_row, self._most = torch.tensor(values["unsound"], device=self.loss.device)

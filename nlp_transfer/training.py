@@ -46,6 +46,8 @@ from nlp_transfer.words import only_words_of, size
 
 log = logging.getLogger(__name__)
 
+_TIMED = 20  # steps after which it is told how long the others will take
+
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
@@ -189,7 +191,9 @@ class _Run:
         strategy.start(model, stage)
         groups: list[ParamGroup] = []
         if stage.epochs:
-            _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
+            trained = _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
+            if not saved:  # else the room of its checkpoints is that of those it takes the place of
+                self.keeper.require_room(trained)
             groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
             groups = model.head.in_unit(model.network, groups)
         name = "training" if len(self.stages) == 1 else f"training, stage {number + 1} of {len(self.stages)}"
@@ -220,6 +224,8 @@ class _Run:
         with contextlib.closing(steps(trainer, rows, plan, done=place.step - plan.first_step)) as updates:
             for step in updates:
                 self.state.progress.step(step)
+                if step.number - place.step == _TIMED:
+                    self.state.progress.say_time_left(_TIMED, plan.last_step - step.number, len(self.stages) > 1)
                 stop, due = self.keeper.wants(step.number, plan, run_ends=step.number == last)
                 is_judged = not judged or step.number not in plan.evaluations
                 if judged and not is_judged and not stop:
@@ -261,13 +267,14 @@ def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[
     return stages[-1].below == 0 and not model.adapter and strategy.trained(model) is model.network
 
 
-def _say_what_trains(module: nn.Module, precision: str) -> None:
+def _say_what_trains(module: nn.Module, precision: str) -> int:
     trained = sum(size(p) for p in module.parameters() if p.requires_grad)
     weights = sum(size(p) for p in module.parameters())
     inside = "fp32" if precision == "no" else f"{precision} (--mixed_precision no for fp32)"
     log.info(
         "Training %s of %s weights (%.3g%%), in %s.", f"{trained:,}", f"{weights:,}", 100 * trained / weights, inside
     )
+    return trained
 
 
 def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from nlp_transfer.data.batch import epoch_batches, shares, unlabelled
 from nlp_transfer.data.inputs import Inputs, ahead, moved, pinned
+from nlp_transfer.errors import UserError
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
 from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.base import Part
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,45 @@ def steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int = 0) -> Generato
     """Update the weights once for each global batch of `rows`, and yield what was done.
 
     The first `done` batches have been learned from already. Where a gradient is not finite the weights stay as they
-    are, and so do the optimizer's moments; the schedule goes on.
+    are, and so do the optimizer's moments; the schedule goes on. Where one process runs out of memory, it takes the
+    batch again in twice as many parts, and all batches after it: the loss of a step is a sum over its parts. Raises
+    UserError where that cannot be done.
     """
+    while True:
+        try:
+            for step in _steps(trainer, rows, plan, done):
+                done += 1
+                yield step
+            return
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+        # Here, where the error and what the failed step held are gone.
+        trainer.optimizer.zero_grad()
+        clear_device_cache(garbage_collection=True)
+        plan = _in_smaller_parts(plan, plan.first_step + done + 1, trainer.accelerator)
+
+
+def _in_smaller_parts(plan: Plan, step: int, accelerator: Accelerator) -> Plan:
+    """The plan with parts of half the size. UserError where they cannot be smaller, or other processes would wait."""
+    per_step = math.ceil(plan.batch_size / accelerator.num_processes)
+    rows, parts = math.ceil(per_step / plan.micro_batches), 2 * plan.micro_batches
+    smaller = f"--per_device_train_batch_size {math.ceil(per_step / parts)} --gradient_accumulation_steps {parts}"
+    if rows == 1:
+        raise UserError(
+            f"out of memory at step {step}, with one row at a time; give a smaller --max_length or encoder, or let "
+            f"less train (--strategy freeze, lora)."
+        )
+    if accelerator.num_processes > 1:
+        raise UserError(
+            f"process {accelerator.process_index} is out of memory at step {step}, with {rows} rows at a time; give "
+            f"{smaller}, which learns the same."
+        )
+    log.info("Out of memory at step %d with %d rows at a time: from here on as with %s.", step, rows, smaller)
+    return replace(plan, micro_batches=parts)
+
+
+def _steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int) -> Generator[Step, None, None]:
     number, last = plan.first_step + done, plan.last_step
     dealt = _dealt(rows, plan, trainer.accelerator, done)
     with contextlib.closing(dealt if rows.runs_network else ahead(dealt)) as batches:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import mean
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
 from nlp_transfer.strategies import Stage, Strategy
 from nlp_transfer.strategies.base import Part
+from nlp_transfer.strategies.full import Full
 from nlp_transfer.training import _compiling
 
 Checkpoint = Callable[..., str]
@@ -29,8 +31,9 @@ START = Step(0, 0.0, torch.tensor(0.0), 0.0, 0)
 
 
 def classifier(checkpoint: Checkpoint, splits: Splits) -> nt.TransferModel:
+    folder = checkpoint()  # made when it is first asked for, from random numbers
     nt.set_seed(0)
-    return nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(splits))
+    return nt.TransferModel.load(folder, nt.TextClassificationHead.for_splits(splits))
 
 
 def weights(model: nt.TransferModel) -> dict[str, torch.Tensor]:
@@ -123,6 +126,57 @@ def test_what_cannot_be_compiled_is_one_line():
     line = r"^--torch_compile cannot compile this network here \(No C\+\+ compiler\); leave it out\.$"
     with pytest.raises(nt.OptionError, match=line), _compiling():
         raise TorchDynamoException("No C++ compiler\nSet TORCHDYNAMO_VERBOSE=1 for the internal stack trace")
+
+
+class Small(Full):
+    """A device that holds so many rows at a time."""
+
+    holds = 3
+
+    def loss(self, model, module, batch, labels, part):
+        loss = super().loss(model, module, batch, labels, part)
+        if len(labels) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return loss
+
+
+def test_out_of_memory_the_batch_is_taken_in_parts_and_learns_the_same(checkpoint, review_splits, options, caplog):
+    told = replace(options, per_device_train_batch_size=24)
+    runs = []
+    with caplog.at_level("INFO", "nlp_transfer"):
+        for strategy in ("full", Small()):
+            model = classifier(checkpoint, review_splits)
+            runs.append((nt.fit(model, review_splits, told, strategy=strategy), weights(model)))
+    assert largest_difference(runs[0][1], runs[1][1]) < 1e-5
+    assert runs[0][0].steps == runs[1][0].steps
+    said = [record.message for record in caplog.records if "Out of memory" in record.message]
+    assert len(said) == 3
+    assert said[-1].endswith("as with --per_device_train_batch_size 3 --gradient_accumulation_steps 8.")
+
+
+def test_out_of_memory_with_one_row_is_one_line(checkpoint, review_splits, options, monkeypatch):
+    monkeypatch.setattr(Small, "holds", 0)
+    with pytest.raises(nt.UserError, match="out of memory at step 1, with one row at a time; give a smaller"):
+        nt.fit(classifier(checkpoint, review_splits), review_splits, options, strategy=Small())
+
+
+def test_the_time_that_is_left_is_told_where_it_is_minutes(checkpoint, review_splits, options, caplog, monkeypatch):
+    with caplog.at_level("INFO", "nlp_transfer"):
+        told = replace(options, num_train_epochs=3)
+        nt.fit(classifier(checkpoint, review_splits), review_splits, told)
+        assert "first 20 steps" not in caplog.text
+        monkeypatch.setattr("nlp_transfer.progress._WORTH_TELLING", 0)
+        nt.fit(classifier(checkpoint, review_splits), review_splits, told)
+    assert "By its first 20 steps, training in the run will take 0 minutes more" in caplog.text
+
+
+def test_checkpoints_that_the_disk_cannot_hold_are_refused(checkpoint, review_splits, options, tmp_path, monkeypatch):
+    monkeypatch.setattr("nlp_transfer.keeping.shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
+    often = replace(options, checkpoint_every=["1", "steps"])
+    with pytest.raises(nt.OptionError, match=r"no room on disk for checkpoints in .*: they need 1 MB"):
+        nt.fit(
+            classifier(checkpoint, review_splits), review_splits, often, checkpoints=tmp_path / "run" / "checkpoints"
+        )
 
 
 @pytest.mark.parametrize("task", ["classification", "ner"])
