@@ -129,7 +129,7 @@ def stop_and_resume(folder: Path, checkpoint: str) -> None:
     """One of two processes is told to stop: both do, after the same step, and go on as if they had not."""
     path = str(folder / "reviews.csv")
     splits = nt.load_splits(nt.DataOptions(train_file=path, validation_file=path), "classification")
-    accelerator, update = Accelerator(), updates._update
+    accelerator, update = nt.make_accelerator(nt.TrainingOptions(mixed_precision="no")), updates._update
 
     def fit(resume: str | None, name: str) -> tuple[dict[str, torch.Tensor], RunResult]:
         nt.set_seed(0)
