@@ -98,7 +98,7 @@ def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path):
 def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_path):
     write_rows(tmp_path)
     files = ["--train_file", reviews["train"], "--validation_file", reviews["validation"]]
-    flags = [*files, "--test_file", "reviews.csv", *training_flags, "--output_dir", "run"]
+    flags = [*files, "--test_file", "reviews.csv", *training_flags, "--output_dir", "run", "--verify", "false"]
     run = in_two_processes(tmp_path, RECIPES / "classify.py", *flags)
     assert run.stdout.count("test (61 rows)") == 1
     assert run.stderr.count("The run is in run.") == 1
