@@ -3,11 +3,19 @@
 Names are resolved when they are first used, so that importing the package loads no torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nlp_transfer.registration import register_when_transformers_loads
 from nlp_transfer.version import __version__
+
+# Read when the libraries below are first imported. What a user has set stays.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault(
+    "HF_UPDATE_DOWNLOAD_COUNTS", "0"
+)  # datasets would tell the hub of each loading, of local files too
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # transformers would ask a server of its own to convert
 
 if TYPE_CHECKING:
     from nlp_transfer import strategies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -138,7 +139,7 @@ def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> It
     yield f"from transformers import AutoConfig, {auto}, AutoTokenizer, pipeline"
     yield ""
     yield 'folder = "model"  # the folder with adapter_config.json'
-    yield f'base = "{_public(adapter.base.public_name)}"  # the checkpoint that the adapter stands on'
+    yield f"base = {json.dumps(_public(adapter.base.public_name))}  # the checkpoint that the adapter stands on"
     yield f"network = {auto}.from_pretrained(base, config=AutoConfig.from_pretrained(folder))"
     yield "network = PeftModel.from_pretrained(network, folder)"
     tokenizer = "tokenizer=AutoTokenizer.from_pretrained(folder)"

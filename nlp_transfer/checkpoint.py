@@ -20,7 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nlp_transfer.errors import ModelError, UserError, is_full_disk
+from nlp_transfer.errors import UserError, is_full_disk
+from nlp_transfer.pickles import refuse_pickles
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ _VALUES, _SUMS = "values.json", "checksums.json"
 _NAME = re.compile(r"step-(\d{8,})")
 _HIDDEN = ".incomplete-"
 _BLOCK = 1 << 22  # bytes read at a time
-_PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Checkpoints:
 
     def at(self, path: Path) -> Saved:
         """The checkpoint at `path`. Raises UserError for one that is damaged, and ModelError for a pickle in it."""
-        _refuse_pickles(path)
+        refuse_pickles(path, ", and which no checkpoint of ours has; find out who put it there, and remove it.")
         try:
             sums = json.loads((path / _SUMS).read_text(encoding="utf-8"))
             wrong = [name for name, digest in sums.items() if _digest(path / Path(name).name) != digest]
@@ -189,23 +189,6 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _refuse_pickles(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if path.is_file() and (path.suffix.lower() in _PICKLES or _begins_as_pickle(path)):
-            raise ModelError(
-                f"{folder} holds {path.name}, a pickle, which can run code when it is loaded, and which no checkpoint "
-                f"of ours has; find out who put it there, and remove it."
-            )
-
-
-def _begins_as_pickle(path: Path) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(2)
-    if path.suffix == ".safetensors":  # its first bytes are a length; were it a pickle, no checksum would fit
-        return False
-    return head == b"PK" or (len(head) == 2 and head[0] == 0x80 and head[1] <= 5)  # torch.save's is a zip
 
 
 def _reason(error: Exception) -> str:

@@ -46,3 +46,9 @@ def is_full_disk(error: BaseException) -> bool:
     # safetensors raises an error of its own, in which only the words tell
     full = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Whether an error says that another process of the run no longer answers. The launcher knows which one."""
+    lost = type(error).__name__ in ("DistBackendError", "DistNetworkError")  # of torch.distributed, not loaded here
+    return lost or (isinstance(error, RuntimeError) and "gloo/transport" in str(error))

@@ -178,6 +178,9 @@ class TransferModel:
         with quiet_transformers():
             for save in (*parts, self.tokenizer.save_pretrained):
                 save(folder)
+        mode = (Path(folder) / "config.json").stat().st_mode & 0o777
+        for path in Path(folder).glob("*.safetensors"):
+            path.chmod(mode)  # safetensors makes files that only their owner may read
 
     def encode(self, rows: Dataset, what: str | None = None) -> Dataset:
         """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows.

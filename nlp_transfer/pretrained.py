@@ -6,6 +6,7 @@ import contextlib
 import copy
 import importlib.util
 import logging
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from nlp_transfer.errors import ModelError, UserError
+from nlp_transfer.pickles import refuse_pickles
 from nlp_transfer.pooling.config import PooledConfig, encoder_config
 
 BUNDLED = "all-MiniLM-L6-v2"
@@ -67,6 +69,7 @@ class Checkpoint:
         """Look at a checkpoint's config. Raises ModelError where it cannot be had or is not an encoder."""
         source = _source(name_or_path, revision)
         if Path(source).is_dir():
+            refuse_pickles(Path(source), "; give a folder without it, or remove it.", of_torch=False)
             _require_files(Path(source), name_or_path)
         with quiet_transformers(), _as_model_error(name_or_path):
             config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
@@ -159,6 +162,7 @@ class Checkpoint:
             raise ModelError(f"{self.name} has no fast tokenizer (tokenizer.json), which aligns words with tokens.")
         if of_words:
             _put_blanks_before_words(tokenizer)
+        tokenizer.chat_template = None  # an encoder does not chat, and each name in it would become that of a file
         return tokenizer
 
 
@@ -273,6 +277,8 @@ def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
             reason = "it runs code of its own; read that code, then allow it with --trust_remote_code"
         elif not isinstance(error, OSError | ValueError | ImportError):  # nothing that was written for a user to read
             reason = f"its files may be damaged ({type(error).__name__}: {reason}); fetch or save them again"
+        if isinstance(error, pickle.UnpicklingError) and "eights only load failed" in str(error):
+            reason = "its pytorch_model.bin holds more than weights, or is damaged, and is not loaded; take safetensors"
         raise ModelError(f"cannot load the {what} {name}: {reason}") from error
 
 

@@ -10,7 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk
+from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk, is_lost_process
+
+_LOST = (
+    "another process of this run has died, and so does this one; the launcher names it (its rank, and the signal that "
+    "ended it). Where it kept checkpoints, --resume goes on."
+)
 
 
 def run_recipe(main: Callable[[], None]) -> None:
@@ -35,6 +40,8 @@ def run_recipe(main: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             _stop("interrupted.", 130, speaks)
         except Exception as error:
+            if is_lost_process(error):  # said by any process: the first one may be the one that died
+                _stop(_LOST, 1, speaks=True)
             if not is_full_disk(error):
                 raise
             where = getattr(error, "filename", None) or "output folder"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -55,8 +56,10 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
     """The Accelerator of a run: its device and processes come from the launcher, its precision from the options.
 
     Trackers that write files write them to `logs/` in `folder`. Raises OptionError for a tracker that is unknown or
-    not installed (Accelerate itself would leave it out without a word), and for a precision the device has not.
+    not installed (Accelerate itself would leave it out without a word), for a precision the device has not, and for a
+    launcher that asks for FSDP or DeepSpeed.
     """
+    _refuse_shards()
     for tracker in options.report_to:
         if tracker not in TRACKERS:
             raise OptionError(f"--report_to {tracker}: known trackers are {', '.join(TRACKERS)}.")
@@ -279,6 +282,7 @@ def _say_what_trains(module: nn.Module, precision: str) -> int:
 
 def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
     """Raise OptionError for what a run would otherwise stumble over hours later."""
+    _refuse_shards()
     for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps"):
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
@@ -288,6 +292,16 @@ def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: Tran
         raise OptionError("--sampling balanced draws rows by label, which tags and numbers are not; leave it out.")
     if model.adapter:
         raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
+
+
+def _refuse_shards() -> None:
+    """OptionError where each process would hold a part of the weights: what is kept and saved here is one process's."""
+    for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true"):
+            raise OptionError(
+                f"the launcher asks for {name}, which cuts the network into shards: its weights would be saved in "
+                f"part. An encoder fits on one GPU: take distributed_type MULTI_GPU (recipes/configs/accelerate/)."
+            )
 
 
 def _require_a_head_that_learns(model: TransferModel, stages: Sequence[Stage]) -> None:

@@ -39,6 +39,9 @@ THINGS = ["coffee", "train", "hotel", "book", "phone", "garden", "street", "film
 NAMES = ["Anna", "Boris", "Clara", "David", "Elena", "Fritz", "Greta", "Hugo"]
 PLACES = ["Oslo", "Lima", "Kyiv", "Quito", "Riga", "Turin", "Bonn", "Cork"]
 
+OFFLINE = Path(__file__).parent / "offline"
+"""In PYTHONPATH it keeps a process from the network."""
+
 _SPECIAL = ["<pad>", "<cls>", "<sep>", "<unk>", "<mask>"]
 
 
@@ -62,6 +65,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
 @pytest.fixture(autouse=True)

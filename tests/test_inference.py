@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,35 @@ def test_rows_come_back_in_their_order(model):
     for batch_size in (1, 2, 4, 100):
         np.testing.assert_allclose(logits(model, batch_size=batch_size), alone, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(logits(model, TEXTS[::-1]), alone[::-1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "processes"), [(61, 2), (61, 3), (14, 3), (2, 3)])
+def test_each_row_is_counted_once_however_many_processes_share_them(model, monkeypatch, rows, processes):
+    """Each process in turn, with what the others have sent: batches of 7, which do not come out even."""
+    texts = [f"{'good ' * (i % 9)}{chr(97 + i % 26)} {i}" for i in range(rows)]
+    sent: list[list[tuple[int, np.ndarray]]] = []
+
+    def rank(place: int) -> SimpleNamespace:
+        return SimpleNamespace(num_processes=processes, process_index=place)
+
+    def send(found):
+        sent.append(found)
+        raise StopIteration
+
+    monkeypatch.setattr(inference, "gather_object", send)
+    for place in range(processes):
+        with pytest.raises(StopIteration):
+            logits(model, texts, batch_size=7, accelerator=rank(place))
+    assert sorted(row for found in sent for row, _ in found) == list(range(rows))
+    assert len({len(found) for found in sent}) > 1
+
+    monkeypatch.setattr(inference, "gather_object", lambda found: [pair for found in sent for pair in found])
+    alone = logits(model, texts, batch_size=7)
+    for place in range(processes):
+        assert np.array_equal(logits(model, texts, batch_size=7, accelerator=rank(place)), alone)
+    sent[0].append(sent[0][0])
+    with pytest.raises(AssertionError, match=f"{rows} features went in and {rows + 1} came back"):
+        logits(model, texts, batch_size=7, accelerator=rank(0))
 
 
 def test_windows_of_a_row_are_put_together_in_order(checkpoint):

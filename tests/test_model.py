@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 
 import pytest
@@ -292,3 +293,13 @@ def test_a_head_whose_weights_are_missing_is_refused(checkpoint, tmp_path, head)
     config["label2id"] = {name: int(i) for i, name in config["id2label"].items()}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert "lacks trained weights of its head: classifier.bias, classifier.weight" in refusal(tmp_path)
+
+
+def test_who_may_read_what_is_saved_is_for_the_umask_to_say(checkpoint, tmp_path):
+    model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["no", "yes"]))
+    before = os.umask(0o027)
+    try:
+        model.save(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o640}

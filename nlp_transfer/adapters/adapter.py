@@ -17,6 +17,7 @@ from nlp_transfer.adapters.peft_config import CONFIG_FILE
 from nlp_transfer.adapters.prompts import feed_prompts
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.pickles import refuse_pickles
 from nlp_transfer.pooling.network import PooledClassifier
 from nlp_transfer.pretrained import Checkpoint
 
@@ -74,6 +75,7 @@ class Adapter:
         """Put a folder's adapter into the network that it was trained in. Raises ModelError if it is damaged."""
         import peft  # takes a second
 
+        refuse_pickles(Path(folder), "; give a folder without it, or remove it.", of_torch=False)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of weights that are missing, which is looked at below

@@ -1,0 +1,34 @@
+"""Does a folder hold a pickle, which can run any code when it is loaded?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nlp_transfer.errors import ModelError
+
+_PICKLES = (".dill", ".joblib", ".pickle", ".pkl")
+_OF_TORCH = (".bin", ".ckpt", ".pt", ".pth")
+
+
+def refuse_pickles(folder: Path, advice: str, *, of_torch: bool = True) -> None:
+    """Raise ModelError, which ends with `advice`, for a pickle in a folder, at any depth, whatever its name.
+
+    Without `of_torch` the files that `torch.save` writes may be there: hub models have weights, and what a trainer left
+    beside them, in such. Who opens one must ask for weights alone, as transformers does, or not at all.
+    """
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if not path.is_file() or (not of_torch and path.suffix.lower() in _OF_TORCH):
+            continue
+        if path.suffix.lower() in (*_PICKLES, *_OF_TORCH) or _begins_as_pickle(path, of_torch):
+            raise ModelError(f"{folder} holds {path.name}, a pickle, which can run code when it is loaded{advice}")
+
+
+def _begins_as_pickle(path: Path, or_zip: bool) -> bool:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(2)
+    except OSError:  # nor will anything else open it
+        return False
+    if path.suffix == ".safetensors":  # its first bytes are a length; were it a pickle, it would not open
+        return False
+    return (or_zip and head == b"PK") or (len(head) == 2 and head[0] == 0x80 and head[1] <= 5)  # torch.save's is a zip

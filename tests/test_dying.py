@@ -1,0 +1,88 @@
+"""A process that dies takes the others down, and they say so in a line."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from conftest import RECIPES
+
+import nlp_transfer as nt
+
+LOST = "error: another process of this run has died"
+
+
+def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flags, tmp_path):
+    dying = 0  # the one that speaks and writes
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", __file__]
+    flags = [*task_flags["classify"], *training_flags, "--output_dir", "run"]
+    environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"} | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [*launch, "train", str(dying), *flags],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    ended = time.time()
+    assert run.returncode == 1
+    assert ended - float((tmp_path / "died").read_text()) < 60
+    assert run.stderr.count(LOST) == 1
+    root = run.stderr[run.stderr.index("Root Cause") :]
+    assert f"rank      : {dying} " in root
+    assert "SIGKILL" in root
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("message", "is_lost"), [("[gloo/transport/tcp/pair.cc:553] Connection closed by peer", True), ("shapes", False)]
+)
+def test_a_lost_process_is_a_line_and_nothing_else_is(message, is_lost, capsys, monkeypatch):
+    def main() -> NoReturn:
+        raise RuntimeError(message)
+
+    monkeypatch.setenv("LOCAL_RANK", "1")  # which says nothing else
+    with pytest.raises(SystemExit if is_lost else RuntimeError):
+        nt.run_recipe(main)
+    assert (LOST in capsys.readouterr().err) is is_lost
+
+
+def die(*_: Any, **__: Any) -> NoReturn:
+    Path("died").write_text(str(time.time()))
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def main(where: str) -> None:
+    """A recipe whose process is killed `where`: in the third step, in an evaluation, or in the frozen pass."""
+    from nlp_transfer import frozen, inference, updates
+
+    update, calls = updates._update, 0
+
+    def third(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return die() if calls == 3 else update(*arguments)
+
+    if where == "train":
+        updates._update = third
+    elif where == "evaluation":
+        inference._run = die
+    else:
+        frozen.FrozenLayers.run = die  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    _, chosen, rank, *rest = sys.argv
+    sys.argv = ["classify.py", *rest]
+    if os.environ["RANK"] == rank:
+        main(chosen)
+    runpy.run_path(str(RECIPES / "classify.py"), run_name="__main__")
