@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
     """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md.
 
-    `options` are the dataclasses of options that the run was given. `adapter/` holds an adapter that was merged.
+    Of texts whose spans were widened or left out, misaligned.txt lists these spans. `options` are the dataclasses of
+    options that the run was given. `adapter/` holds an adapter that was merged.
     The saved model is opened in a fresh process and compared with the trained one, unless they say not to; ModelError
     where it is another.
     """
@@ -46,6 +47,8 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
         for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
             file.write(json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n")
+    if lines := splits.misaligned():
+        _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
     _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
     base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
     for place in (folder, folder / "model"):

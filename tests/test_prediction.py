@@ -191,6 +191,16 @@ def test_texts_are_read_from_every_form(tmp_path, name):
     assert (texts.count, texts.skipped) == (2, 0)
 
 
+def test_a_tagger_tells_a_header_from_words(tmp_path):
+    for content, expected in (
+        (FORMS["in.tsv"], ["good", "Anna was"]),
+        (b"text\nAnna was\n", ["Anna was"]),
+        (b"text\tO\n\nAnna\tB-PER\nwas\tO\n", [["text"], ["Anna", "was"]]),
+    ):
+        (tmp_path / "in.tsv").write_bytes(content)
+        assert [row.text for row in open_texts(options(tmp_path, "in.tsv"), tagged=True)] == expected
+
+
 def test_a_tagger_reads_words_and_texts(tmp_path):
     (tmp_path / "in.conll").write_text("Anna\tB-PER\nwas\tO\n\nOslo\tB-LOC\n")
     (tmp_path / "bare.conll").write_text("Anna\nwas\n\nOslo\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,8 +15,7 @@ from nlp_transfer.data.offsets import resolved
 from nlp_transfer.data.spans import Misaligned, to_entities, word_offsets
 from nlp_transfer.errors import DataError
 
-_LISTED = 1000  # misaligned spans that are held
-_SHOWN = 5  # of them in a sentence
+_SHOWN = 5  # misaligned spans in a sentence
 
 
 def aligned(
@@ -32,7 +33,8 @@ def aligned(
         return table, None
     head, rest, layout = found
     if layout is None:
-        return Table(table.columns, lambda wanted: itertools.chain(head, rest), table.unit, table.notes), None
+        columns = table.columns if any(isinstance(row, Record) for row in head) else ()  # the bad rows are to be told
+        return Table(columns, lambda wanted: itertools.chain(head, rest), table.unit, table.notes), None
     alignment = Alignment(source, table.unit, manner)
 
     def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
@@ -67,37 +69,41 @@ class Alignment:
         start, end, kind = found.span
         around = text[max(0, start - 15) : max(0, end) + 15]
         became = f", now {text[found.became.start : found.became.end]!r}" if found.became else ""
-        if len(self.listed) < _LISTED:
-            place = record.file or f"{self.unit} {record.line}"
-            shown = text[max(0, start) : max(0, end)]
-            self.listed.append(
-                f"{place}: {kind} [{start}, {end}] {_short(shown)} in {_short(around)} {found.why}{became}"
-            )
+        place = record.file or f"{self.unit} {record.line}"
+        shown = text[max(0, start) : max(0, end)]
+        self.listed.append(f"{place}: {kind} [{start}, {end}] {_short(shown)} in {_short(around)} {found.why}{became}")
         self.snapped += found.became is not None
         self.lost += found.became is None
 
     @property
     def told(self) -> str:
         """The first of the spans, in words."""
-        more = self.snapped + self.lost - _SHOWN
+        more = len(self.listed) - _SHOWN
         return "; ".join(self.listed[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
 
     def refuse(self) -> None:
-        """DataError where there is a span that tags cannot say."""
-        count = self.snapped + self.lost
+        """DataError where there is a span that tags cannot say; a new file lists them where the line has no room."""
+        count = len(self.listed)
         if count:
+            where = f" ({_listing(self.whole_list())})" if count > _SHOWN else ""
             raise DataError(
-                f"{self.source} has {count:,} span{'s' * (count > 1)} that tags of words cannot say: {self.told}. Mend "
+                f"{self.source} has {count:,} span{'s' * (count > 1)} that tags of words cannot say: {self.told}"
+                f"{where}. Mend "
                 f"{'them' if count > 1 else 'it'}, or give --misaligned snap, which widens a span to whole words, or "
                 "drop, which leaves it out; of spans that overlap both keep the longest."
             )
+
+    def whole_list(self) -> tuple[str, ...]:
+        """A line for each of the spans: the source, the row, type and offsets, the text, and why."""
+        return tuple(f"{self.source}, {line}" for line in self.listed)
 
     def notes(self) -> tuple[str, ...]:
         """What the user should be told of spans that were changed."""
         if not self.listed:
             return ()
+        where = " (the run lists all in misaligned.txt)" if len(self.listed) > _SHOWN else ""
         if self.manner == "strict":
-            return (f"{self.source}: the rows left out have spans that tags of words cannot say: {self.told}.",)
+            return (f"{self.source}: the rows left out have spans that tags of words cannot say: {self.told}{where}.",)
         parts = []
         if self.snapped:
             parts.append(f"widened {self.snapped:,} span{'s' * (self.snapped > 1)} to whole words")
@@ -105,7 +111,7 @@ class Alignment:
             parts.append(
                 f"left out {self.lost:,} that tags of words cannot say (of spans that overlap the longest was kept)"
             )
-        return (f"{self.source}: {' and '.join(parts)}: {self.told}.",)
+        return (f"{self.source}: {' and '.join(parts)}: {self.told}{where}.",)
 
 
 def _words_and_tags(record: Record, layout: Layout, alignment: Alignment, skip_bad_rows: bool) -> Record | BadRow:
@@ -129,6 +135,20 @@ def _words_and_tags(record: Record, layout: Layout, alignment: Alignment, skip_b
         return BadRow(record.line, "a span that tags of words cannot say", at)
     words = [text[start:end] for start, end in offsets]
     return record._replace(values={"words": words, "tags": schemes.tags(entities, len(words), "IOB2")})
+
+
+def _listing(lines: Sequence[str]) -> str:
+    # The folder of a run that stops does not stay, and where the data is one may not be allowed to write.
+    if int(os.environ.get("RANK", "0")):  # the first process tells
+        return ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", errors="backslashreplace", prefix="misaligned-", suffix=".txt", delete=False
+        ) as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        return f"all could not be listed in {tempfile.gettempdir()}: {error.strerror}"
+    return f"all are listed in {file.name}"
 
 
 def _short(text: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from nlp_transfer.errors import DataError
-
 
 class Cell(NamedTuple):
-    """A value of a row, and what a fault in it is told with: `place` is its file and line."""
+    """A value of a row, its column, and the flag that names that."""
 
     value: Any
     column: str
     flag: str
-    place: str
+
+
+class WrongKind(Exception):  # noqa: N818 (no error of the user's until the row is told)
+    """A cell holds something of another kind; the message completes "a row with ..."."""
 
 
 HALF_CHARACTER = "half a character (a lone surrogate such as \\ud83d)"
@@ -32,7 +33,7 @@ def is_unicode(text: str) -> bool:
 def plain(cell: Cell) -> str:
     """The value as a string, empty where there is none: 1 and 1.0 are "1", true is "true", 2.267 is "2.267".
 
-    DataError where it is a list or an object.
+    WrongKind where it is a list or an object.
     """
     value = cell.value
     if isinstance(value, str):
@@ -45,25 +46,19 @@ def plain(cell: Cell) -> str:
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     if isinstance(value, int):
         return str(value)
-    raise DataError(
-        f"{cell.place}: column '{cell.column}' holds a {_kind(value)}, not a text or a number; "
-        f"name a column of plain values with {cell.flag}."
-    )
+    raise WrongKind(f"{_kind(value)} in column '{cell.column}', not a text or a number (see {cell.flag})")
 
 
 def plain_list(cell: Cell) -> list[str]:
-    """The values of a list as `plain` gives them, nothing where there is none. DataError where it is no list."""
+    """The values of a list as `plain` gives them, nothing where there is none. WrongKind where it is no list."""
     if cell.value is None:
         return []
     if not isinstance(cell.value, list):
-        raise DataError(
-            f"{cell.place}: column '{cell.column}' holds a {_kind(cell.value)}, not a list; "
-            f"name a column of lists with {cell.flag}."
-        )
+        raise WrongKind(f"{_kind(cell.value)} in column '{cell.column}', not a list (see {cell.flag})")
     # Strings, which nearly all are, as they are: a cell for each word would take half the time of reading.
     return [value if type(value) is str else plain(cell._replace(value=value)) for value in cell.value]
 
 
 def _kind(value: object) -> str:
-    names = {str: "text", dict: "object", bool: "truth value", int: "number", float: "number"}
-    return names.get(type(value), type(value).__name__)
+    names = {str: "a text", dict: "an object", bool: "a truth value", int: "a number", float: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")

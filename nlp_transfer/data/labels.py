@@ -32,11 +32,12 @@ class LabelForm(NamedTuple):
     columns: tuple[str, ...] = ()
 
     def problem_with(self, some: Iterable[Any]) -> str:
-        """The problem that is told, or that the first of `some` values of the label column shows."""
+        """The problem that is told, or that most of `some` values of the label column show."""
         if self.problem:
             return self.problem
-        first = next((value for value in some if value is not None), None)
-        are_several = self.delimiter or self.columns or isinstance(first, list)
+        values = [value for value in some if value is not None]
+        in_lists = 2 * sum(isinstance(value, list) for value in values) > len(values)  # one of many is a bad row
+        are_several = self.delimiter or self.columns or in_lists
         return "multi_label" if are_several else "single_label"
 
     def reading(self, problem: str) -> Reading:

@@ -16,7 +16,7 @@ import datasets
 
 from nlp_transfer.data import conll
 from nlp_transfer.data.annotated import aligned
-from nlp_transfer.data.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
+from nlp_transfer.data.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.columns import LABEL, TAGS, TEXT, TEXT_PAIR, WORDS, Column, choose_columns
 from nlp_transfer.data.forms import (
     FOLDER,
@@ -58,8 +58,8 @@ class Rows:
     line: the line of the file where the row begins, or the number of the row where `unit` is "row", or of the file
     where it is "file". A label is a string, a list of strings where a text has several, or a float
     (`labels.problem_of`). `columns` says which column of the file plays which role, `found` which columns there are.
-    `notes` tell how it was read where that was not plain, and `misaligned` has a line for each span of characters, up
-    to 1,000, that was widened or left out.
+    `notes` tell how it was read where that was not plain, and `misaligned` has a line for each span of characters that
+    was widened or left out, or that its row was left out for.
     """
 
     data: datasets.Dataset
@@ -241,7 +241,7 @@ def _rows(table: Table, source: str, task: _Task, skip_bad_rows: bool) -> Rows:
 
     def good() -> Iterator[tuple[Any, ...]]:
         for record in counted(f"reading {Path(source).name}", rows=table.records(chosen)):
-            row = record if isinstance(record, BadRow) else _convert(record, f"{source}, {table.unit}", task, chosen)
+            row = record if isinstance(record, BadRow) else _convert(record, task, chosen)
             if isinstance(row, BadRow):
                 bad.append(row)
             else:
@@ -269,17 +269,16 @@ def _tagged_rows(
     if alignment is None:
         return _rows(table, source, _tagged(*given), skip_bad_rows)
     rows = _rows(table, source, _tagged(None, None), skip_bad_rows)
-    return replace(rows, notes=(*rows.notes, *alignment.notes()), misaligned=tuple(alignment.listed))
+    return replace(rows, notes=(*rows.notes, *alignment.notes()), misaligned=alignment.whole_list())
 
 
-def _convert(record: Record, place: str, task: _Task, chosen: Sequence[str]) -> tuple[Any, ...] | BadRow:
-    at = record.file or record.line
-    cells = [
-        Cell(record.values.get(name), name, column.flag, f"{place} {at}")
-        for name, column in zip(chosen, task.wanted, strict=True)
-    ]
-    row = task.convert(*cells)
-    return BadRow(record.line, row, at) if isinstance(row, str) else (*row, record.line)
+def _convert(record: Record, task: _Task, chosen: Sequence[str]) -> tuple[Any, ...] | BadRow:
+    cells = [Cell(record.values.get(name), name, column.flag) for name, column in zip(chosen, task.wanted, strict=True)]
+    try:
+        row = task.convert(*cells)
+    except WrongKind as fault:
+        row = str(fault)
+    return BadRow(record.line, row, record.file or record.line) if isinstance(row, str) else (*row, record.line)
 
 
 def _classification(

@@ -36,6 +36,11 @@ class Splits:
         validation, test = (change(rows) if rows is not None else None for rows in (self.validation, self.test))
         return replace(self, train=change(self.train), validation=validation, test=test)
 
+    def misaligned(self) -> list[str]:
+        """A line for each span of characters that did not fall on words, wherever its row has gone."""
+        parts = (rows for rows in (self.train, self.validation, self.test) if rows is not None)
+        return list(dict.fromkeys(line for rows in parts for line in rows.misaligned))
+
     def noting(self, *notes: str) -> Splits:
         """The same splits with more to tell the user."""
         return replace(self, notes=(*self.notes, *notes))

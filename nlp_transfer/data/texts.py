@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import datasets
 
 from nlp_transfer.config import PredictionOptions
-from nlp_transfer.data.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
+from nlp_transfer.data.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
 from nlp_transfer.data.conll import SUFFIXES, words_table
 from nlp_transfer.data.forms import (
@@ -29,6 +29,7 @@ from nlp_transfer.data.forms import (
     open_table,
     saved_table,
     text_folder,
+    text_lines,
 )
 from nlp_transfer.data.layouts import unwrapped
 from nlp_transfer.data.read import (
@@ -110,8 +111,7 @@ def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
         return lambda: hub_table(data)
     path = Path(str(options.input_file))
     forms: dict[str, Callable[[Path], Table]] = {".txt": lines_table, FOLDER: text_folder} | RECORD_FORMS
-    is_conll = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".tsv" and not options.text_column_name)
-    if tagged and (is_conll or options.conll_columns):
+    if tagged and (options.conll_columns or _is_conll(path, options.text_column_name)):
         forms |= conll_forms(path, words_table, options.conll_columns, options.delimiter)
     elif options.conll_columns:
         raise OptionError("--conll_columns is for taggers.")
@@ -120,6 +120,15 @@ def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
         forms |= {".csv": csv, ".tsv": csv}
     forms |= {".spacy": docbin_table}
     return lambda: unwrapped(open_table(path, forms))
+
+
+def _is_conll(path: Path, text_column: str | None) -> bool:
+    """Whether a file has a word on each line; a `.tsv` has, unless the user or its header names a text column."""
+    if path.suffix.lower() != ".tsv" or text_column or not path.is_file():
+        return path.suffix.lower() in SUFFIXES
+    _, header = next(text_lines(path), (1, ""))
+    fields = [name.strip().lower() for name in header.split("\t")]
+    return not set(fields) & set(TEXT.known) or "o" in fields  # "text\tO" is a word and its tag
 
 
 def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) -> Iterator[Text | BadRow]:
@@ -133,14 +142,16 @@ def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) 
         source, table.columns, TEXT_PAIR, options.text_pair_column_name
     )
     for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):
-        if isinstance(record, Record):
-            place = f"{source}, {table.unit} {record.file or record.line}"
-            cell = Cell(record.values.get(column), column, TEXT.flag, place)
-            id_ = plain(Cell(record.values.get(key), key, _ID.flag, place)) if key else None
-            second = cell._replace(value=record.values.get(pair), column=pair, flag=TEXT_PAIR.flag) if pair else None
-            yield _text(record, cell, second, id_, tagged)
-        else:
+        if isinstance(record, BadRow):
             yield record
+            continue
+        cell = Cell(record.values.get(column), column, TEXT.flag)
+        second = Cell(record.values.get(pair), pair, TEXT_PAIR.flag) if pair else None
+        try:
+            id_ = plain(Cell(record.values.get(key), key, _ID.flag)) if key else None
+            yield _text(record, cell, second, id_, tagged)
+        except WrongKind as fault:
+            yield BadRow(record.line, str(fault), record.file or record.line)
 
 
 def _text(record: Record, cell: Cell, second: Cell | None, id_: str | None, tagged: bool) -> Text | BadRow:

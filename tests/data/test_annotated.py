@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -179,7 +181,12 @@ def test_spans_off_words_stop_the_run_and_are_listed(tmp_path):
     assert "--misaligned snap" in told
     many = fault(write(tmp_path / "a.jsonl", *[OFF] * 3000))
     assert "has 9,000 spans" in many
-    assert "; and 8,995 more." in many
+    assert "; and 8,995 more (all are listed in " in many
+    listed = Path(re.search(r"listed in (.+?misaligned-\S+\.txt)\)", many)[1])
+    lines = listed.read_text().splitlines()
+    listed.unlink()
+    assert len(set(lines)) == 9000
+    assert lines[-1].startswith(f"{tmp_path / 'a.jsonl'}, line 3000: LOC [11, 19] 'New York' in 'in Berlin, New York")
     rows = read_tagged(write(tmp_path / "a.jsonl", OFF, {"text": "a b", "spans": [[0, 1, "LOC"]]}), skip_bad_rows=True)
     assert rows.skipped == (1,)
 
@@ -193,10 +200,24 @@ def test_spans_off_words_are_widened_or_left_out(tmp_path):
     assert "cuts a word, now 'Berlin'" in snapped.notes[-1]
     assert "left out 3 that tags of words cannot say (of spans that overlap the longest was kept)" in dropped.notes[-1]
     assert [len(rows.misaligned) for rows in (snapped, dropped)] == [3, 3]
+    many = read_tagged(write(tmp_path / "a.jsonl", *[OFF] * 500), misaligned="drop")
+    assert len(set(many.misaligned)) == 1500
+    assert many.misaligned[-1].startswith(f"{tmp_path / 'a.jsonl'}, line 500: LOC [11, 19] 'New York' in")
     with pytest.raises(nt.OptionError, match="strict, snap, drop; given was grow"):
         read_tagged(path, misaligned="grow")
     with pytest.raises(nt.OptionError, match="strict, snap or drop; given was grow"):
         nt.DataOptions(misaligned="grow")
+
+
+def test_every_span_of_all_splits_is_listed_once(tmp_path):
+    train = write(tmp_path / "a.jsonl", *[OFF] * 20)
+    test = write(tmp_path / "b.jsonl", OFF)
+    splits = nt.load_splits(nt.DataOptions(train_file=str(train), test_file=str(test), misaligned="snap"), "ner")
+    assert splits.validation is not None  # held out of train
+    assert len(splits.misaligned()) == 3 * 21
+    assert (
+        f"{test}, line 1: LOC [3, 6] 'Ber' in 'in Berlin, New York C' cuts a word, now 'Berlin'" in splits.misaligned()
+    )
 
 
 @pytest.fixture
@@ -220,6 +241,11 @@ def test_brat(brat):
     (brat / "a.ann").write_text("T1\tPER 6 9;16 18\tAnn Jo\n")
     assert "a.txt: PER [6, 18] 'Anna met\\r\\nJo' in 'One.\\r\\nAnna met\\r\\nJo' is in 2 parts" in fault(brat)
     assert read_tagged(brat, misaligned="snap").data[0]["tags"] == ["O"] * 5
+
+
+def test_brat_without_a_whole_document(tmp_path):
+    (tmp_path / "a.ann").write_text("T1\tPER 0 4\tAnna\n")
+    assert "no row that can be used: it has 1 row with no .txt beside it (file a.ann)" in fault(tmp_path)
 
 
 def test_brat_documents_that_are_not_whole(brat):

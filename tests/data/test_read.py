@@ -319,15 +319,19 @@ def test_half_a_character(write):
 
 @pytest.mark.parametrize("value", [["a"], {"a": 1}])
 def test_values_that_are_no_text(write, value):
-    path = write("a.jsonl", json.dumps({"text": "a", "label": "b"}) + "\n" + json.dumps({"text": value, "label": "b"}))
-    complaint(read_classification, path, "line 2: column 'text' holds a", "--text_column_name", skip_bad_rows=True)
-    path = write("b.jsonl", json.dumps({"text": "a", "label": "b"}) + "\n" + json.dumps({"text": "a", "label": value}))
-    complaint(read_classification, path, "line 2: column 'label' holds a", "--label_column_name", skip_bad_rows=True)
+    good = {"text": "a", "label": "b"}
+    for column in good:
+        rows = [good, {**good, column: value}, good] if column == "text" else [{**good, column: value}, good, good]
+        path = write(f"{column}.jsonl", "\n".join(map(json.dumps, rows)))
+        told = f"in column '{column}', not a text or a number", f"--{column}_column_name"
+        assert len(bad_rows(read_classification, path, [1 + (column == "text")], *told).data) == 2
+        path = write(f"{column}-alone.jsonl", json.dumps({**good, "text": [], column: {}}))
+        complaint(read_classification, path, "no row that can be used", skip_bad_rows=True)
 
 
 def test_text_where_a_list_belongs(write):
     path = write("a.jsonl", '{"words": "a b", "tags": ["O", "O"]}')
-    complaint(read_tagged, path, "line 1: column 'words' holds a text, not a list", "--text_column_name")
+    complaint(read_tagged, path, "a text in column 'words', not a list", "--text_column_name", "line 1")
 
 
 def test_conll_with_a_missing_tag(write):
