@@ -19,6 +19,7 @@ from conftest import save_tiny_encoder
 import nlp_transfer as nt
 from nlp_transfer import checkpoint as on_disk
 from nlp_transfer import updates
+from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import Interrupted
 from nlp_transfer.types import RunResult
@@ -115,6 +116,41 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(
     assert (result.best_score, result.best_epoch, result.trained_weights) == (
         expected.best_score, expected.best_epoch, expected.trained_weights
     )  # fmt: skip
+
+
+def posed(kind: str, rows: Rows) -> Rows:
+    """The reviews with several labels, with a number, or mostly too long for the encoder."""
+    praise = [label == "praise" for label in rows.data["label"]]
+    texts = rows.data["text"][:]
+    if kind == "windows":
+        longer = [text + " and the street was cold" * (i % 4) for i, text in enumerate(texts)]
+        return replace(rows, data=rows.data.remove_columns("text").add_column("text", longer))
+    several = [["praise"] * good + ["travel"] * ("hotel" in text) for good, text in zip(praise, texts, strict=True)]
+    numbers = [100.0 * good + i % 7 for i, good in enumerate(praise)]
+    return replace(
+        rows, data=rows.data.remove_columns("label").add_column("label", numbers if kind == "number" else several)
+    )
+
+
+@pytest.mark.parametrize("kind", ["several", "number", "windows"])
+def test_a_run_of_any_problem_ends_as_one_that_was_not_killed(encoder, review_splits, options, tmp_path, kind):
+    """With thresholds that are fitted at the end, a rate of its own for the last layer, or windows drawn by label."""
+    splits = review_splits.each(lambda rows: posed(kind, rows))
+    told = replace(options, gradient_accumulation_steps=3, checkpoint_every=["3 steps"], seed=1,
+                   sampling="natural" if kind == "number" else "balanced")  # fmt: skip
+    shape = {"long_texts": "window", "window_pooling": "max"} if kind == "windows" else {}
+
+    def fit(resume: str | None, folder: str = "checkpoints") -> tuple[dict[str, torch.Tensor], RunResult, Any]:
+        nt.set_seed(0)
+        model = nt.TransferModel.load(encoder, nt.text_head_for(splits, **shape), max_length=12)
+        result = nt.fit(model, splits, told, checkpoints=tmp_path / folder, resume=resume)
+        return weights(model), result, model.head.options()
+
+    unbroken, expected, head = fit(None, "others")
+    resumed, result, same_head = stopped_and_resumed(fit, [(updates, "_update", 2), (updates, "_update", 4)])
+    assert same(resumed, unbroken)
+    assert (result.history, same_head) == (expected.history, head)
+    assert kind != "several" or set(head["thresholds"].values()) != {0.5}
 
 
 Fit = Callable[..., tuple[dict[str, torch.Tensor], RunResult]]

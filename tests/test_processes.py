@@ -48,6 +48,12 @@ def in_two_processes(folder: Path, script: Path, *arguments: str) -> subprocess.
 def write_rows(folder: Path) -> None:
     reviews = "text,label\n" + "".join(f"{text},{label}\n" for text, label in review_lines(ROWS))
     (folder / "reviews.csv").write_text(reviews)
+    with open(folder / "problems.jsonl", "w") as file:
+        for i, (text, label) in enumerate(review_lines(ROWS)):
+            several = [label] + ["travel"] * ("hotel" in text)
+            longer = text + " and the street was cold" * (i % 4)
+            row = {"text": text, "longer": longer, "label": label, "several": several, "number": i % 7 + 0.5}
+            file.write(json.dumps(row) + "\n")
     sentences = ["".join(f"{word}\t{tag}\n" for word, tag in sentence) for sentence in sentence_lines(ROWS)]
     (folder / "sentences.conll").write_text("\n".join(sentences))
 
@@ -56,18 +62,20 @@ def train(
     folder: Path, checkpoint: str, task: str, strategy: str, batch_size: int, cache: str
 ) -> tuple[nt.TransferModel, RunResult]:
     """Two epochs in fp32; the tiny encoder has no dropout, which is the one thing that processes do differently."""
-    path = str(folder / ("sentences.conll" if task == "ner" else "reviews.csv"))
-    splits = nt.load_splits(nt.DataOptions(train_file=path, validation_file=path), task)
+    path = str(folder / FILES.get(task, "problems.jsonl"))
+    data = nt.DataOptions(train_file=path, validation_file=path, **COLUMNS.get(task, {}))
+    splits = nt.load_splits(data, "ner" if task == "ner" else "classification")
     head: nt.TaskHead
     if task == "ner":
         head, splits = nt.NERHead.for_splits(splits)
     else:
-        head = nt.TextClassificationHead.for_splits(splits)
+        head = nt.text_head_for(splits, long_texts="window" if task == "windows" else "truncate")
     nt.set_seed(0)
-    model = nt.TransferModel.load(checkpoint, head)
+    model = nt.TransferModel.load(checkpoint, head, max_length=12 if task == "windows" else None)
     options = nt.TrainingOptions(
-        num_train_epochs=2, per_device_train_batch_size=batch_size, learning_rate=1e-3, mixed_precision="no"
-    )
+        num_train_epochs=2, per_device_train_batch_size=batch_size, learning_rate=1e-3, mixed_precision="no",
+        sampling="balanced" if task == "windows" else "natural",
+    )  # fmt: skip
     source = {"source_file": path} if strategy == "replay" else {}
     chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}), **source)
     return model, nt.fit(model, splits, options, strategy=chosen, cache=nt.CacheOptions(str(folder / cache)))
@@ -75,6 +83,13 @@ def train(
 
 OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
 RUNS = [("classification", strategy) for strategy in STRATEGIES] + [("ner", "full"), ("ner", "freeze")]
+RUNS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
+FILES = {"classification": "reviews.csv", "ner": "sentences.conll"}
+COLUMNS = {
+    "several": {"label_column_name": "several"},
+    "number": {"label_column_name": "number", "problem": "regression"},
+    "windows": {"text_column_name": "longer", "label_column_name": "label"},
+}
 
 
 def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path):
@@ -105,7 +120,7 @@ def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_
     lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
     assert [line["row"] for line in lines] == list(range(ROWS))
     assert [line["gold"] for line in lines] == [label for _, label in review_lines(ROWS)]
-    assert sorted(os.listdir(tmp_path)) == ["reviews.csv", "run", "sentences.conll"]
+    assert sorted(os.listdir(tmp_path)) == ["problems.jsonl", "reviews.csv", "run", "sentences.conll"]
 
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["train"]["steps"] == 8  # two epochs of 64 rows, 16 at a time

@@ -20,6 +20,7 @@ from nlp_transfer.checks.source import refusals
 from nlp_transfer.checks.tags import tag_findings
 from nlp_transfer.checks.tokens import count_tokens, token_findings
 from nlp_transfer.config import CacheOptions, CheckOptions, ModelOptions
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import values
 
@@ -121,8 +122,9 @@ def check_data(
         found += token_findings(parts, tokens, max_length, encoder)
     doubted = None
     if options.label_errors:
-        if reason := _unfit(parts, found):
-            found.append(Finding("note", "label_errors", f"Label errors were not looked for: {reason}.", "Mend that."))
+        if unfit := _unfit(parts, found):
+            reason, mend = unfit
+            found.append(Finding("warning", "label_errors", f"Label errors were not looked for: {reason}.", mend))
         else:
             doubted = suspects(splits, parts, model_options, cache, options.seed)
             found += suspect_findings(doubted, _items(parts), parts[0].is_tagged)
@@ -151,15 +153,18 @@ def _findings(splits: Splits, parts: Sequence[Part], task: str, counts: Counts, 
         yield from near_findings(parts, threshold)
 
 
-def _unfit(parts: Sequence[Part], found: Sequence[Finding]) -> str:
-    """Why labels cannot be judged, if they cannot."""
+def _unfit(parts: Sequence[Part], found: Sequence[Finding]) -> tuple[str, str] | None:
+    """Why labels cannot be judged, if they cannot, and what can be done."""
     if any(finding.kind in ("refused", "tag_scheme") for finding in found):
-        return "a run would stop at these labels"
+        return "a run would stop at these labels", "Mend what is told above, and look again."
     if parts[0].has_scores:
-        return "the labels are scores"
-    if not parts[0].is_tagged and any(len(labels) != 1 for part in parts for labels in part.labels()):
-        return "rows have several labels"
-    return ""
+        return "the labels are scores", "It is for names; --problem single_label takes each number for one."
+    if not parts[0].is_tagged and problem_of(parts[0].rows.data) == "multi_label":
+        return (
+            "rows have several labels",
+            "Look at one at a time: a column that says yes or no of it, with --label_column_name.",
+        )
+    return None
 
 
 def _items(parts: Sequence[Part]) -> int:

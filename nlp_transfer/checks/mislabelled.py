@@ -117,6 +117,7 @@ def _items(
     from nlp_transfer.data.inputs import TokenInputs
     from nlp_transfer.frozen import FrozenLayers
     from nlp_transfer.heads import NERHead, TaskHead, TextClassificationHead
+    from nlp_transfer.heads.text import are_pairs
     from nlp_transfer.model import TransferModel
     from nlp_transfer.strategies.features import Features, features_of
 
@@ -125,7 +126,8 @@ def _items(
     if is_tagged:
         head, splits = NERHead.for_splits(splits)
     else:
-        head = TextClassificationHead(sorted({label for part in parts for (label,) in part.labels()}), pooling="mean")
+        names = sorted({label for part in parts for (label,) in part.labels()})
+        head = TextClassificationHead(names, pooling="mean", pairs=are_pairs(splits))
     model = TransferModel.load(
         options.model_name_or_path,
         head,

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from nlp_transfer.checks.findings import Example, Place
+from nlp_transfer.data.labels import as_number, look_like_numbers, problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import rows_of, values
-
-SCORES_FROM = 20  # labels that are numbers are scores where there are more kinds of them than this
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,9 @@ class Part:
 
     @cached_property
     def label_keys(self) -> np.ndarray:
-        """A number for each row, `(rows,)`, the same where labels are."""
-        return np.fromiter((hash(labels) for labels in self.labels()), np.int64, len(self))
+        """A number for each row, `(rows,)`, the same where labels are; several labels may stand in any order."""
+        found = self.labels() if self.is_tagged else (tuple(sorted(labels)) for labels in self.labels())
+        return np.fromiter(map(hash, found), np.int64, len(self))
 
     @cached_property
     def lines(self) -> np.ndarray:
@@ -80,13 +80,14 @@ class Part:
 
     @cached_property
     def has_scores(self) -> bool:
-        """Whether labels are numbers on a scale and not names."""
-        seen: set[str] = set()
-        for labels in () if self.is_tagged else self.labels():
-            if len(labels) != 1 or not is_number(labels[0]):
-                return False
-            seen.add(labels[0])
-        return len(seen) > SCORES_FROM
+        """Whether labels are numbers on a scale and not names: read as numbers, or names that were clearly measured."""
+        if self.is_tagged:
+            return False
+        problem = problem_of(self.rows.data)
+        if problem != "single_label":
+            return problem == "regression"
+        seen = set(values(self.rows.data, "label"))
+        return look_like_numbers(seen) and all(as_number(label) is not None for label in seen)
 
 
 def parts_of(splits: Splits) -> tuple[Part, ...]:
@@ -117,15 +118,6 @@ def plain(text: str) -> str:
     True
     """
     return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
-
-
-def is_number(label: str) -> bool:
-    """Whether a label spells a number."""
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
 
 
 def _joined(text: str, pair: str | None = None) -> str:

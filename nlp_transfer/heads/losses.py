@@ -74,7 +74,8 @@ def sigmoid_loss(
 
 def squared_loss(values: Tensor, labels: Tensor) -> Tensor:
     """The squared error of a number a row, `(rows,)` both."""
-    return (values - labels).square().masked_fill(labels.isnan(), 0.0).sum()
+    # A NaN is replaced before anything is computed of it: masked afterwards, it would still be in the gradient.
+    return (values - torch.where(labels.isnan(), values.detach(), labels)).square().sum()
 
 
 def class_weights(how: str, counts: Mapping[str, int]) -> dict[str, float]:

@@ -36,6 +36,12 @@ def test_everything_is_told_at_once(flags, tmp_path):
     assert run_recipe("check_data", flags, tmp_path).status == 0  # again, over what it wrote
 
 
+def test_columns_of_labels_are_read(tmp_path, checkpoint):
+    (tmp_path / "train.csv").write_text("text,late,rude,id\ngood one,0,1,1\nbad one,1,0,2\n")
+    flags = ["--train_file", "train.csv", "--label_columns", "late,rude", "--model_name_or_path", checkpoint()]
+    assert "not read: id\n" in run_recipe("check_data", flags, tmp_path).out
+
+
 def test_tagged_files_are_known_as_such(sentences, tmp_path, checkpoint):
     train = ["--train_file", sentences["train"], "--model_name_or_path", checkpoint()]
     outcome = run_recipe("check_data", [*train, "--label_errors", "--output_dir", "here"], tmp_path)

@@ -42,6 +42,18 @@ def test_scores_of_one_text_may_differ(tmp_path):
     assert [finding.kind for finding in found] == ["duplicate"]
 
 
+def test_labels_that_are_numbers_of_classes_are_names(tmp_path):
+    train = [(f"text {i}", f"{i}") for i in range(30)]
+    found = repeated(parts(texts(tmp_path, [*train, ("text 1", "2")])))
+    assert [finding.kind for finding in found] == ["contradiction", "duplicate"]
+
+
+def test_several_labels_are_the_same_in_any_order(tmp_path):
+    rows = [*FILLER, ("same", ["a", "b"]), ("same", ["b", "a"]), ("torn", ["a", "b"]), ("torn", ["a"])]
+    (finding,) = contradictions(parts(texts(tmp_path, [(text, list(labels)) for text, labels in rows])))
+    assert lines(finding) == [7, 8]
+
+
 def test_sentences_are_compared_by_words_and_by_tags(tmp_path):
     one = [("Anna", "B-PER"), ("left", "O")]
     other = [("Anna", "O"), ("left", "O")]

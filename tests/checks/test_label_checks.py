@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from made import lines, parts, sentences, texts
 
+import nlp_transfer as nt
+from nlp_transfer.checks.full import check_data
 from nlp_transfer.checks.labels import count_labels, label_findings
 from nlp_transfer.checks.rows import labels_of
+from nlp_transfer.checks.source import read_for_checks
+from nlp_transfer.config import CheckOptions
 
 
 def found_in(splits):
@@ -34,6 +38,15 @@ def test_rare_and_uneven_labels_are_told(tmp_path):
 
 def test_scores_are_not_classes(tmp_path):
     assert found_in(texts(tmp_path, [(f"text {i}", f"{i / 7:.3f}") for i in range(40)])) == {}
+
+
+def test_numbers_are_no_classes_however_few_there_are(tmp_path):
+    (tmp_path / "train.jsonl").write_text("".join(f'{{"text": "text {i}", "score": {i % 3}}}\n' for i in range(9)))
+    options = nt.DataOptions(train_file=str(tmp_path / "train.jsonl"), problem="regression")
+    splits, _ = read_for_checks(options, "classification")
+    assert found_in(splits) == {}
+    (told,) = check_data(splits, options=CheckOptions(label_errors=True)).findings[:1]
+    assert "the labels are scores" in told.what
 
 
 def test_entities_are_counted_and_not_words(tmp_path):

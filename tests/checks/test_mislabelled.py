@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -14,7 +15,8 @@ from made import parts, sentences, texts
 from nlp_transfer import activations
 from nlp_transfer.checks.full import check_data
 from nlp_transfer.checks.mislabelled import suspects, told
-from nlp_transfer.config import CacheOptions, CheckOptions, ModelOptions
+from nlp_transfer.checks.source import read_for_checks
+from nlp_transfer.config import CacheOptions, CheckOptions, DataOptions, ModelOptions
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,28 @@ def test_changed_labels_come_first(tmp_path, checkpoint):
     assert told(first) == f"is {first.given}, seems {first.suggested}"
     assert first.given == rows[first.place.line - 1][1] != first.suggested
     assert found == suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), cache)
+
+
+def test_pairs_are_judged_and_several_labels_are_declined_in_one_line(tmp_path, checkpoint):
+    rows = [{"text": text, "second": f"row {i}", "label": label, "labels": [label]}
+            for i, (text, label) in enumerate(review_lines(40))]  # fmt: skip
+    rows[8]["label"] = {"praise": "complaint", "complaint": "praise"}[rows[8]["label"]]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    model, cache = ModelOptions(model_name_or_path=checkpoint()), CacheOptions(cache_gb=0)
+
+    def report(**columns):
+        options = DataOptions(train_file=str(tmp_path / "train.jsonl"), **columns)
+        splits, _ = read_for_checks(options, "classification")
+        return check_data(splits, options=CheckOptions(label_errors=True), model_options=model, cache=cache)
+
+    found = report(text_pair_column_name="second", label_column_name="label").suspects
+    assert found
+    assert found[0].place.line == 9
+    several = report(label_column_name="labels")
+    assert several.suspects is None
+    assert [(f.what, "--label_column_name" in f.mend) for f in several.findings if f.kind == "label_errors"] == [
+        ("Label errors were not looked for: rows have several labels.", True)
+    ]
 
 
 def test_the_second_look_computes_no_features(tmp_path, checkpoint, monkeypatch):

@@ -61,7 +61,10 @@ def test_rows_without_a_label_cost_nothing_and_have_no_gradient():
         assert found.item() == pytest.approx(losses.sigmoid_loss(LOGITS[:1], marks[:1], gamma=gamma).item())
         found.backward()
         assert not logits.grad[1:].any()
-    assert losses.squared_loss(torch.tensor([1.0, 5.0]), torch.tensor([3.0, math.nan])).item() == 4.0
+    values = torch.tensor([1.0, 5.0], requires_grad=True)
+    squared = losses.squared_loss(values, torch.tensor([3.0, math.nan]))
+    squared.backward()
+    assert (squared.item(), values.grad.tolist()) == (4.0, [-4.0, 0.0])
 
 
 def test_class_weights_by_their_formulas():
