@@ -6,48 +6,41 @@ import contextlib
 import difflib
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
-from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin, is_compiled_module, set_seed
-from torch import nn
+from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin, set_seed
 
 from nlp_transfer import hardware
 from nlp_transfer.best import Best
-from nlp_transfer.checkpoint import Saved
 from nlp_transfer.collapse import Collapse
 from nlp_transfer.config import CacheOptions, TrainingOptions
-from nlp_transfer.data.inputs import Inputs, TokenInputs
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.dropout import quick_dropout
 from nlp_transfer.errors import OptionError
 from nlp_transfer.frozen import FrozenLayers
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
+from nlp_transfer.heads import NERHead, RegressionHead, TaskHead
 from nlp_transfer.identity import options_of, tokens_of, weights_of
-from nlp_transfer.inference import infer
-from nlp_transfer.keeping import Keeper, Place
+from nlp_transfer.keeping import Keeper
 from nlp_transfer.model import TransferModel
-from nlp_transfer.optim import ParamGroup, adamw, schedule
-from nlp_transfer.plan import Plan, epochs_of
+from nlp_transfer.plan import epochs_of
 from nlp_transfer.precision import precision_for
 from nlp_transfer.progress import Progress, Step
 from nlp_transfer.shallow.network import ShallowClassifier
+from nlp_transfer.stages import Run, outputs_of
 from nlp_transfer.state import State
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.base import Stage
-from nlp_transfer.types import RunResult, Scores
-from nlp_transfer.updates import Trainer, steps
-from nlp_transfer.words import only_words_of, size
+from nlp_transfer.types import RunResult
+from nlp_transfer.words import only_words_of
 
 log = logging.getLogger(__name__)
-
-_TIMED = 20  # steps after which it is told how long the others will take
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
@@ -141,7 +134,7 @@ def fit(
     with read if _reads_no_others(strategy, model, stages) else contextlib.nullcontext():
         best = Best(options.metric_for_best_model or model.head.best_metric, dict(model.network.named_parameters()))
         state = State.of(strategy.trained(model), best, progress, Collapse())
-        run = _Run(model, splits, options, accelerator, strategy, frozen, stages, state, keeper)
+        run = Run(model, splits, options, accelerator, strategy, frozen, stages, state, keeper)
         with keeper.listening():
             for stage in range(saved.values["place"]["stage"] if saved else 0, len(stages)):
                 step = run.stage(stage, train, validation, step, saved)
@@ -149,7 +142,7 @@ def fit(
         score = best.restore()
     strategy.finish(model)
     if validation and splits.validation and model.head.is_tuned:
-        outputs = _outputs(model, validation, options, accelerator)
+        outputs = outputs_of(model, validation, options, accelerator)
         model.head.tune(outputs, splits.validation.data[:])
     return RunResult(
         metric=best.metric,
@@ -163,121 +156,9 @@ def fit(
     )
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What the stages of a run have in common."""
-
-    model: TransferModel
-    splits: Splits
-    options: TrainingOptions
-    accelerator: Accelerator
-    strategy: Strategy
-    frozen: FrozenLayers
-    stages: Sequence[Stage]
-    state: State
-    keeper: Keeper
-
-    def stage(
-        self, number: int, train: TokenInputs, validation: TokenInputs | None, step: Step, saved: Saved | None
-    ) -> Step:
-        """Train a stage, going on from `step`, or from within it where `saved` is; give its last step."""
-        stage, is_last = self.stages[number], number == len(self.stages) - 1
-        strategy, model, options, progress = self.strategy, self.model, self.options, self.state.progress
-        place = Place(number, step.number, step.epoch, step.number, step.epoch, 0.0, is_judged=True, fed="")
-        if saved:
-            place = Place(**saved.values["place"])
-            step = replace(step, number=place.first_step, epoch=place.first_epoch)
-        left = options.max_train_steps and options.max_train_steps - step.number
-        plan = Plan.make(train, options, self.accelerator.num_processes, stage, step, left, is_last)
-        if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
-            return step
-        strategy.start(model, stage)
-        groups: list[ParamGroup] = []
-        if stage.epochs:
-            trained = _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
-            if not saved:  # else the room of its checkpoints is that of those it takes the place of
-                self.keeper.require_room(trained)
-            groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
-            groups = model.head.in_unit(model.network, groups)
-        name = "training" if len(self.stages) == 1 else f"training, stage {number + 1} of {len(self.stages)}"
-        done = place.step - place.first_step
-        with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps, done):
-            rows, judged = feed(train), feed(validation) if validation else None
-            place = replace(place, fed=_require_fed_alike(rows, place.fed))
-            if not saved:
-                self.state.best.start_stage()
-                strategy.initialise(model, rows)
-            if not plan.steps:
-                if judged:
-                    self.judge(judged, step, run_ends=is_last)
-                return step
-            with _trainer(strategy, model, groups, plan, options, self.accelerator) as trainer:
-                if saved:
-                    self.state.put_back(saved, trainer.optimizer, trainer.rates)
-                return self._train(trainer, rows, judged, plan, place)
-
-    def _train(self, trainer: Trainer, rows: Inputs, judged: Inputs | None, plan: Plan, place: Place) -> Step:
-        """The steps of a stage from `place` on; gives the last one."""
-        last = plan.last_step if place.stage == len(self.stages) - 1 else None  # of the run
-        step = Step(place.step, place.epoch, torch.zeros(()), place.learning_rate, 0)
-        if judged and not place.is_judged:
-            self.judge(judged, step, run_ends=step.number == last)
-        if step.number == plan.last_step or self._is_impatient():
-            return step
-        with contextlib.closing(steps(trainer, rows, plan, done=place.step - plan.first_step)) as updates:
-            for step in updates:
-                self.state.progress.step(step)
-                if step.number - place.step == _TIMED:
-                    self.state.progress.say_time_left(_TIMED, plan.last_step - step.number, len(self.stages) > 1)
-                stop, due = self.keeper.wants(step.number, plan, run_ends=step.number == last)
-                is_judged = not judged or step.number not in plan.evaluations
-                if judged and not is_judged and not stop:
-                    with self.state.progress.paused():
-                        self.judge(judged, step, run_ends=step.number == last)
-                    is_judged = True
-                if stop or due:
-                    self.keeper.keep(place.moved_to(step, is_judged), self.state, trainer)
-                if stop:
-                    self.keeper.stop(stop, step.number)
-                if self._is_impatient():
-                    break
-        return step
-
-    def judge(self, rows: Inputs, step: Step, *, run_ends: bool) -> None:
-        """Score the validation rows, and keep the weights if they are the best so far."""
-        self.state.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
-        scores = self._evaluate(rows, step, run_ends)
-        self.state.progress.scores(step, scores)
-        self.state.best.see(step.epoch, scores)
-
-    def _is_impatient(self) -> bool:
-        patience = self.options.early_stopping_patience
-        return patience is not None and self.state.best.misses >= patience
-
-    def _evaluate(self, rows: Inputs, step: Step, run_ends: bool) -> Scores:
-        assert self.splits.validation is not None
-        head, columns = self.model.head, self.splits.validation.data[:]
-        outputs = _outputs(self.model, rows, self.options, self.accelerator)
-        scores = head.evaluate(outputs, columns)
-        if not isinstance(head, MultiLabelHead | RegressionHead):
-            labels = [label for row in head.targets(head.references(columns)) for label in row]
-            self.state.collapse.see(outputs, labels, scores["loss"], step.epoch, run_ends=run_ends)
-        return scores
-
-
 def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[Stage]) -> bool:
     """Whether word embeddings train, and on the words of the target alone."""
     return stages[-1].below == 0 and not model.adapter and strategy.trained(model) is model.network
-
-
-def _say_what_trains(module: nn.Module, precision: str) -> int:
-    trained = sum(size(p) for p in module.parameters() if p.requires_grad)
-    weights = sum(size(p) for p in module.parameters())
-    inside = "fp32" if precision == "no" else f"{precision} (--mixed_precision no for fp32)"
-    log.info(
-        "Training %s of %s weights (%.3g%%), in %s.", f"{trained:,}", f"{weights:,}", 100 * trained / weights, inside
-    )
-    return trained
 
 
 def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
@@ -325,64 +206,3 @@ def _require_score(metric: str, head: TaskHead, rows: Rows) -> None:
 
 def _rate(strategy: Strategy, options: TrainingOptions) -> float:
     return options.learning_rate or strategy.default_learning_rate
-
-
-def _require_fed_alike(rows: Inputs, before: str) -> str:
-    """What a network is fed with, by name. OptionError where a run that goes on was fed with something else `before`.
-
-    What the cache keeps was computed in batches of other shapes than those that train, and differs in rounding.
-    """
-    now = type(rows).__name__
-    if before and now != before:
-        raise OptionError(
-            "the states of frozen layers were kept when the run began and are computed for each batch now, or the "
-            "other way round, which changes rounding; give the cache the room that it had (--cache_gb, --cache_dir)."
-        )
-    return now
-
-
-@contextlib.contextmanager
-def _trainer(
-    strategy: Strategy,
-    model: TransferModel,
-    groups: list[ParamGroup],
-    plan: Plan,
-    options: TrainingOptions,
-    accelerator: Accelerator,
-) -> Iterator[Trainer]:
-    """What trains a stage, with an optimizer and a schedule of its own; afterwards the module is unwrapped again."""
-    optimizer = adamw(groups)
-    rates = schedule(options.lr_scheduler_type, optimizer, plan.steps, options.warmup_ratio)
-    module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
-    try:
-        with _compiling() if is_compiled_module(module) else quick_dropout(strategy.trained(model)):
-            yield Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
-    finally:
-        accelerator.unwrap_model(module, keep_fp32_wrapper=False)
-        accelerator.free_memory()
-
-
-@contextlib.contextmanager
-def _compiling() -> Iterator[None]:
-    """What the compiler cannot do is told in one line; dropout stays PyTorch's own, which it fuses."""
-    from torch._dynamo.exc import TorchDynamoException  # takes a second
-
-    try:
-        yield
-    except TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise OptionError(f"--torch_compile cannot compile this network here ({reason}); leave it out.") from error
-
-
-def _outputs(
-    model: TransferModel, rows: Inputs, options: TrainingOptions, accelerator: Accelerator
-) -> list[np.ndarray]:
-    # Not the wrapped network: processes may have different numbers of batches, and DistributedDataParallel would wait.
-    return infer(
-        model.network,
-        model.head,
-        rows,
-        batch_size=options.per_device_eval_batch_size,
-        accelerator=accelerator,
-        progress="validation",
-    )

@@ -41,6 +41,7 @@ LAYERS = (
     ("plan", "state"),
     ("updates",),
     ("keeping",),
+    ("stages",),
     ("training",),
     ("report",),
     ("card", "reopening"),

@@ -52,7 +52,13 @@ def write_rows(folder: Path) -> None:
         for i, (text, label) in enumerate(review_lines(ROWS)):
             several = [label] + ["travel"] * ("hotel" in text)
             longer = text + " and the street was cold" * (i % 4)
-            row = {"text": text, "longer": longer, "label": label, "several": several, "number": i % 7 + 0.5}
+            row = {
+                "text": text,
+                "longer": longer,
+                "label": label,
+                "several": several,
+                "number": (4 if label == "praise" else 1) + i % 7 / 10,
+            }
             file.write(json.dumps(row) + "\n")
     sentences = ["".join(f"{word}\t{tag}\n" for word, tag in sentence) for sentence in sentence_lines(ROWS)]
     (folder / "sentences.conll").write_text("\n".join(sentences))

@@ -21,10 +21,10 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.optim import decay_groups
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
+from nlp_transfer.stages import _compiling
 from nlp_transfer.strategies import Stage, Strategy
 from nlp_transfer.strategies.base import Part
 from nlp_transfer.strategies.full import Full
-from nlp_transfer.training import _compiling
 
 Checkpoint = Callable[..., str]
 START = Step(0, 0.0, torch.tensor(0.0), 0.0, 0)
