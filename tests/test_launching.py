@@ -33,18 +33,16 @@ def test_accelerate_reads_it_and_its_comment_says_when_to_use_it(name):
     assert f"--config_file recipes/configs/accelerate/{name}.yaml" in comment[-1]
 
 
-@pytest.mark.parametrize("name", ["cpu", "cpu_2"])
-def test_as_many_processes_start(name, tmp_path):
+def test_as_many_processes_start(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(FOLDER / f"{name}.yaml")]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(FOLDER / "cpu_2.yaml")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ACCELERATE_")} | {"OMP_NUM_THREADS": "1"}
     subprocess.run(
         [*launch, "--main_process_port", port, __file__], cwd=tmp_path, env=environment, check=True, timeout=240
     )
-    count = PROCESSES[name][0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{rank} of {count}" for rank in range(count)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0 of 2", "1 of 2"]
 
 
 @pytest.mark.parametrize("what", ["FSDP", "DEEPSPEED"])
