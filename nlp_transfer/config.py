@@ -322,6 +322,13 @@ class ClassificationOptions:
     )
     window_pooling: str = HfArg(default="mean", help="mean or max of the logits of a text's windows.")
 
+    def __post_init__(self) -> None:
+        # As they are unless given, they may stand in the options.yaml of any run.
+        if self.focal_gamma != 2 and self.loss != "focal":
+            raise OptionError(f"--focal_gamma is of --loss focal, and the loss is {self.loss}; leave it out.")
+        if self.window_pooling != "mean" and self.long_texts != "window":
+            raise OptionError(f"--window_pooling needs --long_texts window, which is {self.long_texts}; leave it out.")
+
 
 @dataclass
 class SentimentOptions(ClassificationOptions):

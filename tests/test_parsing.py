@@ -242,6 +242,14 @@ def test_edges_must_be_numbers():
     assert "--level_edges must be a finite number" in refusal(nt.SentimentOptions, "--level_edges", "0", "nan")
 
 
+def test_an_option_of_what_was_not_chosen_is_refused():
+    with pytest.raises(nt.OptionError, match="--focal_gamma is of --loss focal, and the loss is cross_entropy"):
+        nt.ClassificationOptions(focal_gamma=3.0)
+    with pytest.raises(nt.OptionError, match="--window_pooling needs --long_texts window, which is truncate"):
+        nt.SentimentOptions(window_pooling="max")
+    assert nt.ClassificationOptions(focal_gamma=3.0, loss="focal").focal_gamma == 3
+
+
 def test_values_at_the_ends_of_their_range_are_taken():
     argv = ["--weight_decay", "0", "--max_grad_norm", "0", "--seed", "2147483647", "--warmup_ratio", "0"]
     argv += ["--num_train_epochs", "0.5"]

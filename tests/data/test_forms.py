@@ -290,3 +290,14 @@ def test_lines_that_begin_and_end_documents(tmp_path):
     assert len(read_tagged(write(tmp_path, text, "a.conll")).data) == 2
     words = PredictionOptions("m", input_file=str(write(tmp_path, UNIVERSAL, "b.conllu")), output_file="o.jsonl")
     assert [t.text for t in open_texts(words, tagged=True)] == [words for words, _ in SENTENCES]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_column_whose_name_is_no_text_is_one_line(tmp_path, stream):
+    table = pa.table({"text": ["a"], "label": ["b"]})
+    path = tmp_path / "a.arrow"
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(str(path), table.schema) as writer:
+        writer.write_table(table)
+    path.write_bytes(path.read_bytes().replace(b"text", b"\x80ext"))
+    with pytest.raises(nt.DataError, match="is damaged or not Arrow"):
+        read_classification(path)

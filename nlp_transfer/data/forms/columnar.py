@@ -23,10 +23,10 @@ def parquet_table(path: Path) -> Table:
     try:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
-        features = _features(schema)
+        names, features = tuple(schema.names), _features(schema)  # names that are not UTF-8 raise when they are read
     except _FAULTS as error:
         raise DataError(_damaged(path, "Parquet", error)) from None
-    refuse_repeats(path, schema.names)
+    refuse_repeats(path, names)
 
     def rows(wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
         try:
@@ -36,7 +36,7 @@ def parquet_table(path: Path) -> Table:
         except _FAULTS as error:
             raise DataError(_damaged(path, "Parquet", error)) from None
 
-    return Table(tuple(schema.names), lambda wanted: _numbered(rows(wanted), wanted, features), unit="row")
+    return Table(names, lambda wanted: _numbered(rows(wanted), wanted, features), unit="row")
 
 
 def arrow_table(path: Path) -> Table:
@@ -82,10 +82,10 @@ def _files_of(folder: Path) -> list[Path]:
 def _arrow_files(source: Path, paths: Sequence[Path]) -> Table:
     try:
         schema = _opened(paths[0]).schema
-        features = _features(schema)
+        names, features = tuple(schema.names), _features(schema)
     except _FAULTS as error:
         raise DataError(_damaged(paths[0], "Arrow", error)) from None
-    refuse_repeats(source, schema.names)
+    refuse_repeats(source, names)
 
     def rows(wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
         for path in paths:
@@ -98,7 +98,7 @@ def _arrow_files(source: Path, paths: Sequence[Path]) -> Table:
             except (*_FAULTS, KeyError) as error:
                 raise DataError(_damaged(path, "Arrow", error)) from None
 
-    return Table(tuple(schema.names), lambda wanted: _numbered(rows(wanted), wanted, features), unit="row")
+    return Table(names, lambda wanted: _numbered(rows(wanted), wanted, features), unit="row")
 
 
 def _opened(path: Path) -> Any:
