@@ -74,6 +74,12 @@ def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlp_transfer.verification._answers_of_a_fresh_process", answers)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _freeze_what_is_there() -> None:
+    """What tests before have imported stays, and is not looked through after each stage."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What frozen layers give is kept in a folder of the tests, also by the processes that they start."""
