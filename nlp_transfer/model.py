@@ -185,7 +185,7 @@ class TransferModel:
     def encode(self, rows: Dataset, what: str | None = None) -> Dataset:
         """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows.
 
-        `what` the rows are is told with a line of the log on texts that are too long, if any are.
+        `what` the rows are is told with a line of the log on texts that are too long, if any are, and on words lost.
         """
         lengths = Lengths()
         account: Counter[str] = Counter()
@@ -203,9 +203,9 @@ class TransferModel:
         encoded_rows = stored(features())
         if what and lengths.long and isinstance(self.head, TextHead):
             log.info("%s: %s (--long_texts %s).", what, lengths.told(self.max_length), self.head.long_texts)
-        if account:
+        if account and what:
             told = (f"{count:,} {what}" for what, count in account.items() if count or what.endswith("lost"))
-            log.info("Tokenized: %s.", ", ".join(told))
+            log.info("%s: %s.", what, ", ".join(told))
         return encoded_rows
 
     @overload

@@ -103,12 +103,12 @@ def test_a_long_text_is_scored_as_its_windows_are(tagger):
 def test_the_log_says_how_many_words_were_lost(tagger, caplog):
     rows = {"words": [["Anna"] * 200, ["Oslo"] * 3], "tags": [["B-PER"] * 200, ["B-LOC"] * 3]}
     with caplog.at_level("INFO", "nlp_transfer"):
-        features = tagger.encode(Dataset.from_dict(rows))
+        features = tagger.encode(Dataset.from_dict(rows), "Training rows")
     assert len(features) > 2
     (line,) = caplog.messages
     assert line == (
-        f"Tokenized: 2 texts, 1 of them longer than the encoder, {len(features) - 1} overlapping windows, 203 words, "
-        "0 words lost."
+        f"Training rows: 2 texts, 1 of them longer than the encoder, {len(features) - 1} overlapping windows, "
+        "203 words, 0 words lost."
     )
     short = {"row": [0], "starts": [[1, 2]]}
     assert tagger.head.account({"words": [["Anna", "met", "Jo"]]}, short)["words lost"] == 1
