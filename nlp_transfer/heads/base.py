@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import LabelSet, Scores
 
+if TYPE_CHECKING:
+    from nlp_transfer.metrics import RowCounts
+
 Columns = Mapping[str, Sequence[Any]]
 """A batch of rows or features by column: {"text": [...], "label": [...]}."""
 
@@ -25,7 +28,7 @@ class TaskHead(ABC):
     """A task. Rows go in as text, logits come back as predictions; the network between them is the encoder's.
 
     The subclasses share the order of their methods: build, adjust, encode, targets, outputs, loss, decode, references,
-    score.
+    score, counts.
     """
 
     task: ClassVar[str]
@@ -97,6 +100,10 @@ class TaskHead(ABC):
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:
         """Scores by plain name."""
+
+    @abstractmethod
+    def counts(self, predictions: Sequence[Any], references: Sequence[Any]) -> RowCounts:
+        """What each row adds to these scores; `metrics.interval` and `metrics.difference` tell how sure they are."""
 
     def evaluate(self, outputs: Sequence[np.ndarray], rows: Columns) -> Scores:
         """Scores of logits against the rows' answers, and `loss`, the mean cross-entropy of an item in nats."""

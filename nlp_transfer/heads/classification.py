@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from nlp_transfer.heads.base import IGNORED, Columns, softmax
 from nlp_transfer.heads.losses import evened_out, in_order, require_loss, require_weights, softmax_loss
 from nlp_transfer.heads.text import TextHead, are_pairs
 from nlp_transfer.types import LabelSet, Prediction, Scores
+
+if TYPE_CHECKING:
+    from nlp_transfer.metrics import RowCounts
 
 
 class TextClassificationHead(TextHead):
@@ -110,6 +113,11 @@ class TextClassificationHead(TextHead):
         from nlp_transfer.metrics import classification_scores  # loads evaluate, which takes a second
 
         return classification_scores([p.label for p in predictions], references, self.labels.names)
+
+    def counts(self, predictions: Sequence[Prediction], references: Sequence[str]) -> RowCounts:
+        from nlp_transfer.metrics import label_counts
+
+        return label_counts([p.label for p in predictions], references, self.labels.names)
 
     def _require_sense(self) -> None:
         if len(self.labels) < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +23,9 @@ from nlp_transfer.heads.losses import (
 )
 from nlp_transfer.heads.text import TextHead, are_pairs
 from nlp_transfer.types import LabelSet, MultiLabelPrediction, Scores
+
+if TYPE_CHECKING:
+    from nlp_transfer.metrics import RowCounts
 
 
 class MultiLabelHead(TextHead):
@@ -141,6 +144,12 @@ class MultiLabelHead(TextHead):
 
         ranked = [[p.probabilities[name] for name in self.labels] for p in predictions]
         return multi_label_scores([p.labels for p in predictions], references, self.labels.names, ranked)
+
+    def counts(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> RowCounts:
+        from nlp_transfer.metrics import set_counts
+
+        ranked = [[p.probabilities[name] for name in self.labels] for p in predictions]
+        return set_counts([p.labels for p in predictions], references, self.labels.names, ranked)
 
     def _require_sense(self) -> None:
         if len(self.labels) < 2:

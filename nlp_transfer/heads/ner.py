@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -24,6 +24,9 @@ from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, l
 from nlp_transfer.heads.viterbi import decode as best_sequence
 from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import Scores, Span, TagPrediction
+
+if TYPE_CHECKING:
+    from nlp_transfer.metrics import RowCounts
 
 
 class NERHead(TaskHead):
@@ -175,6 +178,11 @@ class NERHead(TaskHead):
         from nlp_transfer.metrics import span_scores  # loads evaluate, which takes a second
 
         return span_scores([list(p.tags) for p in predictions], [list(tags) for tags in references], self.scheme)
+
+    def counts(self, predictions: Sequence[TagPrediction], references: Sequence[Sequence[str]]) -> RowCounts:
+        from nlp_transfer.metrics import span_counts
+
+        return span_counts([p.tags for p in predictions], references, self.scheme)
 
 
 @dataclass(frozen=True)

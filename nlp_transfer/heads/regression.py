@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from nlp_transfer.heads.losses import squared_loss
 from nlp_transfer.heads.text import TextHead, are_pairs
 from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import RegressionPrediction, Scores
+
+if TYPE_CHECKING:
+    from nlp_transfer.metrics import RowCounts
 
 
 class RegressionHead(TextHead):
@@ -105,6 +108,11 @@ class RegressionHead(TextHead):
         from nlp_transfer.metrics import regression_scores  # loads evaluate, which takes a second
 
         return regression_scores([p.value for p in predictions], references)
+
+    def counts(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> RowCounts:
+        from nlp_transfer.metrics import number_counts
+
+        return number_counts([p.value for p in predictions], references)
 
 
 _OF_LABELS: dict[str, Any] = {

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.heads.losses import evened_out
 from nlp_transfer.heads.text import are_pairs
 from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
+
+if TYPE_CHECKING:
+    from nlp_transfer.metrics import RowCounts
 
 # Scales whose order is plain from the names; each entry lists the spellings of one step.
 _KNOWN_STEPS = (
@@ -98,6 +101,11 @@ class SentimentHead(TextClassificationHead):
         from nlp_transfer.metrics import sentiment_scores  # loads evaluate, which takes a second
 
         return sentiment_scores([p.label for p in predictions], references, self.labels.names)
+
+    def counts(self, predictions: Sequence[Any], references: Sequence[str]) -> RowCounts:
+        from nlp_transfer.metrics import label_counts
+
+        return label_counts([p.label for p in predictions], references, self.labels.names)
 
 
 def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -> Rows:

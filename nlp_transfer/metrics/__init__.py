@@ -2,7 +2,7 @@
 
 The functions take label names, numbers or tags and return plain Python numbers, ready for JSON. The classes give the
 same scores as `evaluate.Metric`; they live here because `evaluate.load` fetches code over the network and fails without
-it.
+it. `interval` and `difference` tell how sure they are.
 """
 
 from nlp_transfer.metrics.labels import (
@@ -24,12 +24,23 @@ from nlp_transfer.metrics.numbers import (
     SpearmanCorrelation,
     regression_scores,
 )
+from nlp_transfer.metrics.resampling import (
+    Interval,
+    RowCounts,
+    difference,
+    interval,
+    label_counts,
+    number_counts,
+    set_counts,
+    span_counts,
+)
 from nlp_transfer.metrics.sets import HammingLoss, LabelRankingAveragePrecision, MultiLabelF1, multi_label_scores
 from nlp_transfer.metrics.spans import SCHEMES, SpanF1, span_scores
 
 __all__ = [
-    "F1", "SCHEMES", "Accuracy", "HammingLoss", "LabelRankingAveragePrecision", "MacroRecall", "MatthewsCorrelation",
-    "MeanAbsoluteError", "MeanAbsoluteSteps", "MeanSquaredError", "MultiLabelF1", "PearsonCorrelation", "Precision",
-    "QuadraticKappa", "Recall", "SpanF1", "SpearmanCorrelation", "classification_scores", "multi_label_scores",
-    "regression_scores", "sentiment_scores", "span_scores",
+    "F1", "SCHEMES", "Accuracy", "HammingLoss", "Interval", "LabelRankingAveragePrecision", "MacroRecall",
+    "MatthewsCorrelation", "MeanAbsoluteError", "MeanAbsoluteSteps", "MeanSquaredError", "MultiLabelF1",
+    "PearsonCorrelation", "Precision", "QuadraticKappa", "Recall", "RowCounts", "SpanF1", "SpearmanCorrelation",
+    "classification_scores", "difference", "interval", "label_counts", "multi_label_scores", "number_counts",
+    "regression_scores", "sentiment_scores", "set_counts", "span_counts", "span_scores",
 ]  # fmt: skip

@@ -27,12 +27,9 @@ def span_scores(predictions: Sequence[Sequence[str]], references: Sequence[Seque
     >>> span_scores([["I-PER", "O"]], [["B-PER", "O"]], scheme="IOB2")["f1_lenient"]
     1.0
     """
-    from seqeval import scheme as schemes  # brings scikit-learn, a second: only where scored
-
     _check_tags(predictions, references, scheme)
     predicted, expected = [list(tags) for tags in predictions], [list(tags) for tags in references]
-    strict_scheme = getattr(schemes, "IOBES" if scheme == "BIOES" else scheme)
-    strict = _span_report(predicted, expected, mode="strict", scheme=strict_scheme)
+    strict = _span_report(predicted, expected, mode="strict", scheme=_scheme(scheme))
     if scheme == "BILOU":  # seqeval's lenient reading does not know L and U
         predicted, expected = _as_bioes(predicted), _as_bioes(expected)
     lenient = _span_report(predicted, expected)
@@ -43,6 +40,18 @@ def span_scores(predictions: Sequence[Sequence[str]], references: Sequence[Seque
         "per_type_lenient": _span_types(lenient),
         "scheme": scheme,
     }
+
+
+def spans_of(sentences: Sequence[Sequence[str]], scheme: str, strict: bool) -> list[set[tuple[str, int, int]]]:
+    """Type, first word and end (excluded) of the spans that `span_scores` reads from the tags of each sentence."""
+    from seqeval import scheme as schemes
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    if strict:
+        found = schemes.Entities([list(tags) for tags in sentences], _scheme(scheme)).entities
+        return [{(entity.tag, entity.start, entity.end) for entity in row} for row in found]
+    read = _as_bioes([list(tags) for tags in sentences]) if scheme == "BILOU" else [list(tags) for tags in sentences]
+    return [{(kind, start, end + 1) for kind, start, end in get_entities(tags)} for tags in read]
 
 
 class SpanF1(LocalMetric):
@@ -74,6 +83,12 @@ def _check_tags(predictions: Sequence[Sequence[str]], references: Sequence[Seque
     for tag in {tag for tags in (*predictions, *references) for tag in tags}:
         if tag != "O" and not tag.startswith(prefixes):
             raise ValueError(f"tag {tag!r} is not of {scheme}, whose tags are O or start with {', '.join(prefixes)}")
+
+
+def _scheme(name: str) -> Any:
+    from seqeval import scheme as schemes  # brings scikit-learn, a second: only where scored
+
+    return getattr(schemes, "IOBES" if name == "BIOES" else name)
 
 
 def _as_bioes(sentences: list[list[str]]) -> list[list[str]]:
