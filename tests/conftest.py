@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -24,7 +25,7 @@ from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.reopening import answers
 
-gc.freeze()  # what was imported stays: Accelerate collects garbage after each stage, a third of a second over all that
+gc.freeze()  # what was imported stays, and is not looked through again and again
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
 
 BYTE_LEVEL = ("roberta", "modernbert")
@@ -74,10 +75,10 @@ def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlp_transfer.verification._answers_of_a_fresh_process", answers)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _freeze_what_is_there() -> None:
-    """What tests before have imported stays, and is not looked through after each stage."""
-    gc.freeze()
+@pytest.fixture(autouse=True)
+def _no_garbage_is_collected_after_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accelerate does so, a tenth of a second over all that pytest holds; Python still does in its own time."""
+    monkeypatch.setattr("accelerate.utils.memory.gc", SimpleNamespace(collect=lambda: None))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import RECIPES, review_lines, sentence_lines
+from forking import Said, in_processes
 from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
@@ -27,22 +26,8 @@ from nlp_transfer.types import RunResult
 ROWS = 61  # in batches of 6: one is left over for two processes
 
 
-def in_two_processes(folder: Path, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"} | {"OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, *launch, str(script), *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert run.returncode == 0, run.stderr
-    return run
+def in_two_processes(folder: Path, script: Path, *arguments: str) -> Said:
+    return in_processes(2, folder, script, *arguments)
 
 
 def write_rows(folder: Path) -> None:

@@ -118,10 +118,8 @@ def test_the_best_weights_are_those_of_the_target(review_splits, checkpoint, opt
     assert again.best_score is not None  # the network is whole, and trains on
 
 
-def test_two_processes_learn_as_one(rows, checkpoint, tmp_path, monkeypatch):
+def test_two_processes_learn_as_one(rows, checkpoint, tmp_path):
     write_rows(tmp_path)
-    home = str(Path(__file__).parent.parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])]))
     in_two_processes(tmp_path, Path(__file__), str(tmp_path), checkpoint())
     for source in SOURCES:
         model, result = train(tmp_path, checkpoint(), "classification", Replay(str(tmp_path / source)))
