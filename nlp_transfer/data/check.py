@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from nlp_transfer.data.faults import some_numbers
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read import Rows, some_numbers
+from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import rows_of
 from nlp_transfer.errors import DataError

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import datasets
 
 from nlp_transfer.data import conll
 from nlp_transfer.data.annotated import aligned
-from nlp_transfer.data.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
-from nlp_transfer.data.columns import LABEL, TAGS, TEXT, TEXT_PAIR, WORDS, Column, choose_columns
+from nlp_transfer.data.columns import choose_columns
+from nlp_transfer.data.faults import faults, nothing_left
 from nlp_transfer.data.forms import (
     FOLDER,
     BadRow,
-    Record,
     Table,
     annotated_folder,
     arrow_table,
@@ -38,9 +36,11 @@ from nlp_transfer.data.forms import (
     parquet_table,
     saved_table,
 )
-from nlp_transfer.data.labels import AS_FOUND, LabelForm, feature_of
+from nlp_transfer.data.hub import load_hub, saved_splits
+from nlp_transfer.data.labels import AS_FOUND, LabelForm
 from nlp_transfer.data.spans import MANNERS
 from nlp_transfer.data.store import batched, counted, rows_of, stored
+from nlp_transfer.data.tasks import Task, classification, converted, tagged
 from nlp_transfer.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def read_classification(
     """
     csv = partial(csv_table, delimiter=delimiter_for(path, delimiter, (".csv", ".tsv")))
     table = _opened(path, {".csv": csv, ".tsv": csv} | RECORD_FORMS | {FOLDER: labelled_folder})
-    table, task = _classification(table, _name(path), text_column, pair_column, label_column, labels)
+    table, task = classification(table, _name(path), text_column, pair_column, label_column, labels)
     return _rows(table, _name(path), task, skip_bad_rows)
 
 
@@ -141,26 +141,13 @@ def read_hub(
     itself comes as it was.
     """
     if is_saved(Path(name)):
-        table = saved_table(Path(name) / split if _saved_splits(Path(name)) else Path(name))
+        table = saved_table(Path(name) / split if saved_splits(Path(name)) else Path(name))
     else:
         table = hub_table(load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split)))
     if tagged:
         return _tagged_rows(table, name, (text_column, label_column), misaligned, skip_bad_rows)
-    table, task = _classification(table, name, text_column, pair_column, label_column, labels)
+    table, task = classification(table, name, text_column, pair_column, label_column, labels)
     return _rows(table, name, task, skip_bad_rows)
-
-
-def hub_splits(name: str, config_name: str | None = None) -> tuple[str, ...]:
-    """The names of the splits that a data set on the hub or in a folder has; one saved without splits has a train."""
-    if is_saved(Path(name)):
-        return _saved_splits(Path(name)) or ("train",)
-    return tuple(load_hub(name, lambda: datasets.get_dataset_split_names(name, config_name)))
-
-
-def _saved_splits(folder: Path) -> tuple[str, ...]:
-    if not (folder / "dataset_dict.json").exists():
-        return ()
-    return tuple(sorted(part.name for part in folder.iterdir() if (part / "state.json").exists()))
 
 
 def fingerprint(data: datasets.Dataset) -> str:
@@ -223,16 +210,7 @@ def _opened(source: Source, forms: Mapping[str, Callable[[Path], Table]]) -> Tab
     )
 
 
-class _Task(NamedTuple):
-    """Which columns are read, the names that were `given` for them, and what their cells are turned into."""
-
-    wanted: tuple[Column, ...]
-    given: tuple[str | None, ...]
-    convert: Callable[..., tuple[Any, ...] | str]  # a str is the fault
-    features: Mapping[str, Any]
-
-
-def _rows(table: Table, source: str, task: _Task, skip_bad_rows: bool) -> Rows:
+def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
     if not table.columns:
         unreadable = [row for row in table.records(()) if isinstance(row, BadRow)]
         raise DataError(nothing_left(source, unreadable, table.unit))
@@ -241,7 +219,7 @@ def _rows(table: Table, source: str, task: _Task, skip_bad_rows: bool) -> Rows:
 
     def good() -> Iterator[tuple[Any, ...]]:
         for record in counted(f"reading {Path(source).name}", rows=table.records(chosen)):
-            row = record if isinstance(record, BadRow) else _convert(record, task, chosen)
+            row = record if isinstance(record, BadRow) else converted(record, task, chosen)
             if isinstance(row, BadRow):
                 bad.append(row)
             else:
@@ -267,121 +245,6 @@ def _tagged_rows(
         raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; given was {misaligned}.")
     table, alignment = aligned(table, source, given, misaligned, skip_bad_rows)
     if alignment is None:
-        return _rows(table, source, _tagged(*given), skip_bad_rows)
-    rows = _rows(table, source, _tagged(None, None), skip_bad_rows)
+        return _rows(table, source, tagged(*given), skip_bad_rows)
+    rows = _rows(table, source, tagged(None, None), skip_bad_rows)
     return replace(rows, notes=(*rows.notes, *alignment.notes()), misaligned=alignment.whole_list())
-
-
-def _convert(record: Record, task: _Task, chosen: Sequence[str]) -> tuple[Any, ...] | BadRow:
-    cells = [Cell(record.values.get(name), name, column.flag) for name, column in zip(chosen, task.wanted, strict=True)]
-    try:
-        row = task.convert(*cells)
-    except WrongKind as fault:
-        row = str(fault)
-    return BadRow(record.line, row, record.file or record.line) if isinstance(row, str) else (*row, record.line)
-
-
-def _classification(
-    table: Table, source: str, text: str | None, pair: str | None, label: str | None, form: LabelForm
-) -> tuple[Table, _Task]:
-    """The task, and the table that can still be read whole: its first rows may tell whether labels stand in lists."""
-    texts = [(TEXT, text)]
-    if pair:
-        texts.append((TEXT_PAIR, pair))
-    marked = LABEL._replace(flag="--label_columns")
-    labels = [(marked, name) for name in form.columns] if form.columns else [(LABEL, label)]
-    wanted, given = (tuple(part) for part in zip(*texts, *labels, strict=True))
-    table, some = (
-        _with_first(table, choose_columns(source, table.columns, wanted, given)) if table.columns else (table, [])
-    )
-    problem = form.problem_with(some)
-    read = form.reading(problem)
-
-    def convert(*cells: Cell) -> tuple[Any, ...] | str:
-        values = [plain(cell) for cell in cells[: len(texts)]]
-        label, fault = read(cells[len(texts) :])
-        names = ("text", "second text")
-        missing = [f"no {name}" for name, value in zip(names, values, strict=False) if not value.strip()]
-        if missing or fault:
-            return " and ".join([*missing, fault] if fault else missing)
-        return (*values, label) if is_unicode("".join(values) + str(label)) else HALF_CHARACTER
-
-    features = {column.role: datasets.Value("string") for column, _ in texts} | {"label": feature_of(problem)}
-    return table, _Task(wanted, given, convert, features)
-
-
-def _with_first(table: Table, chosen: Sequence[str]) -> tuple[Table, list[Any]]:
-    """The table, and the values that its first rows have in the last of the columns that are `chosen`."""
-    records = table.records(chosen)
-    head = list(itertools.islice(records, 100))
-    some = [row.values.get(chosen[-1]) for row in head if isinstance(row, Record)]
-    return replace(table, records=lambda wanted: itertools.chain(head, records)), some
-
-
-def _tagged(words: str | None, tags: str | None) -> _Task:
-    list_of_strings = datasets.List(datasets.Value("string"))
-    return _Task((WORDS, TAGS), (words, tags), _words_and_tags, {"words": list_of_strings, "tags": list_of_strings})
-
-
-def _words_and_tags(words_cell: Cell, tags_cell: Cell) -> tuple[list[str], list[str]] | str:
-    words, tags = plain_list(words_cell), [tag.strip() for tag in plain_list(tags_cell)]
-    if len(words) != len(tags):
-        return f"{len(words)} words and {len(tags)} tags"
-    if not words:
-        return "no words"
-    if not all(tags):
-        return "a word that has no tag"
-    if not all(words):
-        return "a tag that has no word"
-    return (words, tags) if is_unicode("".join(words + tags)) else HALF_CHARACTER
-
-
-def some_numbers(numbers: Sequence[int | str], unit: str) -> str:
-    """The first five line or row numbers, or names of files, in words: "lines 2, 5, 9, 11, 14 ..."."""
-    shown = ", ".join(str(number) for number in numbers[:5])
-    return f"{unit}{'s' * (len(numbers) > 1)} {shown}{' ...' * (len(numbers) > 5)}"
-
-
-def faults(bad: Sequence[BadRow], unit: str) -> str:
-    """What is wrong with rows, in words: "2 rows with no text (lines 3, 9), 1 row with no label (line 4)"."""
-    groups: dict[str, list[int | str]] = {}
-    for row in bad:
-        groups.setdefault(row.fault, []).append(row.at)
-    told = [
-        f"{len(numbers):,} row{'s' * (len(numbers) > 1)} with {fault} ({some_numbers(numbers, unit)})"
-        for fault, numbers in list(groups.items())[:3]
-    ]
-    more = sum(len(numbers) for numbers in list(groups.values())[3:])
-    return ", ".join(told) + (f", and {more:,} more bad row{'s' * (more > 1)}" if more else "")
-
-
-def nothing_left(source: str, bad: Sequence[BadRow], unit: str) -> str:
-    """What is said of a source in which no row can be used."""
-    if not bad:
-        return f"{source} holds no rows; give a file with rows in it."
-    return f"{source} has no row that can be used: it has {faults(bad, unit)}. Mend them, or check the columns named."
-
-
-def load_hub(name: str, load: Callable[[], Any]) -> Any:
-    """What `load` gives of the data set `name`. DataError where it is not there or cannot be read."""
-    try:
-        return load()
-    except datasets.exceptions.DatasetNotFoundError:
-        raise DataError(
-            f"there is no data set '{name}' on the hub nor a folder of that name, or you may not see it; "
-            "check --dataset_name, or log in with: hf auth login"
-        ) from None
-    except ConnectionError as error:
-        raise DataError(
-            f"the data set '{name}' is not on this machine and the hub cannot be reached ({_first_line(error)}); "
-            "connect to the network, or give files with --train_file."
-        ) from None
-    except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"the data set '{name}' cannot be loaded ({_first_line(error)}); "
-            "check --dataset_name, its configuration and its splits."
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from datasets import Dataset
 
+from nlp_transfer.data.faults import some_numbers
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read import Rows, fingerprint, some_numbers
+from nlp_transfer.data.read import Rows, fingerprint
 from nlp_transfer.data.store import values
 from nlp_transfer.errors import DataError, OptionError
 

@@ -16,6 +16,7 @@ from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
 from nlp_transfer.data.conll import SUFFIXES, words_table
+from nlp_transfer.data.faults import faults, nothing_left
 from nlp_transfer.data.forms import (
     FOLDER,
     BadRow,
@@ -31,14 +32,12 @@ from nlp_transfer.data.forms import (
     text_folder,
     text_lines,
 )
+from nlp_transfer.data.hub import load_hub
 from nlp_transfer.data.layouts import unwrapped
 from nlp_transfer.data.read import (
     RECORD_FORMS,
     conll_forms,
     delimiter_for,
-    faults,
-    load_hub,
-    nothing_left,
 )
 from nlp_transfer.errors import DataError, OptionError
 

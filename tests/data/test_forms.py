@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import nlp_transfer as nt
 from nlp_transfer.config import PredictionOptions
-from nlp_transfer.data.read import hub_splits, read_classification, read_hub, read_tagged
+from nlp_transfer.data.hub import hub_splits
+from nlp_transfer.data.read import read_classification, read_hub, read_tagged
 from nlp_transfer.data.texts import open_texts
 
 RECORDS = [{"text": "größer ☕", "label": "yes"}, {"text": "two\nlines", "label": "no"}]

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_transfer.data.read import hub_splits, read_classification, read_hub, read_tagged
+from nlp_transfer.data.hub import hub_splits
+from nlp_transfer.data.read import read_classification, read_hub, read_tagged
 from nlp_transfer.errors import DataError
 
 CONLL = "-DOCSTART- -X- O O\n\n# id 7\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n# NN I-NP O\nBonn NNP I-NP B-LOC\n"
