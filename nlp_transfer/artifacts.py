@@ -66,7 +66,7 @@ def _metrics(report: Report) -> dict[str, Any]:
         **report.scores,
         "baselines": report.baselines,
         "train": {"seconds": run.seconds, "rows_per_second": run.rows_per_second, "steps": run.steps,
-                  "trained_weights": run.trained_weights,
+                  "trained_weights": run.trained_weights, "seed": run.seed, "restarts": run.restarts,
                   "best_epoch": run.best_epoch, "metric": run.metric, "history": run.history},
     }  # fmt: skip
 
@@ -79,6 +79,7 @@ def _transfer(model: TransferModel, splits: Splits, report: Report, options: Seq
         "head": model.head.options(),
         "encoder": {"family": model.encoder.family, "parameters": model.encoder.parameter_count},
         "preprocessing": {"max_length": model.max_length, "tokenizer": type(model.tokenizer).__name__},
+        "seed": report.run.seed,
         "data": {
             name: {"source": rows.source, "rows": len(rows.data), "skipped": len(rows.skipped),
                    "columns": dict(rows.columns), "sha256": rows.sha256}

@@ -24,9 +24,19 @@ class Collapse:
     said: bool = False
 
     def see(
-        self, outputs: Sequence[np.ndarray], labels: Sequence[int], loss: float, epoch: float, *, run_ends: bool = False
+        self,
+        outputs: Sequence[np.ndarray],
+        labels: Sequence[int],
+        loss: float,
+        epoch: float,
+        *,
+        run_ends: bool = False,
+        remedy: str = "",
     ) -> None:
-        """Look at logits, `(items, labels)` for each row, at the label ids of all items, and at their mean loss."""
+        """Look at logits, `(items, labels)` for each row, at the label ids of all items, and at their mean loss.
+
+        `remedy` is a sentence that follows what is said.
+        """
         counts = np.bincount(labels)
         shares = counts[counts > 0] / len(labels)
         prior = float(-(shares * np.log(shares)).sum())
@@ -39,9 +49,9 @@ class Collapse:
             self.said = True
             log.info(
                 "After epoch %.3g the network gives every validation item one label, and its loss, %.3f, is that of "
-                "guessing (%.3f): it has collapsed, or learned nothing yet. Try a smaller --learning_rate, a longer "
-                "--warmup_ratio, --mixed_precision no, another --seed, or more epochs.",
+                "guessing (%.3f): it has collapsed, or learned nothing yet. %s",
                 epoch,
                 loss,
                 prior,
+                remedy,
             )

@@ -157,6 +157,11 @@ class TrainingOptions:
         default=None, help="Validation score that chooses the best weights. Unless given: the task's own."
     )
     seed: int = HfArg(default=0, help="Seed of everything random.")
+    restart_on_collapse: int = HfArg(
+        default=0,
+        help="Where the network gives all rows one label for an epoch: begin again from the pretrained weights with "
+        "the next seed, so many times at most.",
+    )
     mixed_precision: str = HfArg(
         default="auto", help="no, bf16, fp16; auto takes bf16 where the processor has instructions for it."
     )
@@ -179,7 +184,7 @@ class TrainingOptions:
                      "logging_steps", "keep_checkpoints"):  # fmt: skip
             _require(self, name, lambda value: value > 0, "more than 0")
         _ = self.checkpoint_interval
-        for name in ("weight_decay", "max_grad_norm"):
+        for name in ("weight_decay", "max_grad_norm", "restart_on_collapse"):
             _require(self, name, lambda value: value >= 0, "0 or more")
         _require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
         _require(self, "warmup_ratio", lambda value: 0 <= value < 1, "in [0, 1)")

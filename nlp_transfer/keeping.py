@@ -34,7 +34,8 @@ class Place:
     """Where in a run: after step `step`, in its `stage`, which began after `first_step`.
 
     `is_judged` says that there is no evaluation of this step to be done. `fed` names what the network was fed with:
-    token ids, kept states, or states computed for each batch, which differ in rounding.
+    token ids, kept states, or states computed for each batch, which differ in rounding. `attempt` says which one of a
+    run that has collapsed before, `before` how many steps it took until then: checkpoints are numbered on.
     """
 
     stage: int
@@ -45,6 +46,8 @@ class Place:
     learning_rate: float
     is_judged: bool
     fed: str
+    attempt: int = 0
+    before: int = 0
 
     def moved_to(self, step: Step, is_judged: bool) -> Place:
         """The same stage, after `step`."""
@@ -142,7 +145,7 @@ class Keeper:
         failed: list[str | None] = [None]
         if self.accelerator.is_main_process:
             try:
-                self.checkpoints.write(place.step, values, files)
+                self.checkpoints.write(place.before + place.step, values, files)
             except UserError as error:  # which the other processes wait to hear of
                 failed = [str(error)]
         if self.accelerator.num_processes > 1:

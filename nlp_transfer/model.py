@@ -52,7 +52,7 @@ class TransferModel:
     >>> TransferModel.load("runs/mine/model").predict(["Is it?"])[0].label
 
     `new_parameters` names the weights that the checkpoint did not have: they are random until trained. `checkpoint` is
-    where the others came from, and `adapter` what PEFT has put into the network.
+    where the others came from, `keeps_head` whether of its head too, and `adapter` what PEFT has put into the network.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class TransferModel:
         self.max_length = max_length
         self.new_parameters = new_parameters
         self.checkpoint = checkpoint
+        self.keeps_head = False
         self.adapter: Adapter | None = None
 
     @classmethod
@@ -104,7 +105,9 @@ class TransferModel:
             loaded = kept_head(checkpoint, loaded)
         else:
             say_what_is_dropped(checkpoint, loaded)
-        return cls(loaded.network, head, tokenizer, max_length, loaded.new, checkpoint)
+        model = cls(loaded.network, head, tokenizer, max_length, loaded.new, checkpoint)
+        model.keeps_head = keep_head
+        return model
 
     @classmethod
     def _load_trained(

@@ -40,11 +40,15 @@ class Step:
 
 
 class Progress:
-    """The progress bar, the trackers, and the history of a run; silent on every process but the first."""
+    """The progress bar, the trackers, and the history of a run; silent on every process but the first.
 
-    def __init__(self, accelerator: Accelerator, every: int) -> None:
+    Trackers count `before`, the steps of earlier attempts, too: some of them leave out a step that they have had.
+    """
+
+    def __init__(self, accelerator: Accelerator, every: int, before: int = 0) -> None:
         self.accelerator = accelerator
         self.every = every
+        self.before = before
         self.rows = 0
         self.history: list[Mapping[str, float]] = []
         self.loss = torch.zeros((), device=accelerator.device)
@@ -104,7 +108,7 @@ class Progress:
             return
         values = {"loss": loss, "learning_rate": step.learning_rate, "epoch": step.epoch}
         self.history.append({"step": step.number} | values)
-        self.accelerator.log(values, step=step.number)
+        self.accelerator.log(values, step=self.before + step.number)
         self._bar.set_postfix_str(f"loss {loss:.3f}, {self.rows / self.seconds:.0f} rows/s")
 
     def say_time_left(self, steps: int, left: int, is_stage: bool) -> None:
@@ -128,7 +132,7 @@ class Progress:
         """Log an evaluation."""
         values = {f"validation_{k}": v for k, v in scores.items() if isinstance(v, float)}
         self.history.append({"step": step.number, "epoch": step.epoch} | values)
-        self.accelerator.log(values, step=step.number)
+        self.accelerator.log(values, step=self.before + step.number)
 
     def values(self) -> dict[str, Any]:
         """What it goes on from, as plain values; `loss`, of this process alone, belongs to it."""

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import is_compiled_module
 from torch import nn
 
+from nlp_transfer.attempts import Attempt
 from nlp_transfer.checkpoint import Saved
 from nlp_transfer.config import TrainingOptions
 from nlp_transfer.data.inputs import Inputs, TokenInputs
@@ -41,7 +42,7 @@ _TIMED = 20  # steps after which it is told how long the others will take
 
 @dataclass(frozen=True)
 class Run:
-    """What the stages of a run have in common."""
+    """What the stages of a run have in common; `options` have the seed of the `attempt` that it is."""
 
     model: TransferModel
     splits: Splits
@@ -52,6 +53,7 @@ class Run:
     stages: Sequence[Stage]
     state: State
     keeper: Keeper
+    attempt: Attempt
 
     def stage(
         self, number: int, train: TokenInputs, validation: TokenInputs | None, step: Step, saved: Saved | None
@@ -59,7 +61,10 @@ class Run:
         """Train a stage, going on from `step`, or from within it where `saved` is; give its last step."""
         stage, is_last = self.stages[number], number == len(self.stages) - 1
         strategy, model, options, progress = self.strategy, self.model, self.options, self.state.progress
-        place = Place(number, step.number, step.epoch, step.number, step.epoch, 0.0, is_judged=True, fed="")
+        place = Place(
+            number, step.number, step.epoch, step.number, step.epoch, 0.0, is_judged=True, fed="",
+            attempt=self.attempt.number, before=self.attempt.before,
+        )  # fmt: skip
         if saved:
             place = Place(**saved.values["place"])
             step = replace(step, number=place.first_step, epoch=place.first_epoch)
@@ -120,11 +125,13 @@ class Run:
         return step
 
     def judge(self, rows: Inputs, step: Step, *, run_ends: bool) -> None:
-        """Score the validation rows, and keep the weights if they are the best so far."""
+        """Score the validation rows, and keep the weights if they are the best so far. Raises Collapsed."""
         self.state.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
         scores = self._evaluate(rows, step, run_ends)
         self.state.progress.scores(step, scores)
         self.state.best.see(step.epoch, scores)
+        if self.state.collapse.said and not self.attempt.is_last:
+            self.attempt.give_up(step.number)
 
     def _is_impatient(self) -> bool:
         patience = self.options.early_stopping_patience
@@ -137,7 +144,9 @@ class Run:
         scores = head.evaluate(outputs, columns)
         if not isinstance(head, MultiLabelHead | RegressionHead):
             labels = [label for row in head.targets(head.references(columns)) for label in row]
-            self.state.collapse.see(outputs, labels, scores["loss"], step.epoch, run_ends=run_ends)
+            self.state.collapse.see(
+                outputs, labels, scores["loss"], step.epoch, run_ends=run_ends, remedy=self.attempt.remedy
+            )
         return scores
 
 

@@ -17,6 +17,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin, set_seed
 
 from nlp_transfer import hardware
+from nlp_transfer.attempts import Attempt, Collapsed, attempts
 from nlp_transfer.best import Best
 from nlp_transfer.collapse import Collapse
 from nlp_transfer.config import CacheOptions, TrainingOptions
@@ -96,6 +97,9 @@ def fit(
     Interrupted. The same call with `resume` "" goes on from the newest checkpoint in the folder, or begins where there
     is none; a path names the one to go on from. Whoever saves what was trained removes the folder.
 
+    With `options.restart_on_collapse` a run whose network has collapsed begins again from a copy of the network as it
+    was, with another seed: `model.network` is that copy then, and `RunResult.seed` tells.
+
     Every process of an `accelerate launch` calls this with the same arguments. The global batch is
     `per_device_train_batch_size * gradient_accumulation_steps * processes` rows, and which rows it holds depends on
     the seed and the epoch alone. Raises OptionError for a metric that the task does not have, for a strategy that the
@@ -112,6 +116,23 @@ def fit(
     saved = keeper.find(resume, options_of(model, splits, options, accelerator, strategy, cache))
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})
 
+    for attempt in attempts(model, options, saved):
+        with contextlib.suppress(Collapsed):
+            return _fit_once(model, splits, attempt, accelerator, strategy, cache, keeper)
+    raise AssertionError("the last attempt ends, collapsed or not")
+
+
+def _fit_once(
+    model: TransferModel,
+    splits: Splits,
+    attempt: Attempt,
+    accelerator: Accelerator,
+    strategy: Strategy,
+    cache: CacheOptions | None,
+    keeper: Keeper,
+) -> RunResult:
+    """One attempt of `fit`, with the seed and from the place that `attempt` says. Raises Collapsed."""
+    options, saved = attempt.options, attempt.saved
     set_seed(options.seed)
     strategy.setup(model, options.seed)
     model.network.to(accelerator.device)  # frozen layers run before anything is prepared
@@ -119,7 +140,7 @@ def fit(
     validation = None
     if splits.validation:
         validation = TokenInputs(model.encode(splits.validation.data, "Validation rows"), model.pad_id)
-    if checkpoints:
+    if keeper.checkpoints:
         keeper.require_same(saved, weights_of(model) | tokens_of(train.lengths))
     encoder = model.encoder
     stages = strategy.stages(encoder, epochs_of(train, options, accelerator.num_processes), _rate(strategy, options))
@@ -128,13 +149,13 @@ def fit(
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
 
-    progress = Progress(accelerator, options.logging_steps)
+    progress = Progress(accelerator, options.logging_steps, attempt.before)
     step = Step(0, 0.0, torch.zeros((), device=accelerator.device), 0.0, 0)
     read = only_words_of([rows for rows in (train, validation) if rows], model.network)
     with read if _reads_no_others(strategy, model, stages) else contextlib.nullcontext():
         best = Best(options.metric_for_best_model or model.head.best_metric, dict(model.network.named_parameters()))
         state = State.of(strategy.trained(model), best, progress, Collapse())
-        run = Run(model, splits, options, accelerator, strategy, frozen, stages, state, keeper)
+        run = Run(model, splits, options, accelerator, strategy, frozen, stages, state, keeper, attempt)
         with keeper.listening():
             for stage in range(saved.values["place"]["stage"] if saved else 0, len(stages)):
                 step = run.stage(stage, train, validation, step, saved)
@@ -153,6 +174,8 @@ def fit(
         rows_per_second=progress.rows / progress.seconds if progress.rows else 0.0,
         trained_weights=best.trained_weights,
         history=tuple(progress.history),
+        seed=options.seed,
+        restarts=attempt.number,
     )
 
 

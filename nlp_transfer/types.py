@@ -102,6 +102,7 @@ class RunResult:
     """What a training run came to: the best validation score and its epoch, what it cost, and how it went.
 
     `best_score` and `best_epoch` are None where there were no validation rows, so that the last weights were kept.
+    `seed` is the one of the attempt that was kept, after `restarts` that collapsed; all but `seconds` is of that one.
     """
 
     metric: str
@@ -112,3 +113,5 @@ class RunResult:
     rows_per_second: float
     trained_weights: int = 0
     history: tuple[Mapping[str, float], ...] = ()
+    seed: int = 0
+    restarts: int = 0

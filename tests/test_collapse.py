@@ -17,7 +17,7 @@ def told(caplog: pytest.LogCaptureFixture, *seen: tuple[list[np.ndarray], float,
     collapse = Collapse()
     with caplog.at_level("INFO", "nlp_transfer"):
         for outputs, loss, epoch in seen:
-            collapse.see(outputs, LABELS, loss, epoch, **more)
+            collapse.see(outputs, LABELS, loss, epoch, remedy="Try a smaller one.", **more)
     return len(caplog.messages)
 
 
@@ -26,7 +26,7 @@ def test_it_is_said_once_after_a_whole_epoch(caplog):
     assert told(caplog, *seen[:2]) == 0
     assert told(caplog, *seen) == 1
     assert caplog.messages[0].startswith("After epoch 1.5 the network gives every validation item one label")
-    assert "guessing (0.562): it has collapsed, or learned nothing yet. Try a smaller" in caplog.messages[0]
+    assert "guessing (0.562): it has collapsed, or learned nothing yet. Try a smaller one." in caplog.messages[0]
 
 
 def test_it_is_said_when_the_run_ends(caplog):

@@ -37,7 +37,7 @@ LAYERS = (
     ("grafting", "optim", "activations", "dropout", "words", "flops"),
     ("strategies", "frozen"),
     ("checks",),
-    ("progress", "best", "collapse", "identity"),
+    ("progress", "best", "collapse", "identity", "attempts"),
     ("plan", "state"),
     ("updates",),
     ("keeping",),
