@@ -1,4 +1,4 @@
-"""Two processes learn and score as one."""
+"""Two processes, or three, learn and score as one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nlp_transfer.errors import Interrupted
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.types import RunResult
 
-ROWS = 61  # in batches of 6: one is left over for two processes
+ROWS, BATCH = 61, 6  # one row is left over for two processes, or three
 
 
 def in_two_processes(folder: Path, script: Path, *arguments: str) -> Said:
@@ -50,7 +50,7 @@ def write_rows(folder: Path) -> None:
 
 
 def train(
-    folder: Path, checkpoint: str, task: str, strategy: str, batch_size: int, cache: str
+    folder: Path, checkpoint: str, task: str, strategy: str, batch_size: int, cache: str, accumulation: int = 1
 ) -> tuple[nt.TransferModel, RunResult]:
     """Two epochs in fp32; the tiny encoder has no dropout, which is the one thing that processes do differently."""
     path = str(folder / FILES.get(task, "problems.jsonl"))
@@ -64,8 +64,9 @@ def train(
     nt.set_seed(0)
     model = nt.TransferModel.load(checkpoint, head, max_length=12 if task == "windows" else None)
     options = nt.TrainingOptions(
-        num_train_epochs=2, per_device_train_batch_size=batch_size, learning_rate=1e-3, mixed_precision="no",
-        sampling="balanced" if task == "windows" else "natural",
+        num_train_epochs=2, per_device_train_batch_size=batch_size, mixed_precision="no",
+        learning_rate=1e-12 if task == "collapse" else 1e-3, restart_on_collapse=int(task == "collapse"),
+        gradient_accumulation_steps=accumulation, sampling="balanced" if task == "windows" else "natural",
     )  # fmt: skip
     source = {"source_file": path} if strategy == "replay" else {}
     chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}), **source)
@@ -75,7 +76,9 @@ def train(
 OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
 RUNS = [("classification", strategy) for strategy in STRATEGIES] + [("ner", "full"), ("ner", "freeze")]
 RUNS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
-FILES = {"classification": "reviews.csv", "ner": "sentences.conll"}
+RUNS += [("collapse", "full")]
+FEW = [("classification", "full"), ("ner", "full")]
+FILES = {"classification": "reviews.csv", "collapse": "reviews.csv", "ner": "sentences.conll"}
 COLUMNS = {
     "several": {"label_column_name": "several"},
     "number": {"label_column_name": "number", "problem": "regression"},
@@ -83,22 +86,45 @@ COLUMNS = {
 }
 
 
-def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path):
+def ways(processes: int) -> list[tuple[str, str, int]]:
+    """Tasks, strategies, and parts of a step that a process learns from one after another."""
+    whole = [(task, strategy, 1) for task, strategy in (RUNS if processes == 2 else FEW)]
+    return whole + [(task, strategy, BATCH // processes) for task, strategy in FEW]
+
+
+def write(path: Path, model: nt.TransferModel, result: RunResult) -> None:
+    weights = {name: parameter.detach().clone() for name, parameter in model.network.named_parameters()}
+    save_file(weights, path.with_suffix(".safetensors"))
+    path.with_suffix(".json").write_text(json.dumps(vars(result)))
+
+
+def assert_as(path: Path, model: nt.TransferModel, result: RunResult) -> None:
+    """What was written to `path` is what one process came to."""
+    theirs = load_file(path.with_suffix(".safetensors"))
+    for name, weight in model.network.named_parameters():
+        assert (theirs.pop(name) - weight.detach()).abs().max() < 1e-5, name
+    assert theirs == {}
+    said = json.loads(path.with_suffix(".json").read_text())
+    assert (said["steps"], said["restarts"]) == (result.steps, result.restarts)
+    assert said["best_score"] == pytest.approx(result.best_score, abs=1e-6)
+    for mine, other in zip(result.history, said["history"], strict=True):
+        assert other == pytest.approx(dict(mine), abs=1e-5)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path, processes):
+    """With and without accumulation, of which one process does as much as all of them."""
     write_rows(tmp_path)
-    in_two_processes(tmp_path, Path(__file__), str(tmp_path), checkpoint())
-    kept = {path.name for path in (tmp_path / "of two").iterdir()}
-    for task, strategy in RUNS:
-        model, result = train(tmp_path, checkpoint(), task, strategy, batch_size=6, cache="of one")
-        theirs = load_file(tmp_path / f"{task}-{strategy}.safetensors")
-        for name, weight in model.network.named_parameters():
-            assert (theirs.pop(name) - weight.detach()).abs().max() < 1e-5, name
-        assert theirs == {}
-        said = json.loads((tmp_path / f"{task}-{strategy}.json").read_text())
-        assert said["steps"] == result.steps == {"head_then_full": 44, "gradual": 44, "features": 0}.get(strategy, 22)
-        assert said["best_score"] == pytest.approx(result.best_score, abs=1e-6)
-        for mine, other in zip(result.history, said["history"], strict=True):
-            assert other == pytest.approx(dict(mine), abs=1e-5)
-    assert {path.name for path in (tmp_path / "of one").iterdir()} == kept  # two processes filled one set of files
+    in_processes(processes, tmp_path, Path(__file__), str(tmp_path), checkpoint())
+    kept = {path.name for path in (tmp_path / "of many").glob("*")}
+    for task, strategy, accumulation in ways(processes):
+        model, result = train(tmp_path, checkpoint(), task, strategy, BATCH // accumulation, "of one", accumulation)
+        assert_as(tmp_path / f"{task}-{strategy}-{accumulation}", model, result)
+        if accumulation > 1:
+            assert_as(tmp_path / f"{task}-{strategy}-1", model, result)
+        assert result.restarts == (task == "collapse")
+        assert result.steps == {"head_then_full": 44, "gradual": 44, "features": 0}.get(strategy, 22)
+    assert {path.name for path in (tmp_path / "of one").glob("*")} == kept  # they filled one set of files
 
 
 def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_path):
@@ -165,17 +191,16 @@ def stop_and_resume(folder: Path, checkpoint: str) -> None:
 
 
 def main(folder: Path, checkpoint: str) -> None:
-    """What each of the two processes does: train, and let the first one write what came out."""
-    stop_and_resume(folder, checkpoint)
-    for task, strategy in RUNS:
-        model, result = train(folder, checkpoint, task, strategy, batch_size=3, cache="of two")
+    """What each of the processes does: train, and let the first one write what came out."""
+    processes = int(os.environ["WORLD_SIZE"])
+    if processes == 2:
+        stop_and_resume(folder, checkpoint)
+    for task, strategy, accumulation in ways(processes):
+        batch = BATCH // processes // accumulation
+        model, result = train(folder, checkpoint, task, strategy, batch, "of many", accumulation)
         if Accelerator().is_main_process:
-            assert Accelerator().num_processes == 2
-            save_file(
-                {n: p.detach().clone() for n, p in model.network.named_parameters()},
-                folder / f"{task}-{strategy}.safetensors",
-            )
-            (folder / f"{task}-{strategy}.json").write_text(json.dumps(vars(result)))
+            assert Accelerator().num_processes == processes
+            write(folder / f"{task}-{strategy}-{accumulation}", model, result)
     torch.distributed.destroy_process_group()
 
 
