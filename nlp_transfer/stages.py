@@ -28,6 +28,7 @@ from nlp_transfer.model import TransferModel
 from nlp_transfer.optim import ParamGroup, adamw, schedule
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
+from nlp_transfer.shards import Shards, are_asked_for
 from nlp_transfer.state import State
 from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.base import Stage
@@ -114,7 +115,7 @@ class Run:
                 is_judged = not judged or step.number not in plan.evaluations
                 if judged and not is_judged and not stop:
                     with self.state.progress.paused():
-                        self.judge(judged, step, run_ends=step.number == last)
+                        self.judge(judged, step, run_ends=step.number == last, trainer=trainer)
                     is_judged = True
                 if stop or due:
                     self.keeper.keep(place.moved_to(step, is_judged), self.state, trainer)
@@ -124,8 +125,10 @@ class Run:
                     break
         return step
 
-    def judge(self, rows: Inputs, step: Step, *, run_ends: bool) -> None:
+    def judge(self, rows: Inputs, step: Step, *, run_ends: bool, trainer: Trainer | None = None) -> None:
         """Score the validation rows, and keep the weights if they are the best so far. Raises Collapsed."""
+        if trainer:
+            trainer.gather()
         self.state.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
         scores = self._evaluate(rows, step, run_ends)
         self.state.progress.scores(step, scores)
@@ -199,12 +202,18 @@ def _trainer(
     accelerator: Accelerator,
 ) -> Iterator[Trainer]:
     """What trains a stage, with an optimizer and a schedule of its own; afterwards the module is unwrapped again."""
-    optimizer = adamw(groups)
+    shards = Shards.of(model.network, accelerator) if are_asked_for() else None
+    optimizer = adamw(shards.groups(groups) if shards else groups)
     rates = schedule(options.lr_scheduler_type, optimizer, plan.steps, options.warmup_ratio)
-    module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
+    if shards:
+        module, optimizer = shards.module, accelerator.prepare(optimizer)
+    else:
+        module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
     try:
         with _compiling() if is_compiled_module(module) else quick_dropout(strategy.trained(model)):
-            yield Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm)
+            trainer = Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm, shards)
+            yield trainer
+        trainer.gather()
     finally:
         accelerator.unwrap_model(module, keep_fp32_wrapper=False)
         accelerator.free_memory()

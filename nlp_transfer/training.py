@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin, set_seed
 
-from nlp_transfer import hardware
+from nlp_transfer import hardware, shards
 from nlp_transfer.attempts import Attempt, Collapsed, attempts
 from nlp_transfer.best import Best
 from nlp_transfer.collapse import Collapse
@@ -51,21 +50,22 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
 
     Trackers that write files write them to `logs/` in `folder`. Raises OptionError for a tracker that is unknown or
     not installed (Accelerate itself would leave it out without a word), for a precision the device has not, and for a
-    launcher that asks for FSDP or DeepSpeed.
+    launcher that asks for DeepSpeed, Megatron or the first FSDP.
     """
-    _refuse_shards()
+    shards.refuse_what_cannot_be()
     for tracker in options.report_to:
         if tracker not in TRACKERS:
             raise OptionError(f"--report_to {tracker}: known trackers are {', '.join(TRACKERS)}.")
         if tracker not in {str(there) for there in get_available_trackers()}:
             raise OptionError(f"--report_to {tracker}: it is not installed; pip install {tracker}.")
     try:
-        accelerator = Accelerator(
-            cpu=hardware.is_a_processor_alone(),
-            mixed_precision=hardware.precision(options.mixed_precision),
-            log_with=list(options.report_to) or None,
-            project_config=ProjectConfiguration(str(folder), logging_dir=str(Path(folder) / "logs")),
-        )
+        with shards.out_of_sight():
+            accelerator = Accelerator(
+                cpu=hardware.is_a_processor_alone(),
+                mixed_precision=hardware.precision(options.mixed_precision),
+                log_with=list(options.report_to) or None,
+                project_config=ProjectConfiguration(str(folder), logging_dir=str(Path(folder) / "logs")),
+            )
     except (ImportError, ValueError) as error:
         raise OptionError(f"cannot set up the run: {error}") from error
     # Accelerate keeps that of the first Accelerator of a process; without a backend it reads what the launcher said.
@@ -109,6 +109,9 @@ def fit(
     options = options or TrainingOptions()
     _refuse_what_cannot_be(options, splits, model)
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
+    if shards.are_asked_for():
+        shards.refuse_options(options, strategy.name, resume)
+        checkpoints = None
     accelerator = accelerator or make_accelerator(options)
     precision_for(model.encoder.family, accelerator.mixed_precision)  # raises where it cannot be
     hardware.keep_freed_memory()
@@ -186,7 +189,7 @@ def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[
 
 def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
     """Raise OptionError for what a run would otherwise stumble over hours later."""
-    _refuse_shards()
+    shards.refuse_what_cannot_be()
     for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps"):
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
@@ -196,16 +199,6 @@ def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: Tran
         raise OptionError("--sampling balanced draws rows by label, which tags and numbers are not; leave it out.")
     if model.adapter:
         raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")
-
-
-def _refuse_shards() -> None:
-    """OptionError where each process would hold a part of the weights: what is kept and saved here is one process's."""
-    for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
-        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true"):
-            raise OptionError(
-                f"the launcher asks for {name}, which cuts the network into shards: its weights would be saved in "
-                f"part. An encoder fits on one GPU: take distributed_type MULTI_GPU (recipes/configs/accelerate/)."
-            )
 
 
 def _require_a_head_that_learns(model: TransferModel, stages: Sequence[Stage]) -> None:

@@ -21,6 +21,7 @@ from nlp_transfer.errors import UserError
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
+from nlp_transfer.shards import Shards, whole
 from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.base import Part
 
@@ -29,7 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trainer:
-    """What makes a step: the module that trains, as Accelerate has wrapped it, its optimizer and its schedule."""
+    """What makes a step: the module that trains, as Accelerate has wrapped it, its optimizer and its schedule.
+
+    With `shards` it is these that train, and the model's network is up to date after `gather` alone.
+    """
 
     strategy: Strategy
     model: TransferModel
@@ -38,6 +42,12 @@ class Trainer:
     rates: LRScheduler
     accelerator: Accelerator
     max_grad_norm: float
+    shards: Shards | None = None
+
+    def gather(self) -> None:
+        """See to it that the network has the weights of the last step. Every process calls it."""
+        if self.shards:
+            self.shards.gather()
 
 
 def steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int = 0) -> Generator[Step, None, None]:
@@ -104,7 +114,7 @@ def _update(trainer: Trainer) -> Tensor:
     Nothing waits for the device: it is the fused optimizer that leaves the weights alone.
     """
     accelerator, scaler = trainer.accelerator, trainer.accelerator.scaler
-    norm = accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm or math.inf)
+    norm = whole(accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm or math.inf))
     is_finite = torch.isfinite(norm)
     if scaler:  # it looks itself, and finds its scale by overflows: only at a scale of 1 do they say something
         is_finite = is_finite | (scaler.get_scale() > 1)

@@ -35,6 +35,7 @@ LAYERS = (
     ("model",),
     ("prediction",),
     ("grafting", "optim", "activations", "dropout", "words", "flops"),
+    ("shards",),
     ("strategies", "frozen"),
     ("checks",),
     ("progress", "best", "collapse", "identity", "attempts"),

@@ -15,7 +15,7 @@ from conftest import RECIPES
 import nlp_transfer as nt
 
 FOLDER = RECIPES / "configs" / "accelerate"
-PROCESSES = {"cpu": (1, 1), "cpu_2": (2, 1), "gpu": (1, 1), "gpu_8": (8, 1), "two_nodes": (16, 2)}
+PROCESSES = {"cpu": (1, 1), "cpu_2": (2, 1), "gpu": (1, 1), "gpu_8": (8, 1), "fsdp2": (2, 1), "two_nodes": (16, 2)}
 
 
 def test_every_file_is_here():
@@ -43,13 +43,6 @@ def test_as_many_processes_start(tmp_path):
         [*launch, "--main_process_port", port, __file__], cwd=tmp_path, env=environment, check=True, timeout=240
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0 of 2", "1 of 2"]
-
-
-@pytest.mark.parametrize("what", ["FSDP", "DEEPSPEED"])
-def test_a_network_cut_into_shards_is_refused(monkeypatch, what):
-    monkeypatch.setenv(f"ACCELERATE_USE_{what}", "true")
-    with pytest.raises(nt.OptionError, match="its weights would be saved in part"):
-        nt.make_accelerator(nt.TrainingOptions())
 
 
 if __name__ == "__main__":

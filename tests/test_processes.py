@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from forking import Said, in_processes
 from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
-from nlp_transfer import updates
+from nlp_transfer import shards, updates
 from nlp_transfer.checkpoint import Checkpoints
 from nlp_transfer.errors import Interrupted
 from nlp_transfer.strategies import STRATEGIES
@@ -70,15 +71,27 @@ def train(
     )  # fmt: skip
     source = {"source_file": path} if strategy == "replay" else {}
     chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}), **source)
+    chosen = Unsound() if task == "unsound" else chosen
     return model, nt.fit(model, splits, options, strategy=chosen, cache=nt.CacheOptions(str(folder / cache)))
+
+
+class Unsound(nt.strategies.Full):
+    """The third step is not taken, for the loss of one of its parts is no number."""
+
+    def loss(self, *arguments: Any) -> torch.Tensor:
+        part = arguments[-1]
+        loss = super().loss(*arguments)
+        return loss * math.nan if (part.step, part.index) == (3, part.of - 1) else loss
 
 
 OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
 RUNS = [("classification", strategy) for strategy in STRATEGIES] + [("ner", "full"), ("ner", "freeze")]
 RUNS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
-RUNS += [("collapse", "full")]
+RUNS += [("collapse", "full"), ("unsound", "full")]
 FEW = [("classification", "full"), ("ner", "full")]
-FILES = {"classification": "reviews.csv", "collapse": "reviews.csv", "ner": "sentences.conll"}
+IN_SHARDS = [("classification", "full", 1), ("ner", "full", 3)]
+IN_SHARDS += [("unsound", "full", 1), ("classification", "gradual", 1), ("classification", "lora", 1)]
+FILES = dict.fromkeys(("classification", "collapse", "unsound"), "reviews.csv") | {"ner": "sentences.conll"}
 COLUMNS = {
     "several": {"label_column_name": "several"},
     "number": {"label_column_name": "number", "problem": "regression"},
@@ -111,6 +124,13 @@ def assert_as(path: Path, model: nt.TransferModel, result: RunResult) -> None:
         assert other == pytest.approx(dict(mine), abs=1e-5)
 
 
+def assert_saved_as(folder: Path, model: nt.TransferModel) -> None:
+    saved = nt.TransferModel.load(folder)
+    texts = [["Ann", "was"], ["was"]] if model.head.task == "ner" else ["the hotel was warm", "cold"]
+    for one, other in zip(model.predict(texts, 4, "no"), saved.predict(texts, 4, "no"), strict=True):
+        assert other.probabilities == pytest.approx(one.probabilities, abs=1e-5)
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path, processes):
     """With and without accumulation, of which one process does as much as all of them."""
@@ -122,6 +142,9 @@ def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path, processes
         assert_as(tmp_path / f"{task}-{strategy}-{accumulation}", model, result)
         if accumulation > 1:
             assert_as(tmp_path / f"{task}-{strategy}-1", model, result)
+        if processes == 2 and (task, strategy, accumulation) in IN_SHARDS:
+            assert_as(tmp_path / f"{task}-{strategy}-{accumulation}-in-shards", model, result)
+            assert_saved_as(tmp_path / f"{task}-{strategy}-{accumulation}-in-shards", model)
         assert result.restarts == (task == "collapse")
         assert result.steps == {"head_then_full": 44, "gradual": 44, "features": 0}.get(strategy, 22)
     assert {path.name for path in (tmp_path / "of one").glob("*")} == kept  # they filled one set of files
@@ -190,6 +213,31 @@ def stop_and_resume(folder: Path, checkpoint: str) -> None:
     assert not one.equal(two)  # dropout differs between them
 
 
+def train_in_shards(folder: Path, checkpoint: str) -> None:
+    """The same again, where the launcher asks for FSDP."""
+    os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+    held, of = [], shards.Shards.of
+
+    def noted(network: Any, accelerator: Accelerator) -> shards.Shards:
+        held.append(made := of(network, accelerator))
+        return made
+
+    shards.Shards.of = noted  # type: ignore[method-assign]
+    for task, strategy, accumulation in IN_SHARDS:
+        held.clear()
+        model, result = train(folder, checkpoint, task, strategy, 3 // accumulation, "of many", accumulation)
+        for some in held:
+            whole, mine = (sum(p.numel() for p in weights) for weights in (
+                some.module.parameters(), [p.to_local() for p in some.module.parameters()],
+            ))  # fmt: skip
+            assert mine < 0.6 * whole
+        assert len(held) == {"gradual": 3}.get(strategy, 1)
+        if Accelerator().is_main_process:
+            path = folder / f"{task}-{strategy}-{accumulation}-in-shards"
+            write(path, model, result)
+            model.save(path)
+
+
 def main(folder: Path, checkpoint: str) -> None:
     """What each of the processes does: train, and let the first one write what came out."""
     processes = int(os.environ["WORLD_SIZE"])
@@ -201,6 +249,8 @@ def main(folder: Path, checkpoint: str) -> None:
         if Accelerator().is_main_process:
             assert Accelerator().num_processes == processes
             write(folder / f"{task}-{strategy}-{accumulation}", model, result)
+    if processes == 2:
+        train_in_shards(folder, checkpoint)
     torch.distributed.destroy_process_group()
 
 
