@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from nlp_transfer.checks.findings import SEVERITIES, cut
 from nlp_transfer.checks.full import DataReport
 from nlp_transfer.checks.mislabelled import told
 from nlp_transfer.checks.pictures import pictures
 from nlp_transfer.checks.source import columns_in_words
+from nlp_transfer.pages.shell import filled
 
 _SUSPECTS = 50
 
 
 def page(report: DataReport) -> str:
     """One HTML page that needs nothing else: no script, no network, the pictures in it, and no text taken for code."""
-    from jinja2 import Environment, StrictUndefined  # an optional package (extra `check`), as is matplotlib
-    from markupsafe import Markup
-
     drawn = pictures(
         report.counts,
         report.lengths,
@@ -26,17 +22,16 @@ def page(report: DataReport) -> str:
         {part.name: len(part) for part in report.parts},
         report.has_scores,
     )
-    template = (files("nlp_transfer.checks") / "page.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
+    return filled(
+        "nlp_transfer.checks",
+        "page.html",
         task=report.task,
         encoder=report.encoder,
         seconds=report.seconds,
         splits=[columns_in_words(part.name, part.rows) for part in report.parts],
         severities=[(severity, sum(f.severity == severity for f in report.findings)) for severity in SEVERITIES],
         findings=report.findings,
-        # matplotlib has escaped what labels may hold; all else is escaped here.
-        pictures=[[(title, words, Markup(svg)) for title, words, svg in row] for row in drawn],
+        pictures=drawn,
         counts=None if report.has_scores else report.counts,
         suspects=[(s, told(s), cut(s.text)) for s in (report.suspects or ())[:_SUSPECTS]],
         suspects_in_all=len(report.suspects or ()),

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import re
-import unicodedata
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nlp_transfer.pages.drawing import FONT, MARGINS, WIDTH, Picture, bar, fitting, svg
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.patches import Rectangle
 
-# Drawn as wide as a telephone shows it, so that its words are as large as those around it.
-_WIDTH, _FONT = 360, 12
 _COLOURS = {"train": "#1f5f8b", "validation": "#b8860b", "test": "#8b2f5f"}
 _LABELS = 26  # in one picture; more of them stand beside each other
 _MOST_LABELS = 104  # more are not told apart by looking; the page lists all
 _ROW, _LEGEND = 34, 24  # units of height for a label, and for what colours mean
-
-
-class Picture(NamedTuple):
-    """An SVG, its title, and what it shows in words."""
-
-    title: str
-    words: str
-    svg: str
 
 
 def pictures(
@@ -60,20 +47,20 @@ def label_pictures(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Picture]
         title = f"Labels {start + 1} to {start + len(some)} by frequency" if many else "Labels"
 
         def draw(axes: Axes, some: Sequence[str] = some) -> None:
-            axes.set(xlim=(0, _WIDTH), ylim=(len(some) * _ROW + _LEGEND, 0))
+            axes.set(xlim=(0, WIDTH), ylim=(len(some) * _ROW + _LEGEND, 0))
             axes.axis("off")
             _legend(axes, list(counts))
             for row, label in enumerate(some):
                 top = _LEGEND + row * _ROW
                 said = " / ".join(f"{counts[split][label]:,}" for split in counts)
-                axes.text(0, top + 12, fitting(label, _WIDTH - 8 * len(said) - 8), va="baseline")
-                axes.text(_WIDTH, top + 12, said, ha="right", va="baseline", color="#555555")
+                axes.text(0, top + 12, fitting(label, WIDTH - 8 * len(said) - 8), va="baseline")
+                axes.text(WIDTH, top + 12, said, ha="right", va="baseline", color="#555555")
                 for place, split in enumerate(counts):
-                    width = counts[split][label] / totals[split] / longest * _WIDTH
-                    axes.add_patch(_bar(0, top + 16 + 5 * place, width, 4, _COLOURS[split]))
+                    width = counts[split][label] / totals[split] / longest * WIDTH
+                    axes.add_patch(bar(0, top + 16 + 5 * place, width, 4, _COLOURS[split]))
 
         told = "; ".join(f"{label}: " + ", ".join(f"{counts[s][label]:,} in {s}" for s in counts) for label in some)
-        yield Picture(title, f"{title}. {told}.", _svg(draw, len(some) * _ROW + _LEGEND, f"labels{start}"))
+        yield Picture(title, f"{title}. {told}.", svg(draw, len(some) * _ROW + _LEGEND, f"labels{start}"))
 
 
 def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Picture:
@@ -93,7 +80,7 @@ def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Pictur
         if shows_cut:
             axes.axvline(max_length, color="#b00020", linestyle="--", linewidth=1.4, label=f"cut at {max_length}")
         axes.set(xlim=(0, end), xlabel="tokens of a text", ylabel="% of rows")
-        axes.legend(frameon=False, fontsize=_FONT - 1)
+        axes.legend(frameon=False, fontsize=FONT - 1)
         axes.spines[["top", "right"]].set_visible(False)
 
     long = {split: int((found > max_length).sum()) for split, found in lengths.items()}
@@ -103,32 +90,32 @@ def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Pictur
         for split, found in lengths.items()
     )
     title = "Lengths" if shows_cut else f"Lengths (the cut at {max_length} is far to the right)"
-    return Picture(title, f"Lengths of the texts in tokens. {told}.", _svg(draw, 230, "lengths", axes_in=True))
+    return Picture(title, f"Lengths of the texts in tokens. {told}.", svg(draw, 230, "lengths", margins=MARGINS))
 
 
 def overlap_picture(overlaps: Mapping[tuple[str, str], tuple[int, int]], rows: Mapping[str, int]) -> Picture:
     """Of each split, the share of rows that stand in another one, exactly and nearly."""
 
     def draw(axes: Axes) -> None:
-        axes.set(xlim=(0, _WIDTH), ylim=(len(overlaps) * 46 + 4, 0))
+        axes.set(xlim=(0, WIDTH), ylim=(len(overlaps) * 46 + 4, 0))
         axes.axis("off")
         for row, ((split, other), (exact, near)) in enumerate(overlaps.items()):
             top = row * 46
             axes.text(0, top + 13, f"{split} in {other}", va="baseline")
             said = f"{exact:,} exact, {near:,} near"
-            axes.text(_WIDTH, top + 13, said, ha="right", va="baseline", color="#555555")
-            axes.add_patch(_bar(0, top + 19, _WIDTH, 12, "#e6e6e6"))
+            axes.text(WIDTH, top + 13, said, ha="right", va="baseline", color="#555555")
+            axes.add_patch(bar(0, top + 19, WIDTH, 12, "#e6e6e6"))
             all_rows = max(1, rows[split])
             wide = [_seen(count, all_rows) for count in (exact, near)]
-            axes.add_patch(_bar(0, top + 19, wide[0], 12, "#b00020"))
-            axes.add_patch(_bar(wide[0], top + 19, min(wide[1], _WIDTH - wide[0]), 12, "#e08a00"))
+            axes.add_patch(bar(0, top + 19, wide[0], 12, "#b00020"))
+            axes.add_patch(bar(wide[0], top + 19, min(wide[1], WIDTH - wide[0]), 12, "#e08a00"))
 
     told = "; ".join(
         f"{exact:,} of {rows[split]:,} {split} rows stand in {other} exactly, {near:,} nearly"
         for (split, other), (exact, near) in overlaps.items()
     )
     return Picture(
-        "Rows in two splits", f"Overlap of the splits. {told}.", _svg(draw, len(overlaps) * 46 + 4, "overlap")
+        "Rows in two splits", f"Overlap of the splits. {told}.", svg(draw, len(overlaps) * 46 + 4, "overlap")
     )
 
 
@@ -144,65 +131,22 @@ def score_picture(counts: Mapping[str, Mapping[str, int]]) -> Picture:
             heights = np.histogram(found, edges)[0] / max(1, len(found))
             axes.stairs(heights * 100, edges, color=_COLOURS[split], label=split, linewidth=1.6)
         axes.set(xlabel="score", ylabel="% of rows")
-        axes.legend(frameon=False, fontsize=_FONT - 1)
+        axes.legend(frameon=False, fontsize=FONT - 1)
         axes.spines[["top", "right"]].set_visible(False)
 
     told = ", ".join(f"{split}: from {found.min():g} to {found.max():g}, mean {found.mean():.2f}"
                      for split, found in points.items() if len(found))  # fmt: skip
-    return Picture("Scores", f"Scores. {told}.", _svg(draw, 230, "scores", axes_in=True))
-
-
-def fitting(text: str, width: float) -> str:
-    """As much of a text as has room in so many units, of signs that can be drawn."""
-    line = "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
-    used = 0.0
-    for place, sign in enumerate(line):
-        used += 12.5 if unicodedata.east_asian_width(sign) in "WF" else 7.4
-        if used > width:
-            return f"{line[: max(1, place - 1)]}…"
-    return line
+    return Picture("Scores", f"Scores. {told}.", svg(draw, 230, "scores", margins=MARGINS))
 
 
 def _seen(part: int, whole: int) -> float:
     """The length of a bar; what is there can be seen, however little it is."""
-    return max(3.0, part / whole * _WIDTH) if part else 0.0
+    return max(3.0, part / whole * WIDTH) if part else 0.0
 
 
 def _legend(axes: Axes, splits: Sequence[str]) -> None:
     at = 0.0
     for split in splits:
-        axes.add_patch(_bar(at, 2, 10, 8, _COLOURS[split]))
+        axes.add_patch(bar(at, 2, 10, 8, _COLOURS[split]))
         axes.text(at + 14, 11, split, va="baseline", color="#555555")
         at += 34 + 7.4 * len(split)
-
-
-def _bar(x: float, y: float, width: float, height: float, colour: str) -> Rectangle:
-    from matplotlib.patches import Rectangle  # as above
-
-    return Rectangle((x, y), width, height, color=colour, linewidth=0)
-
-
-def _svg(draw: Callable[[Axes], None], height: int, name: str, *, axes_in: bool = False) -> str:
-    """What `draw` draws into axes, as an SVG element without ids that another one on the page could have."""
-    import matplotlib  # an optional package (extra `check`), which takes a while to load
-    from matplotlib.figure import Figure
-
-    style: Any = {
-        "svg.fonttype": "none",  # words stay words: browsers find a font for any script
-        "svg.hashsalt": "nlp_transfer",  # the same data, the same file
-        "text.parse_math": False,  # a label may hold a $
-        "font.size": _FONT,
-    }
-    written = io.StringIO()
-    with matplotlib.rc_context(style), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of signs that matplotlib's own font has not
-        figure = Figure(figsize=(_WIDTH / 72, height / 72))
-        box = (0.13, 0.2, 0.85, 0.77) if axes_in else (0, 0, 1, 1)
-        draw(figure.add_axes(box))
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = written.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 aria-hidden="true" focusable="false"', svg, count=1)
-    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)

@@ -10,9 +10,9 @@ from made import FILLER, sentences, texts
 
 from nlp_transfer.checks.full import check_data
 from nlp_transfer.checks.page import page
-from nlp_transfer.checks.pictures import fitting
 from nlp_transfer.checks.table import report_table
 from nlp_transfer.checks.writing import write_report
+from nlp_transfer.pages.drawing import fitting
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></text></svg>&amp; $x_1$ {{ 7 * 7 }}"
 
