@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         NEROptions,
         OutputOptions,
         PredictionOptions,
+        SelectionOptions,
         SentimentOptions,
         StrategyOptions,
         TrainingOptions,
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from nlp_transfer.prediction import predict_file
     from nlp_transfer.recipe import run_recipe
     from nlp_transfer.report import evaluate_run
+    from nlp_transfer.selection.encoders import Selection, select_encoders
+    from nlp_transfer.selection.table import selection_table, write_selection
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
     from nlp_transfer.training import fit, make_accelerator, set_seed
     from nlp_transfer.types import (
@@ -90,7 +93,8 @@ _HOMES = {
     "checks.writing": ("write_report",),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions",
-        "OutputOptions", "PredictionOptions", "SentimentOptions", "StrategyOptions", "TrainingOptions",
+        "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",
+        "TrainingOptions",
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),
     "data.read": ("Rows",),
@@ -108,6 +112,8 @@ _HOMES = {
     "prediction": ("predict_file",),
     "recipe": ("run_recipe",),
     "report": ("evaluate_run",),
+    "selection.encoders": ("Selection", "select_encoders"),
+    "selection.table": ("selection_table", "write_selection"),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
     "training": ("fit", "make_accelerator", "set_seed"),
     "types": (

@@ -129,6 +129,31 @@ class CheckOptions:
 
 
 @dataclass
+class SelectionOptions:
+    """Which encoders are compared before anything is trained, and on how many rows."""
+
+    encoders: list[str] = HfArg(
+        default_factory=list, help="Folders, hub ids, or all-MiniLM-L6-v2, apart by commas or blanks."
+    )
+    task: str | None = HfArg(
+        default=None, help="classification, sentiment or ner. Unless given: told from the columns of --train_file."
+    )
+    sample: int = HfArg(default=5000, help="Rows of train that are looked at, at most; each label has its share.")
+    max_length: int | None = HfArg(default=None, help="Tokens read of a text. Unless given: as in training, 256.")
+    trust_remote_code: bool = HfArg(default=False, help="Run code that comes with a checkpoint.")
+    seed: int = HfArg(default=0, help="Seed of everything random.")
+
+    def __post_init__(self) -> None:
+        self.encoders = [name for part in self.encoders for name in part.split(",") if name]
+        _require_given(self, "encoders")
+        tasks = ("classification", "sentiment", "ner")
+        _require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
+        _require(self, "sample", lambda value: value >= 20, "20 or more")
+        _require(self, "max_length", lambda value: value > 0, "more than 0")
+        _require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+
+
+@dataclass
 class TrainingOptions:
     """How the weights are trained."""
 

@@ -37,7 +37,7 @@ LAYERS = (
     ("grafting", "optim", "activations", "dropout", "words", "flops"),
     ("shards",),
     ("strategies", "frozen"),
-    ("checks",),
+    ("checks", "selection"),
     ("progress", "best", "collapse", "identity", "attempts"),
     ("plan", "state"),
     ("updates",),

@@ -1,0 +1,1 @@
+"""Which encoder, and which of its layers, before anything is trained?"""
