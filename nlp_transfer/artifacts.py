@@ -77,6 +77,7 @@ def _transfer(model: TransferModel, splits: Splits, report: Report, options: Seq
         "task": report.task,
         "labels": list(model.head.labels),
         "head": model.head.options(),
+        "calibration": model.head.calibration(),
         "encoder": {"family": model.encoder.family, "parameters": model.encoder.parameter_count},
         "preprocessing": {"max_length": model.max_length, "tokenizer": type(model.tokenizer).__name__},
         "seed": report.run.seed,

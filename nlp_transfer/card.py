@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nlp_transfer.adapters.adapter import Adapter
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead, TextHead
 from nlp_transfer.model import TransferModel
 from nlp_transfer.report import MOST_BASELINE_ROWS, Report, baselines_saw
 
@@ -50,7 +50,21 @@ def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Itera
         least = (f"{_code(name)} {threshold:.3f}" for name, threshold in model.head.thresholds.items())
         yield "A text has every label that is at least as likely as its threshold, chosen on the validation rows: "
         yield f"{', '.join(least)}."
+    if model.head.calibration():
+        yield ""
+        yield from _calibration(model.head)
     yield ""
+
+
+def _calibration(head: TaskHead) -> Iterator[str]:
+    """What other tools have to do for probabilities to mean what they say."""
+    yield "Probabilities of `nlp_transfer.TransferModel.predict` are calibrated on the validation rows; those of other"
+    yield "tools, `transformers.pipeline` among them, are not: they are what these weights give as they are, with the"
+    if isinstance(head, MultiLabelHead):
+        yield "same labels. `scaling` in `config.json` holds a and b of each label, whose calibrated probability is"
+        yield "sigmoid(a * logit + b)."
+    else:
+        yield f"same labels. Divide logits by {head.calibration()['temperature']:.4f} to calibrate them."
 
 
 def _scores(report: Report, training_rows: int) -> Iterator[str]:

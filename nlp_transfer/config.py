@@ -411,6 +411,12 @@ class PredictionOptions:
     output_file: str | None = HfArg(default=None, help="Where to: a .jsonl or .parquet file, one line a row.")
     overwrite_output_file: bool = HfArg(default=False, help="Replace the file that is there.")
     all_probabilities: bool = HfArg(default=False, help="Write the probability of every label.")
+    calibrated: bool = HfArg(
+        default=True, help="Scale probabilities by what was fitted to validation rows; false: those of the network."
+    )
+    abstain_below: float | None = HfArg(
+        default=None, help="Say nothing of a row whose probability is less; the best guess stands beside it."
+    )
     per_device_eval_batch_size: int = HfArg(default=32, help="Rows of one process in one forward pass.")
     mixed_precision: str = HfArg(
         default="auto", help="no, bf16, fp16; auto takes bf16 where the processor has instructions for it."
@@ -432,6 +438,7 @@ class PredictionOptions:
         for name in ("per_device_eval_batch_size", "max_length"):
             _require(self, name, lambda value: value > 0, "more than 0")
         _require(self, "check_precision", lambda value: value >= 0, "0 or more")
+        _require(self, "abstain_below", lambda value: 0 < value <= 1, "more than 0, and 1 at most")
         _require(self, "mixed_precision", lambda value: value in PRECISIONS, "auto, no, bf16 or fp16")
 
 

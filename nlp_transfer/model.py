@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -26,7 +27,7 @@ from nlp_transfer.data.spans import word_offsets
 from nlp_transfer.data.store import SLICE, counted, slices, stored
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, ModelError, OptionError
-from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextHead, stock_text_head
+from nlp_transfer.heads import HEADS, NERHead, RegressionHead, TaskHead, TextHead, stock_text_head
 from nlp_transfer.heads.earlier import kept_head, say_what_is_dropped
 from nlp_transfer.heads.ner import join_words
 from nlp_transfer.heads.text import texts_or_pairs
@@ -212,32 +213,61 @@ class TransferModel:
         return encoded_rows
 
     @overload
-    def predict(self, texts: Sequence[Any], batch_size: int = ..., precision: str = ...) -> list[Any]: ...
+    def predict(
+        self,
+        texts: Sequence[Any],
+        batch_size: int = ...,
+        precision: str = ...,
+        calibrated: bool = ...,
+        abstain_below: float | None = ...,
+    ) -> list[Any]: ...
     @overload
-    def predict(self, texts: Iterator[Any], batch_size: int = ..., precision: str = ...) -> Iterator[Any]: ...
-    def predict(self, texts: Iterable[Any], batch_size: int = 32, precision: str = "auto") -> list[Any] | Iterator[Any]:
+    def predict(
+        self,
+        texts: Iterator[Any],
+        batch_size: int = ...,
+        precision: str = ...,
+        calibrated: bool = ...,
+        abstain_below: float | None = ...,
+    ) -> Iterator[Any]: ...
+    def predict(
+        self,
+        texts: Iterable[Any],
+        batch_size: int = 32,
+        precision: str = "auto",
+        calibrated: bool = True,
+        abstain_below: float | None = None,
+    ) -> list[Any] | Iterator[Any]:
         """A prediction for each text, in their order, of the type that the head gives: `Prediction`, `TagPrediction`...
 
         Texts are strings; a model of pairs takes pairs of strings, a NER model lists of words as well. A sequence gives
         a list, any other iterable an iterator that reads ahead no more than a few thousand texts. Texts of similar
         length share a batch. `precision` is `bf16`, `fp16`, `no` (that of the weights, fp32) or `auto`: bf16 where the
-        processor multiplies it natively. The weights stay what they are. Raises OptionError for another precision, and
-        DataError for single texts where the model was trained on pairs, or the other way round.
+        processor multiplies it natively. The weights stay what they are. Probabilities are scaled by what was fitted to
+        the validation rows of the training, unless not `calibrated`; that changes no label. Predictions whose
+        `certainty` is less than `abstain_below` are marked as `abstained`. Raises OptionError for another precision, or
+        where there is no certainty to go by, and DataError for single texts where the model was trained on pairs, or
+        the other way round.
         """
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts, not one text; write predict([text])")
         if precision not in PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
-        stream = self._stream(iter(texts), batch_size, precision_for(self.encoder.family, precision))
+        if abstain_below is not None:
+            require_certainty(self.head)
+        head = self.head if calibrated else self.head.uncalibrated()
+        stream = self._stream(iter(texts), head, batch_size, precision_for(self.encoder.family, precision))
+        if abstain_below is not None:
+            stream = (replace(found, abstained=found.certainty < abstain_below) for found in stream)
         return list(stream) if isinstance(texts, Sequence) else stream
 
-    def _stream(self, texts: Iterator[Any], batch_size: int, precision: str) -> Iterator[Any]:
+    def _stream(self, texts: Iterator[Any], head: TaskHead, batch_size: int, precision: str) -> Iterator[Any]:
         while chunk := list(itertools.islice(texts, WINDOW)):
             rows = self._rows(chunk)
             features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
             inputs = TokenInputs(features, self.pad_id)
             outputs = infer(self.network, self.head, inputs, batch_size=batch_size, precision=precision)
-            yield from self.head.decode(outputs, rows)
+            yield from head.decode(outputs, rows)
 
     def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
         if isinstance(self.head, TextHead):
@@ -253,6 +283,14 @@ def _words(text: str | Sequence[str]) -> dict[str, Any]:
         return {"words": list(text), "offsets": offsets, "text": joined}
     offsets = word_offsets(text)
     return {"words": [text[start:end] for start, end in offsets], "offsets": offsets, "text": text}
+
+
+def require_certainty(head: TaskHead) -> None:
+    """Raise OptionError for the head of a task whose predictions have no one certainty."""
+    if isinstance(head, NERHead):
+        raise OptionError("--abstain_below is for classifiers; of a tagger each span has a score of its own to go by.")
+    if isinstance(head, RegressionHead):
+        raise OptionError("--abstain_below is for classifiers; this model gives a number, of which it tells no doubt.")
 
 
 def model_folder(name_or_path: str | Path) -> str:

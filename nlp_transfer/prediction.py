@@ -25,7 +25,7 @@ from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.texts import Text, Texts, open_texts
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TaskHead, TextHead
-from nlp_transfer.model import WINDOW, TransferModel, model_folder
+from nlp_transfer.model import WINDOW, TransferModel, model_folder, require_certainty
 from nlp_transfer.parts import Parts
 from nlp_transfer.precision import precision_for
 from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
@@ -67,24 +67,30 @@ def predict_file(options: PredictionOptions) -> None:
         if texts.skipped:
             log.info("Left out %s bad row%s.", f"{texts.skipped:,}", "s" * (texts.skipped > 1))
         parts.begin(_made_of(model, texts, options, precision))
+        _say_calibration(model.head, options)
         if precision != "no" and options.check_precision:
             _say_agreement(model, texts, options, precision)
     accelerator.wait_for_everyone()
     missing = [number for number in range(count) if not parts.has(number)]
     accelerator.wait_for_everyone()  # so that all have looked before anyone writes
     started = time.perf_counter()
-    tagged = _fill(parts, model, texts, missing, options, accelerator, precision)
-    tagged = accelerator.reduce(torch.tensor(tagged, device=accelerator.device)).tolist()
+    counts = _fill(parts, model, texts, missing, options, accelerator, precision)
+    tagged, lost, abstained = accelerator.reduce(torch.tensor(counts, device=accelerator.device)).tolist()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         parts.join(count)
         _say_what_was_done(texts, missing, count, time.perf_counter() - started, parts.target)
         if is_tagger:
-            log.info("%s words tagged, %s words lost.", f"{tagged[0]:,}", f"{tagged[1]:,}")
+            log.info("%s words tagged, %s words lost.", f"{tagged:,}", f"{lost:,}")
+        if options.abstain_below is not None:
+            done, least = _rows_of(missing, texts.count), options.abstain_below
+            log.info("Nothing is said of %s of these %s rows: less sure than %g.", f"{abstained:,}", f"{done:,}", least)
     accelerator.end_training()
 
 
 def _refuse_what_cannot_be(head: TaskHead, options: PredictionOptions) -> None:
+    if options.abstain_below is not None:
+        require_certainty(head)
     if isinstance(head, NERHead) and options.all_probabilities:
         raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
     if isinstance(head, RegressionHead) and options.all_probabilities:
@@ -105,9 +111,12 @@ def _fill(
     options: PredictionOptions,
     accelerator: Accelerator,
     precision: str,
-) -> tuple[int, int]:
-    """Write this process's share of the parts that are missing; how many words got a tag in it, and how many none."""
-    words = lost = 0
+) -> tuple[int, int, int]:
+    """Write this process's share of the parts that are missing.
+
+    Gives how many words got a tag in it, how many none, and of how many rows nothing is said.
+    """
+    words = lost = abstained = 0
     mine = set(missing[accelerator.process_index :: accelerator.num_processes])
     schema = _schema(model, texts.unit, options)
     bar = tqdm(
@@ -120,14 +129,21 @@ def _fill(
     with bar:
         for number, rows in enumerate(_chunks(iter(texts))):
             if number in mine:
-                found = model.predict([row.text for row in rows], options.per_device_eval_batch_size, precision)
+                found = model.predict(
+                    [row.text for row in rows],
+                    options.per_device_eval_batch_size,
+                    precision,
+                    options.calibrated,
+                    options.abstain_below,
+                )
                 written = [_line(*pair, texts.unit, options) for pair in zip(rows, found, strict=True)]
                 parts.write(number, written, schema)
                 bar.update(len(rows))
                 tagged = [p for p in found if isinstance(p, TagPrediction)]
                 words += sum(len(p.tags) for p in tagged)
                 lost += sum(len(p.words) - len(p.tags) for p in tagged)
-    return words, lost
+                abstained += sum(getattr(p, "abstained", False) for p in found)
+    return words, lost, abstained
 
 
 def _chunks(texts: Iterator[Text]) -> Iterator[list[Text]]:
@@ -152,13 +168,21 @@ def _line(row: Text, predicted: Any, unit: str, options: PredictionOptions) -> d
     if isinstance(predicted, RegressionPrediction):
         return line | {"value": predicted.value}
     if isinstance(predicted, MultiLabelPrediction):
-        likely = [round(predicted.probabilities[name], _DIGITS) for name in predicted.labels]
-        line |= {"labels": list(predicted.labels), "probability": likely}
+        each = [round(predicted.probabilities[name], _DIGITS) for name in predicted.labels]
+        line |= _said("labels", list(predicted.labels), each, predicted.abstained, options)
         return line | _all_probabilities(predicted, options)
-    line |= {"label": predicted.label, "probability": round(predicted.probability, _DIGITS)}
+    likely = round(predicted.probability, _DIGITS)
+    line |= _said("label", predicted.label, likely, predicted.abstained, options)
     if hasattr(predicted, "polarity"):
         line["polarity"] = round(predicted.polarity, _DIGITS)
     return line | _all_probabilities(predicted, options)
+
+
+def _said(name: str, best: Any, likely: Any, abstained: bool, options: PredictionOptions) -> dict[str, Any]:
+    """The label or labels, and how likely; where it may abstain, whether it does, and the best guess in any case."""
+    if options.abstain_below is None:
+        return {name: best, "probability": likely}
+    return {name: None if abstained else best, "probability": likely, "abstained": abstained, "best_guess": best}
 
 
 def _all_probabilities(predicted: Any, options: PredictionOptions) -> dict[str, Any]:
@@ -178,9 +202,13 @@ def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.S
     if isinstance(model.head, RegressionHead):
         return pa.schema(list((fields | {"value": pa.float64()}).items()))
     if isinstance(model.head, MultiLabelHead):
-        fields |= {"labels": pa.list_(pa.string()), "probability": pa.list_(pa.float64())}
+        said = pa.list_(pa.string())
+        fields |= {"labels": said, "probability": pa.list_(pa.float64())}
     else:
-        fields |= {"label": pa.string(), "probability": pa.float64()}
+        said = pa.string()
+        fields |= {"label": said, "probability": pa.float64()}
+    if options.abstain_below is not None:
+        fields |= {"abstained": pa.bool_(), "best_guess": said}
     if isinstance(model.head, SentimentHead):
         fields["polarity"] = pa.float64()
     if options.all_probabilities:
@@ -201,6 +229,8 @@ def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, pre
     told = [model.head.options(), model.max_length, texts.sha256, texts.unit, precision]
     told += [
         options.all_probabilities,
+        options.calibrated,
+        options.abstain_below,
         options.id_column_name,
         options.text_pair_column_name,
         options.per_device_eval_batch_size,
@@ -208,6 +238,13 @@ def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, pre
     told += [WINDOW, __version__, torch.__version__, transformers.__version__]
     digest.update(json.dumps(told, default=str).encode())
     return digest.hexdigest()
+
+
+def _say_calibration(head: TaskHead, options: PredictionOptions) -> None:
+    if head.calibration():
+        log.info("Probabilities are %s.", "calibrated" if options.calibrated else "the network's own, not calibrated")
+    elif options.abstain_below is not None:
+        log.info("This model was not calibrated: --abstain_below goes by the network's own probabilities.")
 
 
 def _say_agreement(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> None:

@@ -137,6 +137,7 @@ def _fit_once(
     """One attempt of `fit`, with the seed and from the place that `attempt` says. Raises Collapsed."""
     options, saved = attempt.options, attempt.saved
     set_seed(options.seed)
+    model.head.forget_calibration()  # that of other weights
     strategy.setup(model, options.seed)
     model.network.to(accelerator.device)  # frozen layers run before anything is prepared
     train = TokenInputs(model.encode(splits.train.data, "Training rows"), model.pad_id)
@@ -166,7 +167,11 @@ def _fit_once(
         score = best.restore()
     strategy.finish(model)
     if validation and splits.validation and model.head.is_tuned:
-        outputs = outputs_of(model, validation, options, accelerator)
+        frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
+        if below:
+            frozen.run([validation], [below])
+        with frozen.grafted(below) as feed:
+            outputs = outputs_of(model, feed(validation), options, accelerator)
         model.head.tune(outputs, splits.validation.data[:])
     return RunResult(
         metric=best.metric,

@@ -58,11 +58,20 @@ class Span:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one text: the label, its probability, and the probability of every label."""
+    """What a classifier says of one text: the label, its probability, and the probability of every label.
+
+    Where it was `abstained` from, the label is the best guess, and not to be relied on.
+    """
 
     label: str
     probability: float
     probabilities: Mapping[str, float]
+    abstained: bool = field(default=False, kw_only=True)
+
+    @property
+    def certainty(self) -> float:
+        """How likely it is right, by its own account."""
+        return self.probability
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,19 @@ class SentimentPrediction(Prediction):
 
 @dataclass(frozen=True)
 class MultiLabelPrediction:
-    """The labels that a text has, maybe none, in the order of their ids, and the probability of every label."""
+    """The labels that a text has, maybe none, in the order of their ids, and the probability of every label.
+
+    Where it was `abstained` from, the labels are the best guess, and not to be relied on.
+    """
 
     labels: tuple[str, ...]
     probabilities: Mapping[str, float]
+    abstained: bool = field(default=False, kw_only=True)
+
+    @property
+    def certainty(self) -> float:
+        """How likely the least sure label is rightly there, or rightly not, by its own account."""
+        return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ LAYERS = (
     ("config", "parsing", "recipe", "stopping", "hardware", "parts", "precision", "checkpoint"),
     ("machine", "output"),
     ("data",),
-    ("metrics", "baselines"),
+    ("metrics", "baselines", "calibration"),
     ("pretrained", "pooling", "shallow"),
     ("encoder",),
     ("heads",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,8 @@ from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import LabelSet, Scores
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from nlp_transfer.metrics import RowCounts
 
 Columns = Mapping[str, Sequence[Any]]
@@ -28,7 +31,7 @@ class TaskHead(ABC):
     """A task. Rows go in as text, logits come back as predictions; the network between them is the encoder's.
 
     The subclasses share the order of their methods: build, adjust, encode, targets, outputs, loss, decode, references,
-    score, counts.
+    tune, calibration, score, counts.
     """
 
     task: ClassVar[str]
@@ -97,6 +100,19 @@ class TaskHead(ABC):
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:  # noqa: B027
         """Fit what is decided after training to the logits of validation rows; most heads have nothing to decide."""
 
+    def calibration(self) -> dict[str, Any]:
+        """What `tune` has fitted for probabilities to mean what they say, as plain JSON values; empty where nothing."""
+        return {}
+
+    def forget_calibration(self) -> None:  # noqa: B027
+        """From now on probabilities are those of the logits as they are; most heads know no others."""
+
+    def uncalibrated(self) -> Self:
+        """The same head, whose probabilities are those of the logits as they are."""
+        plain = copy.copy(self)
+        plain.forget_calibration()
+        return plain
+
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:
         """Scores by plain name."""
@@ -114,10 +130,17 @@ class TaskHead(ABC):
         return self.score(self.decode(outputs, rows), references) | {"loss": loss}
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits `(items, labels)`, computed in float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+def softmax(logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
+    """Probabilities of logits `(items, labels)` at a temperature, 1 unless given; computed in float64."""
+    scaled = logits.astype(np.float64) / (temperature or 1.0)
+    shifted = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def require_temperature(temperature: float | None) -> None:
+    """Raise OptionError for what logits cannot be divided by."""
+    if temperature is not None and not 0 < temperature < np.inf:
+        raise OptionError(f"temperature must be more than 0; given was {temperature}.")
 
 
 def label_set(names: Iterable[str]) -> LabelSet:

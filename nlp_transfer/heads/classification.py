@@ -10,10 +10,11 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from nlp_transfer.calibration import fitted_temperature
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import values
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.base import IGNORED, Columns, softmax
+from nlp_transfer.heads.base import IGNORED, Columns, require_temperature, softmax
 from nlp_transfer.heads.losses import evened_out, in_order, require_loss, require_weights, softmax_loss
 from nlp_transfer.heads.text import TextHead, are_pairs
 from nlp_transfer.types import LabelSet, Prediction, Scores
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 class TextClassificationHead(TextHead):
     """One of several labels for each text.
+
+    `tune` fits a temperature to validation rows, which `fit` does after training: logits are divided by it before they
+    become probabilities, so that of the texts with a probability of 0.8 about 80% have that label.
 
     >>> head = TextClassificationHead(["complaint", "praise"], pooling="mean", hidden=(512,))
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
@@ -36,6 +40,7 @@ class TextClassificationHead(TextHead):
         loss: `cross_entropy`, `focal` or `logit_adjusted` (`losses.softmax_loss`).
         focal_gamma: how much less a row costs in focal loss, the surer the network is of its label.
         priors: the share of rows that each label has, by name, which `logit_adjusted` needs.
+        temperature: what logits are divided by; None where nothing was fitted.
         shape: what else `TextHead` takes.
 
     Raises:
@@ -45,6 +50,7 @@ class TextClassificationHead(TextHead):
     task = "classification"
     best_metric = "accuracy"
     problem_type = "single_label_classification"
+    is_tuned = True
 
     def __init__(
         self,
@@ -57,6 +63,7 @@ class TextClassificationHead(TextHead):
         loss: str = "cross_entropy",
         focal_gamma: float = 2.0,
         priors: Mapping[str, float] | None = None,
+        temperature: float | None = None,
         **shape: Any,
     ) -> None:
         super().__init__(labels, pooling, hidden, dropout, **shape)
@@ -65,6 +72,7 @@ class TextClassificationHead(TextHead):
         self.loss_name = loss
         self.focal_gamma = focal_gamma
         self.priors = dict(priors or {})
+        self.temperature = temperature
         self._require_sense()
 
     @classmethod
@@ -83,6 +91,7 @@ class TextClassificationHead(TextHead):
             "loss": self.loss_name,
             "focal_gamma": self.focal_gamma,
             "priors": self.priors,
+            "temperature": self.temperature,
         }
 
     def targets(self, references: Sequence[str]) -> list[list[int]]:
@@ -102,12 +111,24 @@ class TextClassificationHead(TextHead):
         return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[Prediction]:
-        return [self._prediction(probabilities) for probabilities in softmax(self.logits_of_rows(outputs))]
+        logits = self.logits_of_rows(outputs)
+        best = logits.argmax(axis=1)  # whatever the temperature
+        return [self._prediction(int(i), p) for i, p in zip(best, softmax(logits, self.temperature), strict=True)]
 
-    def _prediction(self, probabilities: np.ndarray) -> Prediction:
-        best = int(probabilities.argmax())
+    def _prediction(self, best: int, probabilities: np.ndarray) -> Prediction:
         named = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
         return Prediction(self.labels.names[best], float(probabilities[best]), named)
+
+    def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
+        """Fit the temperature to these rows, where they are enough."""
+        answers = np.array([items[0] for items in self.targets(self.references(rows))])
+        self.temperature = fitted_temperature(self.logits_of_rows(outputs), answers, "rows")
+
+    def calibration(self) -> dict[str, Any]:
+        return {"temperature": self.temperature} if self.temperature else {}
+
+    def forget_calibration(self) -> None:
+        self.temperature = None
 
     def score(self, predictions: Sequence[Prediction], references: Sequence[str]) -> Scores:
         from nlp_transfer.metrics import classification_scores  # loads evaluate, which takes a second
@@ -130,3 +151,4 @@ class TextClassificationHead(TextHead):
         if self.loss_name == "logit_adjusted" and set(self.priors) != set(self.labels):
             raise OptionError("--loss logit_adjusted needs the share of every label: priors={name: share}.")
         require_weights(self.class_weights, self.labels.names)
+        require_temperature(self.temperature)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from nlp_transfer.calibration import fitted_scaling
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import values
 from nlp_transfer.errors import OptionError
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 class MultiLabelHead(TextHead):
     """Any number of labels for each text, also none; each is there or not by itself.
 
-    A label is predicted where its probability is at least its threshold. Thresholds are 0.5 until `tune` fits them to
-    validation rows, which `fit` does after training.
+    A label is predicted where the sigmoid of its logit is at least its threshold. Thresholds are 0.5 until `tune` fits
+    them to validation rows, which `fit` does after training. It fits a scaling of each label's logits too, by which
+    probabilities come true; `calibration` gives the thresholds of these, which part the same texts.
 
     >>> head = MultiLabelHead(["late", "rude", "dear"])
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
@@ -43,7 +45,9 @@ class MultiLabelHead(TextHead):
         class_weights: a factor on the loss of each label where it is there, by name; a label not named has 1.
         loss: `cross_entropy` (binary, of each label) or `focal` (`losses.sigmoid_loss`).
         focal_gamma: how much less a label costs in focal loss, the surer the network is of it.
-        thresholds: the least probability of each label, by name; a label not named has 0.5.
+        thresholds: the least sigmoid of each label's logit, by name; a label not named has 0.5.
+        scaling: a and b of each label, by name, where its probability is sigmoid(a * logit + b), a more than 0; empty
+            where nothing was fitted.
         shape: what else `TextHead` takes.
 
     Raises:
@@ -65,6 +69,7 @@ class MultiLabelHead(TextHead):
         loss: str = "cross_entropy",
         focal_gamma: float = 2.0,
         thresholds: Mapping[str, float] | None = None,
+        scaling: Mapping[str, Sequence[float]] | None = None,
         **shape: Any,
     ) -> None:
         super().__init__(labels, pooling, hidden, dropout, **shape)
@@ -72,6 +77,7 @@ class MultiLabelHead(TextHead):
         self.loss_name = loss
         self.focal_gamma = focal_gamma
         self.thresholds = dict.fromkeys(self.labels, 0.5) | dict(thresholds or {})
+        self.scaling = {name: list(pair) for name, pair in (scaling or {}).items()}
         self._require_sense()
 
     @classmethod
@@ -96,6 +102,7 @@ class MultiLabelHead(TextHead):
             "loss": self.loss_name,
             "focal_gamma": self.focal_gamma,
             "thresholds": self.thresholds,
+            "scaling": self.scaling,
         }
 
     def targets(self, references: Sequence[Sequence[str]]) -> list[list[list[float]]]:
@@ -118,26 +125,45 @@ class MultiLabelHead(TextHead):
         return sigmoid_loss(logits, labels)
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[MultiLabelPrediction]:
+        logits = self.logits_of_rows(outputs).astype(np.float64)
+        there = _sigmoid(logits) >= [self.thresholds[name] for name in self.labels]  # whatever the scaling
         found = []
-        for probabilities in self._probabilities(outputs):
+        for probabilities, is_there in zip(_sigmoid(self._scaled(logits)), there, strict=True):
             named = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
-            labels = tuple(name for name, p in named.items() if p >= self.thresholds[name])
+            labels = tuple(name for name, holds in zip(self.labels, is_there, strict=True) if holds)
             found.append(MultiLabelPrediction(labels, named))
         return found
 
-    def _probabilities(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
-        return 0.5 * (1 + np.tanh(0.5 * self.logits_of_rows(outputs).astype(np.float64)))  # sigmoid, without overflow
+    def _scaled(self, logits: np.ndarray) -> np.ndarray:
+        """Logits `(rows, labels)`, or one a label, after the scaling."""
+        a, b = np.array([self.scaling.get(name, (1.0, 0.0)) for name in self.labels]).T
+        return a * logits + b
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
         """Set the threshold of each label to that with the best F1 on these rows; if none has the label, it stays.
 
-        (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1 measure".)
+        (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1 measure".) And fit the scaling, where
+        the rows are enough.
         """
-        probabilities = self._probabilities(outputs)
+        logits = self.logits_of_rows(outputs).astype(np.float64)
+        probabilities = _sigmoid(logits)
         there = np.array([items[0] for items in self.targets(self.references(rows))]) > 0.5
         for i, name in enumerate(self.labels):
             if there[:, i].any():
                 self.thresholds[name] = best_threshold(probabilities[:, i], there[:, i])
+        self.scaling = fitted_scaling(logits, there, self.labels.names)
+
+    def calibration(self) -> dict[str, Any]:
+        """The scaling, and the thresholds of probabilities after it."""
+        if not self.scaling:
+            return {}
+        with np.errstate(divide="ignore"):  # a threshold may be 0 or 1
+            p = np.array([self.thresholds[name] for name in self.labels])
+            scaled = _sigmoid(self._scaled(np.log(p) - np.log1p(-p)))
+        return {"scaling": self.scaling, "thresholds": dict(zip(self.labels, scaled.tolist(), strict=True))}
+
+    def forget_calibration(self) -> None:
+        self.scaling = {}
 
     def score(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> Scores:
         from nlp_transfer.metrics import multi_label_scores  # loads evaluate, which takes a second
@@ -163,6 +189,13 @@ class MultiLabelHead(TextHead):
         for name, threshold in self.thresholds.items():
             if name not in self.labels or not 0 <= threshold <= 1:
                 raise OptionError(f"thresholds are of the labels, and lie in [0, 1]; that of {name} is {threshold}.")
+        for name, pair in self.scaling.items():
+            if name not in self.labels or len(pair) != 2 or not 0 < pair[0] < np.inf:
+                raise OptionError(f"scaling is a and b of the labels, a more than 0; that of {name} is {pair}.")
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * logits))  # without overflow
 
 
 def best_threshold(probabilities: np.ndarray, there: np.ndarray) -> float:

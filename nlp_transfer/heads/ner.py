@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
+from nlp_transfer.calibration import fitted_temperature
 from nlp_transfer.data import schemes
 from nlp_transfer.data.long_texts import special_tokens
 from nlp_transfer.data.read import Rows
@@ -20,7 +21,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.data.windows import Window, windows
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, softmax
+from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, require_temperature, softmax
 from nlp_transfer.heads.viterbi import decode as best_sequence
 from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import Scores, Span, TagPrediction
@@ -35,6 +36,8 @@ class NERHead(TaskHead):
     The first subword of a word carries its label, in training and in predicting (Devlin et al. 2019, section 5.3).
     A text longer than the encoder is cut into overlapping windows, so every word gets exactly one prediction. Tags
     are decoded together by Viterbi over the transitions that the scheme has, so no impossible sequence comes out.
+    `tune` fits a temperature to the words of validation rows, by which logits are divided before they become the
+    probabilities that are told; the tags are those of the logits as they are.
 
     >>> head = NERHead(["PER", "LOC"])
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
@@ -44,6 +47,7 @@ class NERHead(TaskHead):
         scheme: how the network's labels spell entities: IOB1, IOB2, BIOES or BILOU. Tags given to `encode` and
             `score` are in this scheme; `for_splits` brings data of another one into it.
         tag_names: the labels in the order of the network's ids, where something else has trained it.
+        temperature: what logits are divided by; None where nothing was fitted.
 
     Raises:
         OptionError: no entity type, or an unknown scheme.
@@ -51,9 +55,14 @@ class NERHead(TaskHead):
 
     task = "ner"
     best_metric = "f1_strict"
+    is_tuned = True
 
     def __init__(
-        self, entity_types: Sequence[str], scheme: str = "IOB2", tag_names: Sequence[str] | None = None
+        self,
+        entity_types: Sequence[str],
+        scheme: str = "IOB2",
+        tag_names: Sequence[str] | None = None,
+        temperature: float | None = None,
     ) -> None:
         if isinstance(entity_types, str):
             raise OptionError(f"entity_types takes a list, such as [{entity_types!r}].")
@@ -62,6 +71,8 @@ class NERHead(TaskHead):
         self.entity_types = tuple(entity_types)
         self.scheme = scheme_named(scheme)
         self.labels = label_set(tag_names or schemes.tag_names(self.entity_types, self.scheme))
+        self.temperature = temperature
+        require_temperature(temperature)
         self._possible = [np.array(part) for part in schemes.allowed(self.scheme, self.labels)]
 
     @classmethod
@@ -94,7 +105,12 @@ class NERHead(TaskHead):
         return head, splits.each(respell).noting(f"Tag scheme: {source} ({how}).")
 
     def options(self) -> dict[str, Any]:
-        return {"entity_types": list(self.entity_types), "scheme": self.scheme, "tag_names": list(self.labels)}
+        return {
+            "entity_types": list(self.entity_types),
+            "scheme": self.scheme,
+            "tag_names": list(self.labels),
+            "temperature": self.temperature,
+        }
 
     def build(self, checkpoint: Checkpoint) -> Loaded:
         return checkpoint.load(AutoModelForTokenClassification, **label_options(self.labels))
@@ -143,7 +159,7 @@ class NERHead(TaskHead):
         """Predictions of rows; `rows["offsets"]`, if there, says where in `rows["text"]` the words stand."""
         return [
             self._prediction(
-                softmax(logits),
+                logits,
                 rows["words"][i],
                 rows["text"][i] if "offsets" in rows else None,
                 rows["offsets"][i] if "offsets" in rows else None,
@@ -153,16 +169,16 @@ class NERHead(TaskHead):
 
     def _prediction(
         self,
-        probabilities: np.ndarray,
+        logits: np.ndarray,
         words: Sequence[str],
         text: str | None,
         offsets: Sequence[tuple[int, int]] | None,
     ) -> TagPrediction:
         if text is None or offsets is None:
             text, offsets = join_words(words)
-        path, _ = best_sequence(np.log(probabilities), *self._possible)
+        path, _ = best_sequence(np.log(softmax(logits)), *self._possible)  # whatever the temperature
         tags = [self.labels.names[label] for label in path]
-        chosen = probabilities[np.arange(len(path)), path] if path else np.zeros(0)
+        chosen = softmax(logits, self.temperature)[np.arange(len(path)), path] if path else np.zeros(0)
         entities = []
         for kind, first, end in schemes.spans(tags, self.scheme):
             start_character, end_character = offsets[first][0], offsets[end - 1][1]
@@ -173,6 +189,17 @@ class NERHead(TaskHead):
 
     def references(self, rows: Columns) -> list[list[str]]:
         return [list(tags) for tags in rows["tags"]]
+
+    def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
+        """Fit the temperature to the words of these rows, where they are enough."""
+        answers = np.array([label for row in self.targets(self.references(rows)) for label in row])
+        self.temperature = fitted_temperature(np.concatenate(list(outputs)), answers, "words")
+
+    def calibration(self) -> dict[str, Any]:
+        return {"temperature": self.temperature} if self.temperature else {}
+
+    def forget_calibration(self) -> None:
+        self.temperature = None
 
     def score(self, predictions: Sequence[TagPrediction], references: Sequence[Sequence[str]]) -> Scores:
         from nlp_transfer.metrics import span_scores  # loads evaluate, which takes a second

@@ -92,8 +92,8 @@ class SentimentHead(TextClassificationHead):
     def options(self) -> dict[str, Any]:
         return super().options() | {"edges": list(self.edges)}
 
-    def _prediction(self, probabilities: np.ndarray) -> SentimentPrediction:
-        plain = super()._prediction(probabilities)
+    def _prediction(self, best: int, probabilities: np.ndarray) -> SentimentPrediction:
+        plain = super()._prediction(best, probabilities)
         polarity = float(probabilities @ np.linspace(-1.0, 1.0, len(self.labels)))
         return SentimentPrediction(plain.label, plain.probability, plain.probabilities, min(max(polarity, -1.0), 1.0))
 

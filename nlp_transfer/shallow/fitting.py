@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nlp_transfer.calibration import temperature_of
 from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.shallow.decisions import decisions, linear_layer
 
@@ -196,7 +197,7 @@ def _choose(
         _FOLDS, f"{len(chosen):,}", _told(candidates[best]),
         "accuracy" if outside is None else "F1 of words in entities", scores[best],
     )  # fmt: skip
-    return candidates[best], _scale(held_out[best], targets)
+    return candidates[best], 1 / temperature_of(held_out[best], targets)
 
 
 def _score(predicted: np.ndarray, labels: np.ndarray, outside: int | None) -> float:
@@ -249,17 +250,6 @@ def _sample(labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     shuffled = rng.permutation(len(labels))
     by_label = [shuffled[labels[shuffled] == label] for label in np.unique(labels)]
     return np.sort(np.concatenate([places[: -(-len(places) * most // len(labels))] for places in by_label]))
-
-
-def _scale(decisions: np.ndarray, targets: np.ndarray) -> float:
-    """The factor on decisions under whose softmax the targets are most likely."""
-    from scipy.optimize import minimize_scalar  # takes a second
-    from scipy.special import log_softmax
-
-    def loss(log_scale: float) -> float:
-        return -float(log_softmax(np.exp(log_scale) * decisions, axis=1)[np.arange(len(targets)), targets].mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x))
 
 
 def _told(parameters: dict[str, Any]) -> str:
