@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         SentimentOptions,
         StrategyOptions,
         TrainingOptions,
+        TuningOptions,
     )
     from nlp_transfer.data.load import load_splits, require_files, splits_from
     from nlp_transfer.data.read import Rows
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from nlp_transfer.selection.table import selection_table, write_selection
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
     from nlp_transfer.training import fit, make_accelerator, set_seed
+    from nlp_transfer.tuning.tuning import require_optuna, rows_to_tune_on, tune
     from nlp_transfer.types import (
         LabelSet,
         MultiLabelPrediction,
@@ -94,7 +96,7 @@ _HOMES = {
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions",
         "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",
-        "TrainingOptions",
+        "TrainingOptions", "TuningOptions",
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),
     "data.read": ("Rows",),
@@ -116,6 +118,7 @@ _HOMES = {
     "selection.table": ("selection_table", "write_selection"),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
     "training": ("fit", "make_accelerator", "set_seed"),
+    "tuning.tuning": ("require_optuna", "rows_to_tune_on", "tune"),
     "types": (
         "LabelSet", "MultiLabelPrediction", "Prediction", "RegressionPrediction", "RunResult", "SentimentPrediction",
         "Span", "TagPrediction",

@@ -80,5 +80,9 @@ class Best:
 
     @property
     def _is_error(self) -> bool:
-        """Whether less of the metric is better."""
-        return self.metric.endswith("loss") or self.metric.startswith(("mae", "mse"))
+        return is_error(self.metric)
+
+
+def is_error(metric: str) -> bool:
+    """Whether less of a metric is better."""
+    return metric.endswith("loss") or metric.startswith(("mae", "mse"))

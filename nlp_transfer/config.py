@@ -154,6 +154,36 @@ class SelectionOptions:
 
 
 @dataclass
+class TuningOptions:
+    """What is searched for the best options, and how long. Options that are given otherwise stay as they are."""
+
+    task: str = HfArg(default="classification", help="classification, sentiment or ner.")
+    strategies: list[str] = HfArg(
+        default_factory=lambda: ["full", "lora"], help="Strategies to try, with commas or blanks between them."
+    )
+    trials: int = HfArg(default=20, help="Runs to try, those of an earlier start in the same --output_dir included.")
+    timeout: float | None = HfArg(default=None, help="Minutes after which no further trial begins.")
+    search: list[str] = HfArg(
+        default_factory=list,
+        help="NAME=LOW..HIGH or NAME=A,B,C: what an option of training or of a strategy may be, such as "
+        "learning_rate=1e-5..5e-4. Unless given: rate, epochs and what matters most of each strategy.",
+    )
+    output_dir: str | None = HfArg(
+        default=None, help="Folder of the search, which goes on with what is there. Unless given: runs/tune."
+    )
+
+    def __post_init__(self) -> None:
+        tasks = ("classification", "sentiment", "ner")
+        _require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
+        for name in ("trials", "timeout"):
+            _require(self, name, lambda value: value > 0, "more than 0")
+        parts = [part.strip() for given in self.strategies for part in given.split(",") if part.strip()]
+        self.strategies = list(dict.fromkeys(parts))
+        if not self.strategies:
+            raise OptionError("--strategies names none; see --help for all options.")
+
+
+@dataclass
 class TrainingOptions:
     """How the weights are trained."""
 

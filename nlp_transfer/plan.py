@@ -91,8 +91,12 @@ def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> f
     Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
     on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
     """
-    steps_per_epoch = math.ceil(len(train.firsts) / _global_batch(options, processes))
-    return options.num_train_epochs or min(30, max(3, math.ceil(300 / steps_per_epoch)))
+    return options.num_train_epochs or usual_epochs(math.ceil(len(train.firsts) / _global_batch(options, processes)))
+
+
+def usual_epochs(steps_per_epoch: int) -> int:
+    """How often every row is seen where nothing is said of it."""
+    return min(30, max(3, math.ceil(300 / steps_per_epoch)))
 
 
 def _global_batch(options: TrainingOptions, processes: int) -> int:

@@ -48,6 +48,8 @@ LAYERS = (
     ("card", "reopening"),
     ("verification",),
     ("artifacts",),
+    ("comparing",),
+    ("tuning",),
     ("registration",),
     ("__init__",),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from nlp_transfer.pooling.config import POOLINGS, PooledConfig
 from nlp_transfer.pooling.network import PooledClassifier
 from nlp_transfer.pretrained import Checkpoint, Loaded
 from nlp_transfer.types import LabelSet, Scores
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 WINDOW_POOLINGS = ("mean", "max")
 

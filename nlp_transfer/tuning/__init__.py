@@ -1,0 +1,1 @@
+"""Which options does a training run do best with?"""
