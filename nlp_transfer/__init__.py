@@ -28,10 +28,15 @@ if TYPE_CHECKING:
     from nlp_transfer.checks.table import report_table
     from nlp_transfer.checks.tokens import tokenizer_of
     from nlp_transfer.checks.writing import write_report
+    from nlp_transfer.comparing.candidates import candidates_from
+    from nlp_transfer.comparing.comparison import train_candidates
+    from nlp_transfer.comparing.folder import ComparisonFolder
+    from nlp_transfer.comparing.tasks import read_task
     from nlp_transfer.config import (
         CacheOptions,
         CheckOptions,
         ClassificationOptions,
+        CompareOptions,
         DataOptions,
         ModelOptions,
         NEROptions,
@@ -93,9 +98,13 @@ _HOMES = {
     "checks.table": ("report_table",),
     "checks.tokens": ("tokenizer_of",),
     "checks.writing": ("write_report",),
+    "comparing.candidates": ("candidates_from",),
+    "comparing.comparison": ("train_candidates",),
+    "comparing.folder": ("ComparisonFolder",),
+    "comparing.tasks": ("read_task",),
     "config": (
-        "CacheOptions", "CheckOptions", "ClassificationOptions", "DataOptions", "ModelOptions", "NEROptions",
-        "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",
+        "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
+        "NEROptions", "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",
         "TrainingOptions", "TuningOptions",
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),

@@ -46,7 +46,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     _write_json(folder / "transfer.json", _transfer(model, splits, report, options) | {"verification": kept})
     with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
         for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
-            file.write(json.dumps(_prediction(row, *pair), ensure_ascii=False) + "\n")
+            file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
     if lines := splits.misaligned():
         _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
     _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
@@ -94,7 +94,8 @@ def _transfer(model: TransferModel, splits: Splits, report: Report, options: Seq
     }  # fmt: skip
 
 
-def _prediction(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
+def prediction_line(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
+    """What predictions.jsonl says of a row."""
     if isinstance(predicted, TagPrediction):
         return {
             "row": row,

@@ -184,6 +184,57 @@ class TuningOptions:
 
 
 @dataclass
+class CompareOptions:
+    """What is set side by side, on how many rows and how often."""
+
+    task: str = HfArg(default="classification", help="classification, sentiment or ner.")
+    strategies: list[str] = HfArg(
+        default_factory=lambda: ["freeze", "features", "lora", "head_then_full", "full"],
+        help="Those to compare, with commas or blanks between them; freeze:2, features:svm and lora:16 say how many "
+        "layers train, which classifier, and which rank. scratch is always beside them.",
+    )
+    encoders: list[str] = HfArg(
+        default_factory=list, help="Encoders, each with each strategy. Unless given: --model_name_or_path."
+    )
+    fractions: list[str] = HfArg(
+        default_factory=lambda: ["1.0"], help="Shares of the training rows to learn from, each above 0 and at most 1."
+    )
+    seeds: int = HfArg(default=3, help="How often each is trained: with --seed, the next number, and so on.")
+    metric: str | None = HfArg(
+        default=None, help="The score that chooses and is compared. Unless given: the task's own."
+    )
+    workers: int | None = HfArg(
+        default=None, help="Trainings at once, the cores shared out. Unless given: as many as cores and memory allow."
+    )
+
+    def __post_init__(self) -> None:
+        tasks = ("classification", "sentiment", "ner")
+        _require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
+        for name in ("seeds", "workers"):
+            _require(self, name, lambda value: value > 0, "more than 0")
+        for name in ("strategies", "encoders", "fractions"):  # a,b and a b are the same
+            parts = [part.strip() for given in getattr(self, name) for part in given.split(",") if part.strip()]
+            setattr(self, name, list(dict.fromkeys(parts)))
+        if not self.strategies:
+            raise OptionError("--strategies names none; see --help for all options.")
+        _ = self.shares
+
+    @property
+    def shares(self) -> list[float]:
+        """`fractions` as numbers, the largest last. OptionError for one outside (0, 1]."""
+        found = set()
+        for text in self.fractions:
+            try:
+                share = float(text)
+            except ValueError:
+                share = 0.0
+            if not 0 < share <= 1:
+                raise OptionError(f"--fractions must lie in (0, 1], as in 0.05,0.2,1.0; given was {text}.")
+            found.add(share)
+        return sorted(found)
+
+
+@dataclass
 class TrainingOptions:
     """How the weights are trained."""
 

@@ -19,15 +19,22 @@ from nlp_transfer.baselines import (
 )
 from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.read import Rows
 from nlp_transfer.data.schemes import convert
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import rows_of, values
 from nlp_transfer.frozen import FrozenLayers
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TextClassificationHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.inference import infer
-from nlp_transfer.metrics import multi_label_scores
 from nlp_transfer.model import TransferModel
-from nlp_transfer.types import Prediction, RegressionPrediction, RunResult, Scores, TagPrediction
+from nlp_transfer.types import (
+    MultiLabelPrediction,
+    Prediction,
+    RegressionPrediction,
+    RunResult,
+    Scores,
+    TagPrediction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -99,22 +106,10 @@ def evaluate_run(
     test split.
     """
     scores = {}
-    frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
         if rows is None:
             continue
-        inputs = TokenInputs(model.encode(rows.data, "Test rows" if name == "test" else None), model.pad_id)
-        if below:
-            frozen.run([inputs], [below])
-        with frozen.grafted(below) as feed:
-            outputs = infer(
-                model.network,
-                model.head,
-                feed(inputs),
-                batch_size=batch_size,
-                accelerator=accelerator,
-                progress=name,
-            )
+        outputs = outputs_on(rows, model, accelerator, batch_size, cache, name)
         if accelerator.is_main_process:
             columns = rows.data[:]
             scores[name] = model.head.evaluate(outputs, columns)
@@ -126,7 +121,7 @@ def evaluate_run(
     return Report(
         task=model.head.task,
         scores=scores,
-        baselines=_baselines(model, splits.train.data, last.data),
+        baselines=_baselines(model.head, splits.train.data, last.data),
         predictions=predictions,
         references=references,
         split=split,
@@ -135,40 +130,84 @@ def evaluate_run(
     )
 
 
+def outputs_on(
+    rows: Rows,
+    model: TransferModel,
+    accelerator: Accelerator,
+    batch_size: int = 64,
+    cache: CacheOptions | None = None,
+    split: str = "test",
+) -> list[np.ndarray]:
+    """Logits of each row, `(items, labels)`, of a trained model, on every process; `split` is what the rows are."""
+    frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
+    inputs = TokenInputs(model.encode(rows.data, "Test rows" if split == "test" else None), model.pad_id)
+    if below:
+        frozen.run([inputs], [below])
+    with frozen.grafted(below) as feed:
+        return infer(
+            model.network,
+            model.head,
+            feed(inputs),
+            batch_size=batch_size,
+            accelerator=accelerator,
+            progress=split,
+        )
+
+
 def baselines_saw(rows: int) -> str:
     """How many of so many training rows the baselines learned from, as a sentence."""
     count = min(rows, MOST_BASELINE_ROWS)
     return f"The baselines learned from {count:,} of the {rows:,} training rows{', drawn at random' * (count < rows)}."
 
 
-def _baselines(model: TransferModel, train: Dataset, last: Dataset) -> dict[str, Scores]:
-    head = model.head
+def _baselines(head: TaskHead, train: Dataset, last: Dataset) -> dict[str, Scores]:
+    answers = head.references(last[:])
+    found = baseline_predictions(head, train, [last])
+    return {name: head.score(predictions, answers) for name, (predictions,) in found.items()}
+
+
+def baseline_predictions(
+    head: TaskHead, train: Dataset, asked: Sequence[Dataset], seed: int = 0
+) -> dict[str, list[list[Any]]]:
+    """What each baseline of the task, fitted to `train`, says of the rows of each data set in `asked`.
+
+    The predictions are such as `head.score` takes. Of a multi-label baseline the probabilities only rank.
+    """
     if len(train) > MOST_BASELINE_ROWS:
         log.info(baselines_saw(len(train)))
         train = _drawn(train, MOST_BASELINE_ROWS)
     if isinstance(head, NERHead):
         words = list(values(train, "words"))
         tags = [convert(sequence, head.scheme, "IOB2") for sequence in values(train, "tags")]
-        asked = list(values(last, "words"))
-        found = gazetteer_baseline(words, tags, asked, head.scheme)
-        guesses = [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(asked, found, strict=True)]
-        return {"gazetteer": head.score(guesses, head.references(last[:]))}
-    texts, labels, asked = _texts(train), list(values(train, "label")), _texts(last)
-    answers = head.references(last[:])
+        sentences = [sentence for rows in asked for sentence in values(rows, "words")]
+        found = gazetteer_baseline(words, tags, sentences, head.scheme)
+        guesses = [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(sentences, found, strict=True)]
+        return {"gazetteer": _parted(guesses, asked)}
+    texts, labels = _texts(train), list(values(train, "label"))
+    others = [text for rows in asked for text in _texts(rows)]
+    named: dict[str, list[Any]]
     if isinstance(head, RegressionHead):
-        numbers = regression_baselines(texts, labels, asked)
-        return {k: head.score([RegressionPrediction(number) for number in v], answers) for k, v in numbers.items()}
-    if isinstance(head, MultiLabelHead):
-        return {
-            name: multi_label_scores(found, answers, head.labels.names, ranking.tolist())
-            for name, (found, ranking) in multi_label_baselines(texts, labels, asked, head.labels.names).items()
+        numbers = regression_baselines(texts, labels, others, seed)
+        named = {name: [RegressionPrediction(number) for number in found] for name, found in numbers.items()}
+    elif isinstance(head, MultiLabelHead):
+        names = head.labels.names
+        named = {
+            name: [
+                MultiLabelPrediction(tuple(labels), dict(zip(names, ranks, strict=True)))
+                for labels, ranks in zip(found, ranking.tolist(), strict=True)
+            ]
+            for name, (found, ranking) in multi_label_baselines(texts, labels, others, names, seed).items()
         }
-    named = classification_baselines(texts, labels, asked)
-    kind = SentimentHead if isinstance(head, SentimentHead) else TextClassificationHead
-    scorer = kind(head.labels)
-    return {
-        name: scorer.score([Prediction(label, 1.0, {}) for label in labels], answers) for name, labels in named.items()
-    }
+    else:
+        told = classification_baselines(texts, labels, others, seed)
+        named = {name: [Prediction(label, 1.0, {}) for label in found] for name, found in told.items()}
+    return {name: _parted(predictions, asked) for name, predictions in named.items()}
+
+
+def _parted(predictions: Sequence[Any], asked: Sequence[Dataset]) -> list[list[Any]]:
+    """Predictions of all rows as those of each data set."""
+    ends = np.cumsum([len(rows) for rows in asked]).tolist()
+    return [list(predictions[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _texts(rows: Dataset) -> list[str]:

@@ -199,7 +199,7 @@ def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: Tran
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
     if options.metric_for_best_model and splits.validation:
-        _require_score(options.metric_for_best_model, model.head, splits.validation)
+        require_score(options.metric_for_best_model, model.head, splits.validation)
     if options.sampling == "balanced" and isinstance(model.head, NERHead | RegressionHead):
         raise OptionError("--sampling balanced draws rows by label, which tags and numbers are not; leave it out.")
     if model.adapter:
@@ -214,15 +214,21 @@ def _require_a_head_that_learns(model: TransferModel, stages: Sequence[Stage]) -
         )
 
 
-def _require_score(metric: str, head: TaskHead, rows: Rows) -> None:
-    """OptionError unless the head scores by `metric`; asked with empty predictions, before hours of training."""
+def require_score(
+    metric: str, head: TaskHead, rows: Rows, option: str = "metric_for_best_model", but: Sequence[str] = ()
+) -> None:
+    """OptionError unless the head scores by `metric`; asked with empty predictions, before hours of training.
+
+    `option` is the one that named it, and `but` are scores that it may not name.
+    """
     few = rows.data[:8]
     blank = [np.zeros((len(ids), len(head.labels)), np.float32) for ids in head.targets(head.references(few))]
-    known = [name for name, value in head.evaluate(blank, few).items() if isinstance(value, float)]
+    scores = head.evaluate(blank, few)
+    known = [name for name, value in scores.items() if isinstance(value, float) and name not in but]
     if metric not in known:
         near = difflib.get_close_matches(metric, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}."
-        raise OptionError(f"--metric_for_best_model {metric} is not a score of this task{hint}")
+        raise OptionError(f"--{option} {metric} is not a score of this task{hint}")
 
 
 def _rate(strategy: Strategy, options: TrainingOptions) -> float:

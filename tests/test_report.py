@@ -63,7 +63,7 @@ def test_baselines_hold_no_more_rows_than_that(checkpoint, review_splits, senten
     taught: list[int] = []
     monkeypatch.setattr(
         "nlp_transfer.report.classification_baselines",
-        lambda texts, labels, asked: taught.append(len(texts)) or {},
+        lambda texts, labels, asked, seed: taught.append(len(texts)) or {},
     )
     _, report = report_on(checkpoint, nt.TextClassificationHead.for_splits(review_splits), review_splits)
     assert report.baselines == {}

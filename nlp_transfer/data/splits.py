@@ -88,7 +88,7 @@ def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> t
     """
     if not 0 < share < 1:
         raise OptionError(f"the share of rows to hold out is {share}; give one between 0 and 1, such as 0.1.")
-    groups = _places_by_label(rows.data, label_column)
+    groups = places_by_label(rows.data, label_column)
     wanted = max(1, round(share * len(rows.data)))
     seats = _seats({label: len(members) for label, members in groups.items()}, wanted)
     chance = random.Random(seed)
@@ -101,10 +101,10 @@ def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> t
         _release_only_ones(rows.data, label_column, frozenset, is_held)
     if not is_held.any():
         raise DataError(_too_few(rows, label_column))
-    return _part(rows, ~is_held), replace(_part(rows, is_held), skipped=())
+    return part_of(rows, ~is_held), replace(part_of(rows, is_held), skipped=())
 
 
-def _places_by_label(data: Dataset, label_column: str | None) -> dict[str, np.ndarray]:
+def places_by_label(data: Dataset, label_column: str | None) -> dict[str, np.ndarray]:
     """Where the rows of each label stand, labels in the order in which they are met first."""
     if label_column is None or problem_of(data) == "multi_label":
         return {"": np.arange(len(data))}
@@ -163,7 +163,8 @@ def _too_few(rows: Rows, label_column: str | None) -> str:
     )
 
 
-def _part(rows: Rows, belongs: np.ndarray) -> Rows:
+def part_of(rows: Rows, belongs: np.ndarray) -> Rows:
+    """The rows that `belongs`, `(rows,)`, is true of, in their order."""
     places = np.flatnonzero(belongs)
     data = rows.data.select(places.tolist(), new_fingerprint=uuid.uuid4().hex)  # its own is a hash of all places
     return replace(rows, data=data, sha256=fingerprint(data))

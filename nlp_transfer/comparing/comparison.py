@@ -1,0 +1,122 @@
+"""How are candidates set side by side on the same rows?"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer import hardware
+from nlp_transfer.comparing.candidates import Candidate
+from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.rows import SharedRows
+from nlp_transfer.comparing.running import run_trials, workers_for
+from nlp_transfer.comparing.trial import Job, Trial
+from nlp_transfer.comparing.work import do
+from nlp_transfer.config import CacheOptions, CompareOptions, ModelOptions, TrainingOptions
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import ModelError, OptionError, UserError
+from nlp_transfer.heads import TaskHead
+from nlp_transfer.pretrained import Checkpoint
+from nlp_transfer.training import require_score
+
+log = logging.getLogger(__name__)
+
+_FREE = ("seed", "logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints",
+         "metric_for_best_model")  # fmt: skip
+
+
+def train_candidates(
+    folder: ComparisonFolder,
+    candidates: Sequence[Candidate],
+    splits: Splits,
+    head: TaskHead,
+    options: CompareOptions,
+    model: ModelOptions,
+    training: TrainingOptions,
+    cache: CacheOptions,
+) -> dict[str, str]:
+    """Train and score each candidate on each fraction with each seed, and leave what came of it in `folder`.
+
+    What the folder holds already is not done again. Gives the reason for each trial that failed, by its name. Raises
+    OptionError for a metric that the task has not, and where there are no validation rows to choose by.
+    """
+    if splits.validation is None:
+        raise OptionError(
+            "a comparison chooses on validation rows, and there are none; give a --validation_file, or leave "
+            "--validation_split_percentage above 0."
+        )
+    metric = options.metric or training.metric_for_best_model or head.best_metric
+    require_score(metric, head, splits.validation, "metric", but=("loss",))
+    weights, lost = _weights_of(candidates, model)
+    folder.require_same(_identity(splits, head, metric, model, training, cache) | weights)
+    trials = trials_of(candidates, options, training.seed)
+    failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
+    if lost and len(lost) == len(weights) + len(lost):
+        raise ModelError(next(iter(lost.values())))
+    for encoder, reason in lost.items():
+        log.warning("%s is left out: %s", encoder, reason)
+    left = [trial for trial in trials if trial.name not in failures]
+    missing = sum(not folder.has(trial.name) for trial in left)
+    if not missing:
+        return failures
+    workers = workers_for(options.workers, missing)
+    rows = SharedRows.write(splits, folder.rows)
+    job = Job(rows, head, model, training, cache, metric)
+    log.info("%d trainings, %d at once.", len(trials), workers)
+    try:
+        return failures | run_trials(left, job, folder, do, workers)
+    finally:
+        rows.remove()
+
+
+def trials_of(candidates: Sequence[Candidate], options: CompareOptions, seed: int) -> list[Trial]:
+    """All trials: first those of the first seed, from the largest share of the rows to the smallest."""
+    return [
+        Trial(candidate, fraction, number)
+        for number in range(seed, seed + options.seeds)
+        for fraction in reversed(options.shares)
+        for candidate in candidates
+    ]
+
+
+def _identity(
+    splits: Splits, head: TaskHead, metric: str, model: ModelOptions, training: TrainingOptions, cache: CacheOptions
+) -> dict[str, Any]:
+    """What of a comparison may not change while trials are added to it, by the name that a user knows it by."""
+    told = {f"--{name}": value for name, value in vars(training).items() if name not in _FREE}
+    told["--mixed_precision"] = hardware.precision(training.mixed_precision)
+    told |= {"--metric": metric, "the task": head.task, "--cache_dtype": cache.cache_dtype}
+    told |= {f"--{name}": value for name, value in head.options().items() if name != "labels"}
+    told |= {f"--{name}": getattr(model, name) for name in ("max_length", "model_revision", "keep_head")}
+    told |= {"the labels": list(head.labels)}
+    for name, rows in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
+        told[f"the {name} rows"] = f"#{rows.sha256}" if rows else None
+    return told
+
+
+def _weights_of(candidates: Sequence[Candidate], model: ModelOptions) -> tuple[dict[str, str], dict[str, str]]:
+    """What tells the weights of each encoder; and why, of each that cannot be had."""
+    found, lost = {}, {}
+    for encoder in dict.fromkeys(c.encoder for c in candidates if c.encoder):
+        try:
+            checkpoint = Checkpoint.find(
+                encoder, revision=model.model_revision, trust_remote_code=model.trust_remote_code
+            )
+            found[f"the weights of {encoder}"] = f"#{_digest(Path(checkpoint.source))}"
+        except UserError as error:
+            lost[encoder] = str(error)
+    return found, lost
+
+
+def _digest(source: Path) -> str:
+    """A hash of the files of a folder with a model; of a hub id there is nothing to read."""
+    digest = hashlib.blake2b(str(source).encode() if not source.is_dir() else b"", digest_size=16)
+    for path in sorted(path for path in source.rglob("*") if path.suffix in (".safetensors", ".bin", ".json")):
+        digest.update(path.name.encode())
+        with open(path, "rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()

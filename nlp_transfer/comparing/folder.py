@@ -1,0 +1,126 @@
+"""Where does a comparison keep what it has learned, so that it never learns it twice?"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.errors import OptionError
+
+log = logging.getLogger(__name__)
+
+_ABOUT, _TRIALS, _ROWS, _FAILED = "identity.json", "trials", "rows", "failed"
+_HIDDEN = ".incomplete-"
+RESULT = "result.json"
+
+
+class ComparisonFolder:
+    """A folder with a folder for each trial, which has its name when it is whole, and a hidden one before.
+
+    A comparison that was stopped, by whatever, goes on where it stopped when it is started again; more candidates, more
+    seeds and more fractions may be asked for then. What would change the results may not, and is refused by name.
+
+    Raises OptionError for a folder that holds something else, unless `overwrite`: then trials that are there are
+    removed.
+    """
+
+    def __init__(self, target: str | Path, overwrite: bool = False) -> None:
+        self.path = Path(target)
+        there = list(self.path.iterdir()) if self.path.is_dir() else []
+        if self.path.exists() and not self.path.is_dir():
+            raise OptionError(f"--output_dir {target} is not a folder; name one that is, or a new one.")
+        if there and not (self.path / _ABOUT).is_file() and not overwrite:
+            raise OptionError(
+                f"--output_dir {target} holds something else than a comparison; name another, or give "
+                "--overwrite_output_dir."
+            )
+        try:
+            if overwrite:
+                for name in (_TRIALS, _FAILED):
+                    shutil.rmtree(self.path / name, ignore_errors=True)
+                (self.path / _ABOUT).unlink(missing_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._trials.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"cannot write to --output_dir {target}: {error.strerror}.") from error
+        for left in self._trials.glob(f"{_HIDDEN}*"):  # by a kill
+            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(self.path / _FAILED, ignore_errors=True)  # they are tried again
+
+    @property
+    def rows(self) -> Path:
+        """The folder of the rows that trials share, while some run."""
+        return self.path / _ROWS
+
+    @property
+    def _trials(self) -> Path:
+        return self.path / _TRIALS
+
+    def require_same(self, told: Mapping[str, Any]) -> None:
+        """Write what the comparison is; OptionError that names what of it is not as it was when it began."""
+        path = self.path / _ABOUT
+        now: dict[str, Any] = json.loads(json.dumps(told, default=str))
+        then: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        changed = [name for name in now if name in then and then[name] != now[name]]
+        if changed:
+            said = "; ".join(_change(name, then[name], now[name]) for name in changed)
+            raise OptionError(
+                f"--output_dir {self.path} holds another comparison: {said}. Name another folder, or give "
+                "--overwrite_output_dir to begin anew."
+            )
+        self.write(_ABOUT, json.dumps(then | now, indent=1, ensure_ascii=False) + "\n")
+
+    def has(self, name: str) -> bool:
+        """Whether the trial of that name has a result."""
+        return (self._trials / name / RESULT).is_file()
+
+    def result(self, name: str) -> dict[str, Any]:
+        """That result."""
+        return json.loads((self._trials / name / RESULT).read_text(encoding="utf-8"))
+
+    def seconds(self, name: str) -> float:
+        """How long that trial took in all."""
+        return float(self.result(name)["seconds"])
+
+    def of(self, name: str) -> Path:
+        """The folder of a trial that is done."""
+        return self._trials / name
+
+    def hidden(self, name: str) -> Path:
+        """The folder of a trial while it runs."""
+        return self._trials / f"{_HIDDEN}{name}"
+
+    def begin(self, name: str) -> Path:
+        """An empty folder for a trial to fill."""
+        folder = self.hidden(name)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def keep(self, name: str) -> None:
+        """Give the folder of a trial its name, now that it is whole."""
+        os.rename(self.hidden(name), self.of(name))
+
+    def put_aside(self, name: str) -> None:
+        """Move the folder of a trial that failed to `failed/`, where its log can be read."""
+        target = self.path / _FAILED / name
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        os.rename(self.hidden(name), target)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the folder, whole or not at all."""
+        hidden = self.path / f"{_HIDDEN}{name}"
+        hidden.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(hidden, self.path / name)
+
+
+def _change(name: str, then: Any, now: Any) -> str:
+    if str(then).startswith("#") or str(now).startswith("#"):
+        return f"{name} are not those of then"
+    return f"{name} was {'none' if then is None else then} and is {'none' if now is None else now}"

@@ -1,0 +1,44 @@
+"""What does a trial leave in its folder?"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.artifacts import prediction_line
+from nlp_transfer.comparing.folder import RESULT
+from nlp_transfer.comparing.trial import Job, Learned, Trial, learn
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.heads import TaskHead
+
+
+def do(trial: Trial, job: Job, folder: Path) -> None:
+    """Train and score a trial; leave its predictions, a line a row, and its scores and costs in result.json."""
+    began = time.perf_counter()
+    learned, splits = learn(trial, job)
+    told = [_told(part, job.head, splits, folder) for part in learned]
+    result = {
+        "candidate": trial.candidate.name,
+        "fraction": trial.fraction,
+        "seed": trial.seed,
+        "learned": told,
+        "seconds": time.perf_counter() - began,
+    }
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    (folder / RESULT).write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _told(learned: Learned, head: TaskHead, splits: Splits, folder: Path) -> dict[str, Any]:
+    scores = {}
+    for split, predictions in learned.predictions.items():
+        rows = getattr(splits, split)
+        references = head.references(rows.data[:])
+        scores[split] = {k: v for k, v in head.score(predictions, references).items() if isinstance(v, float)}
+        name = f"{learned.name}.{split}.jsonl" if learned.name else f"{split}.jsonl"
+        with open(folder / name, "w", encoding="utf-8", errors="backslashreplace") as file:
+            for row, pair in enumerate(zip(references, predictions, strict=True)):
+                file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
+    costs = {name: value for name, value in vars(learned).items() if name != "predictions"}
+    return {**costs, "scores": scores}

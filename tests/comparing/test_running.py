@@ -1,0 +1,92 @@
+"""Trials run in processes of their own, fail alone, and are not done twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from nlp_transfer.comparing.candidates import Candidate
+from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.pace import Pace, in_words
+from nlp_transfer.comparing.running import run_trials, workers_for
+from nlp_transfer.comparing.trial import Trial
+from nlp_transfer.errors import DataError, OptionError
+
+FATES = ("well", "badly", "oddly", "killed", "well too")
+
+
+def trial(name: str, fraction: float = 1.0, seed: int = 0) -> Trial:
+    return Trial(Candidate(name, "an-encoder", "full"), fraction, seed)
+
+
+def work(some: Trial, job: Path, folder: Path) -> None:
+    """Does as its name says, unless the job names a folder whose file `mended` says that all goes well now."""
+    with open(job / "done.txt", "a") as file:
+        file.write(f"{some.candidate.name}\n")
+    print("what it says stands in its log", flush=True)
+    if not (job / "mended").exists():
+        if some.candidate.name == "badly":
+            raise DataError("this cannot be read.")
+        if some.candidate.name == "oddly":
+            raise RuntimeError("two\nlines")
+        if some.candidate.name == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+    (folder / "result.json").write_text(json.dumps({"seconds": 1.0}))
+
+
+def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, caplog):
+    trials = [trial(name) for name in FATES]
+    folder = ComparisonFolder(tmp_path / "out")
+    folder.require_same({"what": "it is"})
+    with caplog.at_level(logging.INFO, "nlp_transfer"):
+        failures = run_trials(trials, tmp_path, folder, work, workers=2)  # type: ignore[arg-type]
+    assert [folder.has(some.name) for some in trials] == [True, False, False, False, True]
+    assert failures[trials[1].name] == "this cannot be read."
+    assert failures[trials[2].name] == "RuntimeError: two lines"
+    assert "SIGKILL" in failures[trials[3].name]
+    assert "badly failed (1 of train, seed 0): this cannot be read." in caplog.text
+    assert "stands in its log" in (folder.path / "failed" / trials[2].name / "log.txt").read_text()
+    assert not list(folder.path.rglob(".incomplete-*"))
+
+    (tmp_path / "mended").touch()
+    again = ComparisonFolder(tmp_path / "out")
+    assert run_trials(trials, tmp_path, again, work, workers=1) == {}  # type: ignore[arg-type]
+    assert all(again.has(some.name) for some in trials)
+    done = (tmp_path / "done.txt").read_text().splitlines()
+    assert sorted(done) == sorted([*FATES, "badly", "oddly", "killed"])
+
+
+def test_what_is_left_is_told_from_trials_of_the_same_candidate():
+    done = [trial("slow"), trial("quick", 0.4)]
+    waiting = [trial("slow", seed=1), trial("quick", 0.4, 1), trial("quick", 0.9, 1)]
+    seconds = {done[0].name: 100.0, done[1].name: 10.0}
+    pace = Pace([*done, *waiting], done, seconds.__getitem__, workers=1)
+    # A share of 0.9 is twice the work of 0.4, scoring included.
+    assert pace.left() == pytest.approx(100 + 10 + 20)
+    pace.failed(waiting[0], "it did")
+    assert pace.left() == pytest.approx(30)
+    assert (in_words(89), in_words(4000)) == ("89 s", "1 h 7 min")
+
+
+def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
+    folder = ComparisonFolder(tmp_path / "out")
+    folder.require_same({"--learning_rate": 1e-3, "the train rows": "#1"})
+    folder.require_same({"--learning_rate": 1e-3, "the weights of other": "#2"})  # more may be added
+    with pytest.raises(OptionError, match=r"--learning_rate was 0.001 and is none; the train rows are not those of"):
+        folder.require_same({"--learning_rate": None, "the train rows": "#3"})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("all of it")
+    with pytest.raises(OptionError, match="something else"):
+        ComparisonFolder(tmp_path / "other")
+    ComparisonFolder(tmp_path / "other", overwrite=True)
+    assert (tmp_path / "other" / "thesis.txt").read_text() == "all of it"
+
+
+def test_one_worker_at_least_and_no_more_than_trials():
+    assert workers_for(5, 1) == 5
+    assert workers_for(None, 1) == 1
