@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from nlp_transfer.checks.tokens import tokenizer_of
     from nlp_transfer.checks.writing import write_report
     from nlp_transfer.comparing.candidates import candidates_from
-    from nlp_transfer.comparing.comparison import train_candidates
+    from nlp_transfer.comparing.comparison import compare
     from nlp_transfer.comparing.folder import ComparisonFolder
+    from nlp_transfer.comparing.result import Comparison
+    from nlp_transfer.comparing.table import comparison_table
     from nlp_transfer.comparing.tasks import read_task
+    from nlp_transfer.comparing.writing import write_comparison
     from nlp_transfer.config import (
         CacheOptions,
         CheckOptions,
@@ -99,9 +102,12 @@ _HOMES = {
     "checks.tokens": ("tokenizer_of",),
     "checks.writing": ("write_report",),
     "comparing.candidates": ("candidates_from",),
-    "comparing.comparison": ("train_candidates",),
+    "comparing.comparison": ("compare",),
     "comparing.folder": ("ComparisonFolder",),
+    "comparing.result": ("Comparison",),
+    "comparing.table": ("comparison_table",),
     "comparing.tasks": ("read_task",),
+    "comparing.writing": ("write_comparison",),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
         "NEROptions", "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",

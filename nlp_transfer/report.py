@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 MOST_BASELINE_ROWS = 100_000
 """Training rows that the baselines hold in memory at once: where there are more, they learn from so many of them."""
 
-_NAMES = {
+BASELINE_NAMES = {
     "majority": "majority label",
     "tfidf_svm": "TF-IDF + linear SVM",
     "mean": "mean of train",
@@ -78,7 +78,7 @@ class Report:
         """The names of the task's main scores; and these scores of the model and of each baseline."""
         names = _SHOWN[self.task]
         lines = [("this model", self.scores[self.split])]
-        lines += [(_NAMES[name], scores) for name, scores in self.baselines.items()]
+        lines += [(BASELINE_NAMES[name], scores) for name, scores in self.baselines.items()]
         return names, [(name, [scores[score] for score in names]) for name, scores in lines]
 
     def table(self) -> str:

@@ -42,8 +42,10 @@ def main() -> None:
     for note in splits.notes:
         log.info(note)
 
-    failures = nt.train_candidates(folder, candidates, splits, head, compare, model_options, training, cache)
-    print(failures)
+    found = nt.compare(folder, candidates, splits, head, compare, model_options, training, cache)
+
+    nt.write_comparison(folder, found, *options)
+    print(nt.comparison_table(found))
     log.info("The comparison is in %s.", folder.path)
 
 

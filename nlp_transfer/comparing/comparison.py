@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nlp_transfer import hardware
 from nlp_transfer.comparing.candidates import Candidate
+from nlp_transfer.comparing.entries import entries_of
 from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.rows import SharedRows
 from nlp_transfer.comparing.running import run_trials, workers_for
 from nlp_transfer.comparing.trial import Job, Trial
@@ -28,7 +31,7 @@ _FREE = ("seed", "logging_steps", "report_to", "verify", "checkpoint_every", "ke
          "metric_for_best_model")  # fmt: skip
 
 
-def train_candidates(
+def compare(
     folder: ComparisonFolder,
     candidates: Sequence[Candidate],
     splits: Splits,
@@ -37,11 +40,12 @@ def train_candidates(
     model: ModelOptions,
     training: TrainingOptions,
     cache: CacheOptions,
-) -> dict[str, str]:
-    """Train and score each candidate on each fraction with each seed, and leave what came of it in `folder`.
+) -> Comparison:
+    """Train and score each candidate on each fraction with each seed, and set them side by side.
 
-    What the folder holds already is not done again. Gives the reason for each trial that failed, by its name. Raises
-    OptionError for a metric that the task has not, and where there are no validation rows to choose by.
+    What came of each training lies in `folder`; what is there already is not done again. A training that fails is told
+    with its reason, and stops no other. Raises OptionError for a metric that the task has not, and where there are no
+    validation rows to choose by; UserError where no candidate could be trained.
     """
     if splits.validation is None:
         raise OptionError(
@@ -52,24 +56,38 @@ def train_candidates(
     require_score(metric, head, splits.validation, "metric", but=("loss",))
     weights, lost = _weights_of(candidates, model)
     folder.require_same(_identity(splits, head, metric, model, training, cache) | weights)
+    if lost and not weights:
+        raise ModelError(next(iter(lost.values())))
     trials = trials_of(candidates, options, training.seed)
     failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
-    if lost and len(lost) == len(weights) + len(lost):
-        raise ModelError(next(iter(lost.values())))
     for encoder, reason in lost.items():
         log.warning("%s is left out: %s", encoder, reason)
-    left = [trial for trial in trials if trial.name not in failures]
-    missing = sum(not folder.has(trial.name) for trial in left)
-    if not missing:
-        return failures
-    workers = workers_for(options.workers, missing)
-    rows = SharedRows.write(splits, folder.rows)
-    job = Job(rows, head, model, training, cache, metric)
-    log.info("%d trainings, %d at once.", len(trials), workers)
-    try:
-        return failures | run_trials(left, job, folder, do, workers)
-    finally:
-        rows.remove()
+    possible = [trial for trial in trials if trial.name not in failures]
+    if missing := sum(not folder.has(trial.name) for trial in possible):
+        rows = SharedRows.write(splits, folder.rows)
+        workers = workers_for(options.workers, missing)
+        log.info("%d trainings, %d at once.", len(possible), workers)
+        try:
+            job = Job(rows, head, model, training, cache, metric)
+            failures |= run_trials(possible, job, folder, do, workers)
+        finally:
+            rows.remove()
+    split = "test" if splits.test else "validation"
+    entries = entries_of(folder, possible, head, metric, split)
+    return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures))
+
+
+def _by_candidate(trials: Sequence[Trial], failures: Mapping[str, str]) -> dict[str, str]:
+    """Why candidates failed, by name: once for all trainings of one where they failed alike."""
+    reasons: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.name in failures:
+            reasons.setdefault(trial.candidate.name, []).append(failures[trial.name])
+    counts = Counter(trial.candidate.name for trial in trials)
+    return {
+        name: "; ".join(f"{said} ({told.count(said)} of {counts[name]} trainings)" for said in dict.fromkeys(told))
+        for name, told in reasons.items()
+    }
 
 
 def trials_of(candidates: Sequence[Candidate], options: CompareOptions, seed: int) -> list[Trial]:

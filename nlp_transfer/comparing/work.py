@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nlp_transfer.artifacts import prediction_line
 from nlp_transfer.comparing.folder import RESULT
+from nlp_transfer.comparing.predictions import write_predictions
 from nlp_transfer.comparing.trial import Job, Learned, Trial, learn
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import TaskHead
@@ -36,9 +36,11 @@ def _told(learned: Learned, head: TaskHead, splits: Splits, folder: Path) -> dic
         rows = getattr(splits, split)
         references = head.references(rows.data[:])
         scores[split] = {k: v for k, v in head.score(predictions, references).items() if isinstance(v, float)}
-        name = f"{learned.name}.{split}.jsonl" if learned.name else f"{split}.jsonl"
-        with open(folder / name, "w", encoding="utf-8", errors="backslashreplace") as file:
-            for row, pair in enumerate(zip(references, predictions, strict=True)):
-                file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
+        write_predictions(folder / predictions_file(learned.name, split), predictions, references)
     costs = {name: value for name, value in vars(learned).items() if name != "predictions"}
     return {**costs, "scores": scores}
+
+
+def predictions_file(name: str, split: str) -> str:
+    """The file with the predictions of what learned, named as `Learned` says, for a split."""
+    return f"{name}.{split}.jsonl" if name else f"{split}.jsonl"

@@ -1,0 +1,104 @@
+"""What did each candidate and baseline come to on each share of the rows, over all seeds?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.predictions import read_predictions
+from nlp_transfer.comparing.trial import Trial
+from nlp_transfer.comparing.work import predictions_file
+from nlp_transfer.heads import TaskHead
+from nlp_transfer.metrics import RowCounts
+from nlp_transfer.report import BASELINE_NAMES
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A candidate, or a baseline, on a share of the training rows.
+
+    `validation` and `scores` are the main score of each seed, on validation and on the rows that are reported, and
+    `counts` what each row adds to it. `rows` is the number of training rows. Of what it cost, `seconds` is
+    the mean over seeds, and `peak_memory`, `gpu_memory` and `disk` (bytes) the most; None where there is nothing to
+    tell.
+    """
+
+    name: str
+    fraction: float
+    rows: int
+    is_baseline: bool
+    encoder: str
+    seeds: tuple[int, ...]
+    validation: tuple[float, ...]
+    scores: tuple[float, ...]
+    validation_counts: tuple[RowCounts, ...]
+    counts: tuple[RowCounts, ...]
+    seconds: float
+    trained_weights: int | None
+    peak_memory: int | None
+    gpu_memory: int | None
+    disk: int | None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The mean over seeds."""
+        return mean(self.scores)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation over seeds; None of one seed."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+
+def entries_of(
+    folder: ComparisonFolder, trials: Sequence[Trial], head: TaskHead, metric: str, split: str
+) -> list[Entry]:
+    """Entries of the trials that `folder` has results of, in their order; `split` is the one that is reported."""
+    found: dict[tuple[str, float], list[_Part]] = {}
+    for trial in trials:
+        if not folder.has(trial.name):
+            continue
+        for learned in folder.result(trial.name)["learned"]:
+            counts = {
+                name: head.counts(*read_predictions(folder.of(trial.name) / predictions_file(learned["name"], name)))
+                for name in {"validation", split}
+            }
+            name = BASELINE_NAMES.get(learned["name"], trial.candidate.name)
+            found.setdefault((name, trial.fraction), []).append(_Part(trial, learned, counts))
+    return [_entry(name, fraction, parts, metric, split) for (name, fraction), parts in found.items()]
+
+
+class _Part(NamedTuple):
+    """What one trial says of an entry."""
+
+    trial: Trial
+    learned: dict[str, Any]
+    counts: Mapping[str, RowCounts]
+
+
+def _entry(name: str, fraction: float, parts: Sequence[_Part], metric: str, split: str) -> Entry:
+    candidate = parts[0].trial.candidate
+    learned = [part.learned for part in parts]
+    return Entry(
+        name=name,
+        fraction=fraction,
+        rows=round(mean(part["rows"] for part in learned)),
+        is_baseline=candidate.is_baseline,
+        encoder=candidate.encoder,
+        seeds=tuple(part.trial.seed for part in parts),
+        validation=tuple(part["scores"]["validation"][metric] for part in learned),
+        scores=tuple(part["scores"][split][metric] for part in learned),
+        validation_counts=tuple(part.counts["validation"] for part in parts),
+        counts=tuple(part.counts[split] for part in parts),
+        seconds=mean(part["seconds"] for part in learned),
+        **{name: _most(learned, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
+        flags=tuple(candidate.flags()) if candidate.encoder else (),
+    )
+
+
+def _most(learned: Sequence[dict[str, Any]], name: str) -> int | None:
+    return max((part[name] for part in learned if part[name] is not None), default=None)

@@ -1,0 +1,59 @@
+"""What does a comparison come to?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from nlp_transfer.best import is_error
+from nlp_transfer.comparing.entries import Entry
+from nlp_transfer.comparing.summary import Group, Line, groups_of
+from nlp_transfer.comparing.verdict import chosen, notes, verdict
+from nlp_transfer.errors import UserError
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidates beside baselines on each share of the rows, the largest first, and what to make of it.
+
+    `split` names the rows that were scored, of which there are `rows`. `taken` is the line that the verdict tells to
+    take, on most rows. `failures` tells why trainings failed, by candidate.
+    """
+
+    task: str
+    metric: str
+    split: str
+    rows: int
+    groups: tuple[Group, ...]
+    taken: Line
+    verdict: str
+    notes: tuple[str, ...]
+    failures: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls, entries: Sequence[Entry], task: str, metric: str, split: str, failures: Mapping[str, str]
+    ) -> Comparison:
+        """What entries come to. UserError where no candidate was trained."""
+        groups = groups_of(entries, metric)
+        if not groups:
+            reasons = "; ".join(dict.fromkeys(failures.values()))
+            raise UserError(f"no candidate could be trained and set beside a baseline: {reasons}")
+        rows = len(groups[0].best.entry.counts[0])
+        return cls(
+            task,
+            metric,
+            split,
+            rows,
+            tuple(groups),
+            chosen(groups[0], metric),
+            verdict(groups[0], metric, rows),
+            tuple(notes(groups, metric, split, failures)),
+            failures,
+        )
+
+    def ranked(self, group: Group) -> list[Line]:
+        """Its lines, the best on validation first."""
+        sign = 1 if is_error(self.metric) else -1
+        return sorted(group.lines, key=lambda line: sign * mean(line.entry.validation))

@@ -1,0 +1,160 @@
+"""What should a person do, in two sentences?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
+
+from nlp_transfer.best import is_error
+from nlp_transfer.comparing.summary import Group, Line
+from nlp_transfer.comparing.units import bounds, margin_of, shown
+from nlp_transfer.metrics import Interval, interval
+
+_NEAR = 0.5  # of the margin: validation scores that are taken for equal
+_SPARES = 0.8  # of the time: what is not quicker than that is not worth a lower score
+_PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7: "a seventh", 8: "an eighth",
+          9: "a ninth", 10: "a tenth"}  # fmt: skip
+
+
+def chosen(group: Group, metric: str) -> Line:
+    """The candidate to take: the cheapest of those that validation puts beside the best.
+
+    Where test rows say that it is surely worse than the best, the best.
+    """
+    best, sign = group.best, _sign(metric)
+    most = mean(best.entry.validation)
+    near = _NEAR * margin_of(metric, most)
+    beside = [
+        line
+        for line in group.candidates
+        if sign * (mean(line.entry.validation) - most) >= -near
+        and line.entry.seconds <= _SPARES * best.entry.seconds
+        and not (line.to_best and _is_worse(line.to_best, metric))
+    ]
+    return min(beside, key=lambda line: line.entry.seconds, default=best)
+
+
+def verdict(group: Group, metric: str, rows: int) -> str:
+    """Two sentences: first where transfer lost to a baseline, then what to take; or what to take, and its worth."""
+    taken = chosen(group, metric)
+    lost = [line for line in group.candidates if line.to_baseline and _is_worse(line.to_baseline, metric)]
+    baseline = group.baseline.entry.name
+    if taken in lost:
+        assert taken.to_baseline
+        said = f"Negative transfer: {taken.entry.name} is worse than {baseline} {_told(taken.to_baseline, metric)}"
+        return f"{said}: take {baseline}. {_best_of_candidates(group, taken, metric)}"
+    first = [_negative(lost, baseline, metric)] if lost else []
+    gain = taken.to_baseline
+    assert gain, "what is taken is no baseline"
+    if not _is_better(gain, metric):
+        said = f"{taken.entry.name} is not surely better than {baseline} {_told(gain, metric)}"
+        ask = "take the baseline, or score more than these" if not group.baseline.entry.encoder else "score more than"
+        return " ".join([*first, f"{said}: {ask} {rows:,} rows to tell."])
+    second = [] if first else [_worth(taken, baseline, metric)]
+    return " ".join([*first, _take(group, taken, metric, rows), *second])
+
+
+def notes(groups: Sequence[Group], metric: str, split: str, failures: Mapping[str, str]) -> list[str]:
+    """What a reader has to know of the numbers, a sentence each."""
+    group = groups[0]
+    seeds = max(len(line.entry.seeds) for line in group.lines)
+    found = []
+    if seeds == 1:
+        found.append("One seed: how much scores vary from seed to seed is not known (--seeds 3).")
+    short = [line.entry.name for line in group.lines if len(line.entry.seeds) < seeds]
+    if short:
+        found.append(f"Fewer seeds than the others have: {', '.join(short)}.")
+    if split == "validation":
+        found.append("No test rows: the scores are of the validation rows that chose, and too good for that.")
+    best = group.best.entry
+    for name, sure in (("validation", interval(best.validation_counts)[metric]), (split, group.best.interval)):
+        rows = len(best.validation_counts[0] if name == "validation" else best.counts[0])
+        found += _too_few(name, rows, sure, metric)
+    return list(dict.fromkeys(found)) + [f"Failed: {name}: {reason}" for name, reason in failures.items()]
+
+
+def _too_few(split: str, rows: int, sure: Interval, metric: str) -> Iterator[str]:
+    """What to do about an interval that is wider than what can be acted on."""
+    half, wanted = (sure.high - sure.low) / 2, margin_of(metric, sure.score)
+    if half > wanted > 0:
+        points = "" if is_error(metric) else " points"
+        yield (
+            f"{split.capitalize()} has {rows:,} rows, which tell a score to ±{shown(half, metric)}{points}; "
+            f"±{shown(wanted, metric)} would take about {_rounded(rows * (half / wanted) ** 2):,} rows."
+        )
+
+
+def _take(group: Group, taken: Line, metric: str, rows: int) -> str:
+    name, best = taken.entry.name, group.best
+    if taken is best:
+        score = f"{metric} {shown(taken.entry.score, metric)}, 95% {bounds(taken.interval, metric)}"
+        return f"{name} is best ({score}): take {name}."
+    return f"{_beside(group, taken, metric, rows)}: take {name}."
+
+
+def _beside(group: Group, taken: Line, metric: str, rows: int) -> str:
+    """How what is taken stands beside the best."""
+    assert taken.to_best
+    low = taken.to_best.low if _sign(metric) > 0 else -taken.to_best.high
+    is_as_good = low >= -margin_of(metric, group.best.entry.score)
+    how = "is as good as" if is_as_good else f"cannot be told by {rows:,} rows from"
+    return (
+        f"{taken.entry.name} {how} {group.best.entry.name} {_told(taken.to_best, metric)} at "
+        f"{part_of(taken.entry.seconds, group.best.entry.seconds)} of the time"
+    )
+
+
+def _best_of_candidates(group: Group, taken: Line, metric: str) -> str:
+    if taken is group.best:
+        return f"Of the candidates {taken.entry.name} is best ({metric} {shown(taken.entry.score, metric)})."
+    return f"Of the candidates {_beside(group, taken, metric, len(taken.entry.counts[0]))}."
+
+
+def _negative(lost: Sequence[Line], baseline: str, metric: str) -> str:
+    told = [f"{line.entry.name} {_told(line.to_baseline, metric)}" for line in lost if line.to_baseline]
+    are = "is" if len(lost) == 1 else "are"
+    return f"Negative transfer: {' and '.join(told)} {are} worse than {baseline}."
+
+
+def _worth(taken: Line, baseline: str, metric: str) -> str:
+    assert taken.to_baseline
+    needed = next((gain.rows_needed for gain in taken.gains if gain.over == baseline), None)
+    rows = f", which would need {needed} labelled rows for that" if needed and needed.bound != "less" else ""
+    return f"That is {_told(taken.to_baseline, metric, 'better')} than {baseline}{rows}."
+
+
+def _told(difference: Interval, metric: str, how: str = "") -> str:
+    if how:
+        return f"{shown(abs(difference.score), metric)} {how} (95% {bounds(difference, metric)})"
+    return f"(difference {shown(difference.score, metric)}, 95% {bounds(difference, metric)})"
+
+
+def part_of(seconds: float, whole: float) -> str:
+    """A share of time as a person says it.
+
+    >>> part_of(20, 100), part_of(2, 100)
+    ('a fifth', '2%')
+    """
+    share = seconds / whole if whole else 1.0
+    times = round(1 / share) if share else 0
+    if times in _PARTS and abs(share * times - 1) < 0.15:
+        return _PARTS[times]
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
+
+
+def _rounded(rows: float) -> int:
+    """To two digits: it is an estimate."""
+    digits = max(0, len(str(int(rows))) - 2)
+    return round(rows / 10**digits) * 10**digits
+
+
+def _sign(metric: str) -> int:
+    return -1 if is_error(metric) else 1
+
+
+def _is_worse(difference: Interval, metric: str) -> bool:
+    return difference.high < 0 if _sign(metric) > 0 else difference.low > 0
+
+
+def _is_better(difference: Interval, metric: str) -> bool:
+    return difference.low > 0 if _sign(metric) > 0 else difference.high < 0

@@ -1,0 +1,56 @@
+"""Which files does a comparison leave?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.result import Comparison
+from nlp_transfer.comparing.table import as_csv, record
+from nlp_transfer.config import OutputOptions
+from nlp_transfer.parsing import to_yaml
+
+
+def write_comparison(folder: ComparisonFolder, found: Comparison, *options: Any) -> None:
+    """Write comparison.json, comparison.csv, and options.yaml, which repeats it, beside the trials.
+
+    `options` are the dataclasses of options that it was given.
+    """
+    folder.write("comparison.json", json.dumps(as_dict(found), indent=1, ensure_ascii=False) + "\n")
+    folder.write("comparison.csv", as_csv(found))
+    begun = [
+        replace(o, resume=None, overwrite_output_dir=False) if isinstance(o, OutputOptions) else o for o in options
+    ]
+    folder.write("options.yaml", to_yaml(*begun))
+
+
+def _begun_anew(options: Any) -> Any:
+    """Options without what would begin the comparison anew, or only says that it was stopped."""
+    return replace(options, resume=None, overwrite_output_dir=False) if isinstance(options, OutputOptions) else options
+
+
+def as_dict(found: Comparison) -> dict[str, Any]:
+    """Plain JSON values."""
+    return {
+        "task": found.task,
+        "metric": found.metric,
+        "split": found.split,
+        "rows": found.rows,
+        "verdict": found.verdict,
+        "take": {"name": found.taken.entry.name, "flags": list(found.taken.entry.flags)},
+        "notes": list(found.notes),
+        "failures": dict(found.failures),
+        "entries": [
+            record(line, group)
+            | {
+                "gains": [
+                    {"over": gain.over, **gain.difference._asdict(), "rows_needed": gain.rows_needed._asdict()}
+                    for gain in line.gains
+                ]
+            }
+            for group in found.groups
+            for line in found.ranked(group)
+        ],
+    }
