@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -68,13 +68,29 @@ def groups_of(entries: Sequence[Entry], metric: str) -> list[Group]:
 def _group(together: Sequence[Entry], all_entries: Sequence[Entry], metric: str) -> Group:
     best = best_of([entry for entry in together if not entry.is_baseline], metric)
     baseline = best_of([entry for entry in together if entry.is_baseline], metric)
+    known: dict[tuple[str, str], Interval] = {}
+
+    def between(entry: Entry, other: Entry) -> Interval:
+        names = entry.name, other.name
+        if names not in known:  # the best baseline is one that gains are over, too
+            known[names] = difference(entry.counts, other.counts)[metric]
+        return known[names]
+
+    def gains(entry: Entry) -> Iterator[Gain]:
+        for other in together:
+            is_own_scratch = other.is_baseline and other.encoder == entry.encoder
+            if is_own_scratch or other.name in _OF_WORDS:
+                curve = [(point.rows, point.score) for point in all_entries if point.name == other.name]
+                needed = rows_needed(curve, entry.score, less_is_better=is_error(metric))
+                yield Gain(other.name, between(entry, other), needed)
+
     lines = {
         entry.name: Line(
             entry,
             interval(entry.counts)[metric],
-            None if entry is best else _difference(entry, best, metric),
-            None if entry is baseline else _difference(entry, baseline, metric),
-            () if entry.is_baseline else _gains(entry, together, all_entries, metric),
+            None if entry is best else between(entry, best),
+            None if entry is baseline else between(entry, baseline),
+            () if entry.is_baseline else tuple(gains(entry)),
         )
         for entry in together
     }
@@ -85,18 +101,3 @@ def best_of(entries: Sequence[Entry], metric: str) -> Entry:
     """The entry with the best mean score on validation; of equals the one that took less time."""
     sign = -1 if is_error(metric) else 1
     return max(entries, key=lambda entry: (sign * mean(entry.validation), -entry.seconds))
-
-
-def _difference(entry: Entry, other: Entry, metric: str) -> Interval:
-    return difference(entry.counts, other.counts)[metric]
-
-
-def _gains(entry: Entry, together: Sequence[Entry], all_entries: Sequence[Entry], metric: str) -> tuple[Gain, ...]:
-    found = []
-    for other in together:
-        is_own_scratch = other.is_baseline and other.encoder == entry.encoder
-        if is_own_scratch or other.name in _OF_WORDS:
-            curve = [(point.rows, point.score) for point in all_entries if point.name == other.name]
-            needed = rows_needed(curve, entry.score, less_is_better=is_error(metric))
-            found.append(Gain(other.name, _difference(entry, other, metric), needed))
-    return tuple(found)
