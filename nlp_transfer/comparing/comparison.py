@@ -55,9 +55,9 @@ def compare(
     metric = options.metric or training.metric_for_best_model or head.best_metric
     require_score(metric, head, splits.validation, "metric", but=("loss",))
     weights, lost = _weights_of(candidates, model)
-    folder.require_same(_identity(splits, head, metric, model, training, cache) | weights)
     if lost and not weights:
         raise ModelError(next(iter(lost.values())))
+    folder.open_for(_identity(splits, head, metric, model, training, cache) | weights)
     trials = trials_of(candidates, options, training.seed)
     failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
     for encoder, reason in lost.items():

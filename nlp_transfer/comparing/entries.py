@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+from nlp_transfer.comparing.candidates import BASELINES, Candidate
 from nlp_transfer.comparing.folder import ComparisonFolder
 from nlp_transfer.comparing.predictions import read_predictions
-from nlp_transfer.comparing.trial import Trial
+from nlp_transfer.comparing.trial import Trial, pooling_of
 from nlp_transfer.comparing.work import predictions_file
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.metrics import RowCounts
@@ -23,7 +24,7 @@ class Entry:
     `validation` and `scores` are the main score of each seed, on validation and on the rows that are reported, and
     `counts` what each row adds to it. `rows` is the number of training rows. Of what it cost, `seconds` is
     the mean over seeds, and `peak_memory`, `gpu_memory` and `disk` (bytes) the most; None where there is nothing to
-    tell.
+    tell. `flags` are what the recipe of the task is told to train it.
     """
 
     name: str
@@ -69,7 +70,10 @@ def entries_of(
             }
             name = BASELINE_NAMES.get(learned["name"], trial.candidate.name)
             found.setdefault((name, trial.fraction), []).append(_Part(trial, learned, counts))
-    return [_entry(name, fraction, parts, metric, split) for (name, fraction), parts in found.items()]
+    return [
+        _entry(name, fraction, parts, metric, split, _flags(parts[0].trial.candidate, head))
+        for (name, fraction), parts in found.items()
+    ]
 
 
 class _Part(NamedTuple):
@@ -80,7 +84,17 @@ class _Part(NamedTuple):
     counts: Mapping[str, RowCounts]
 
 
-def _entry(name: str, fraction: float, parts: Sequence[_Part], metric: str, split: str) -> Entry:
+def _flags(candidate: Candidate, head: TaskHead) -> tuple[str, ...]:
+    """What the recipe of the task is told besides."""
+    if candidate.strategy == BASELINES:
+        return ()
+    more = [part for name, value in pooling_of(candidate, head).items() for part in (f"--{name}", value)]
+    return (*candidate.flags(), *more)
+
+
+def _entry(
+    name: str, fraction: float, parts: Sequence[_Part], metric: str, split: str, flags: tuple[str, ...]
+) -> Entry:
     candidate = parts[0].trial.candidate
     learned = [part.learned for part in parts]
     return Entry(
@@ -96,7 +110,7 @@ def _entry(name: str, fraction: float, parts: Sequence[_Part], metric: str, spli
         counts=tuple(part.counts[split] for part in parts),
         seconds=mean(part["seconds"] for part in learned),
         **{name: _most(learned, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
-        flags=tuple(candidate.flags()) if candidate.encoder else (),
+        flags=flags,
     )
 
 

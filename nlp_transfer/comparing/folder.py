@@ -31,26 +31,15 @@ class ComparisonFolder:
 
     def __init__(self, target: str | Path, overwrite: bool = False) -> None:
         self.path = Path(target)
-        there = list(self.path.iterdir()) if self.path.is_dir() else []
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"--output_dir {target} is not a folder; name one that is, or a new one.")
-        if there and not (self.path / _ABOUT).is_file() and not overwrite:
+        there = [p.name for p in self.path.iterdir() if not p.name.startswith(_HIDDEN)] if self.path.is_dir() else []
+        if there and _ABOUT not in there and not overwrite:
             raise OptionError(
                 f"--output_dir {target} holds something else than a comparison; name another, or give "
                 "--overwrite_output_dir."
             )
-        try:
-            if overwrite:
-                for name in (_TRIALS, _FAILED):
-                    shutil.rmtree(self.path / name, ignore_errors=True)
-                (self.path / _ABOUT).unlink(missing_ok=True)
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._trials.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"cannot write to --output_dir {target}: {error.strerror}.") from error
-        for left in self._trials.glob(f"{_HIDDEN}*"):  # by a kill
-            shutil.rmtree(left, ignore_errors=True)
-        shutil.rmtree(self.path / _FAILED, ignore_errors=True)  # they are tried again
+        self._overwrite = overwrite
 
     @property
     def rows(self) -> Path:
@@ -61,11 +50,16 @@ class ComparisonFolder:
     def _trials(self) -> Path:
         return self.path / _TRIALS
 
-    def require_same(self, told: Mapping[str, Any]) -> None:
-        """Write what the comparison is; OptionError that names what of it is not as it was when it began."""
+    def open_for(self, told: Mapping[str, Any]) -> None:
+        """Begin, or go on with, the comparison that is `told`; nothing is written before.
+
+        OptionError that names what of it is not as it was when it began, or where the folder cannot be written to.
+        """
         path = self.path / _ABOUT
         now: dict[str, Any] = json.loads(json.dumps(told, default=str))
-        then: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        then: dict[str, Any] = {}
+        if path.is_file() and not self._overwrite:
+            then = json.loads(path.read_text(encoding="utf-8"))
         changed = [name for name in now if name in then and then[name] != now[name]]
         if changed:
             said = "; ".join(_change(name, then[name], now[name]) for name in changed)
@@ -73,7 +67,25 @@ class ComparisonFolder:
                 f"--output_dir {self.path} holds another comparison: {said}. Name another folder, or give "
                 "--overwrite_output_dir to begin anew."
             )
-        self.write(_ABOUT, json.dumps(then | now, indent=1, ensure_ascii=False) + "\n")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self._overwrite:
+                shutil.rmtree(self._trials, ignore_errors=True)
+            self._clean_up()
+            self.write(_ABOUT, json.dumps(then | now, indent=1, ensure_ascii=False) + "\n")
+            self._trials.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"cannot write to --output_dir {self.path}: {error.strerror}.") from error
+
+    def _clean_up(self) -> None:
+        """Keep what a comparison that was killed had just done, and remove what it had not, and what failed."""
+        shutil.rmtree(self.path / _FAILED, ignore_errors=True)
+        for left in self._trials.glob(f"{_HIDDEN}*"):
+            name = left.name.removeprefix(_HIDDEN)
+            if (left / RESULT).is_file() and not self.has(name):
+                self.keep(name)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
 
     def has(self, name: str) -> bool:
         """Whether the trial of that name has a result."""
@@ -115,9 +127,14 @@ class ComparisonFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder, whole or not at all."""
-        hidden = self.path / f"{_HIDDEN}{name}"
-        hidden.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(hidden, self.path / name)
+        write_whole(self.path / name, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that has its name when it is whole."""
+    hidden = path.with_name(f"{_HIDDEN}{path.name}")
+    hidden.write_text(text, encoding="utf-8", errors="backslashreplace")
+    os.replace(hidden, path)
 
 
 def _change(name: str, then: Any, now: Any) -> str:

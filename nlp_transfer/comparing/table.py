@@ -74,11 +74,14 @@ def curve_rows(found: Comparison) -> list[list[str]]:
     return [heading, *lines]
 
 
-def gain_rows(found: Comparison) -> list[list[str]]:
-    """A heading, and the gains of each candidate and the rows that they are worth; on fewer rows of the best one."""
+def gain_rows(found: Comparison, *, whole: bool = False) -> list[list[str]]:
+    """A heading, and the gains of each candidate and the rows that they are worth.
+
+    On fewer rows than most they are those of the best one, unless `whole`.
+    """
     lines = [["transfer gain", "rows", "over", "gain (95%)", "rows that one would need"]]
     for group in found.groups:
-        for line in found.ranked(group) if group is found.groups[0] else [group.best]:
+        for line in found.ranked(group) if whole or group is found.groups[0] else [group.best]:
             lines += [
                 [line.entry.name, f"{group.rows:,}", gain.over, difference_in_words(gain.difference, found.metric),
                  str(gain.rows_needed)]

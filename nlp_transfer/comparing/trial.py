@@ -94,12 +94,10 @@ def _network(trial: Trial, job: Job, splits: Splits) -> Learned:
     )
     accelerator = make_accelerator(options)
     set_seed(trial.seed)
-    head = job.head
-    if isinstance(strategy, Freeze) and not strategy.trainable_layers and is_bare(head):
-        head = type(head)(**head.options() | {"pooling": "mean"})
+    head_options = job.head.options() | pooling_of(candidate, job.head)
     model = TransferModel.load(
         candidate.encoder,
-        head,
+        type(job.head)(**head_options),
         max_length=told.max_length,
         revision=told.model_revision,
         trust_remote_code=told.trust_remote_code,
@@ -126,9 +124,14 @@ def _network(trial: Trial, job: Job, splits: Splits) -> Learned:
     )
 
 
-def is_bare(head: TaskHead) -> bool:
-    """Whether a linear probe would stand on the first token's pooler, which knows little of any task, unasked."""
-    return isinstance(head, TextHead) and head.is_native
+def pooling_of(candidate: Candidate, head: TaskHead) -> dict[str, str]:
+    """The head's option that a linear probe has besides: the mean of all tokens, unless the user chose what it reads.
+
+    The pooler that a native head stands on was pretrained for another end, or not at all (`Freeze`).
+    """
+    strategy = candidate.make()
+    is_probe = isinstance(strategy, Freeze) and not strategy.trainable_layers
+    return {"pooling": "mean"} if is_probe and isinstance(head, TextHead) and head.is_native else {}
 
 
 def _saved_bytes(model: TransferModel) -> int:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nlp_transfer.comparing.folder import RESULT
+from nlp_transfer.comparing.folder import RESULT, write_whole
 from nlp_transfer.comparing.predictions import write_predictions
 from nlp_transfer.comparing.trial import Job, Learned, Trial, learn
 from nlp_transfer.data.splits import Splits
@@ -26,8 +26,7 @@ def do(trial: Trial, job: Job, folder: Path) -> None:
         "learned": told,
         "seconds": time.perf_counter() - began,
     }
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    (folder / RESULT).write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_whole(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
 
 
 def _told(learned: Learned, head: TaskHead, splits: Splits, folder: Path) -> dict[str, Any]:

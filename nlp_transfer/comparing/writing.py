@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.page import page
+from nlp_transfer.comparing.pictures import alone, curve_picture
 from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.table import as_csv, record
 from nlp_transfer.config import OutputOptions
@@ -14,7 +16,7 @@ from nlp_transfer.parsing import to_yaml
 
 
 def write_comparison(folder: ComparisonFolder, found: Comparison, *options: Any) -> None:
-    """Write comparison.json, comparison.csv, and options.yaml, which repeats it, beside the trials.
+    """Write comparison.json, .csv and .html, curve.svg, and options.yaml, which repeats it, beside the trials.
 
     `options` are the dataclasses of options that it was given.
     """
@@ -23,6 +25,8 @@ def write_comparison(folder: ComparisonFolder, found: Comparison, *options: Any)
     begun = [
         replace(o, resume=None, overwrite_output_dir=False) if isinstance(o, OutputOptions) else o for o in options
     ]
+    folder.write("comparison.html", page(found))
+    folder.write("curve.svg", alone(curve_picture(found)))
     folder.write("options.yaml", to_yaml(*begun))
 
 

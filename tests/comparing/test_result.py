@@ -143,6 +143,7 @@ def test_what_limits_the_numbers_is_said():
 def test_files_hold_the_numbers_of_the_table(tmp_path):
     found = of(all_beside(entry("full", 0.9), entry("lora", 0.895, seconds=20)))
     folder = ComparisonFolder(tmp_path / "out")
+    folder.open_for({})
     write_comparison(folder, found)
     told = json.loads((folder.path / "comparison.json").read_text())
     assert told["verdict"] == found.verdict

@@ -42,7 +42,7 @@ def work(some: Trial, job: Path, folder: Path) -> None:
 def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, caplog):
     trials = [trial(name) for name in FATES]
     folder = ComparisonFolder(tmp_path / "out")
-    folder.require_same({"what": "it is"})
+    folder.open_for({"what": "it is"})
     with caplog.at_level(logging.INFO, "nlp_transfer"):
         failures = run_trials(trials, tmp_path, folder, work, workers=2)  # type: ignore[arg-type]
     assert [folder.has(some.name) for some in trials] == [True, False, False, False, True]
@@ -55,6 +55,7 @@ def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, cap
 
     (tmp_path / "mended").touch()
     again = ComparisonFolder(tmp_path / "out")
+    again.open_for({"what": "it is"})
     assert run_trials(trials, tmp_path, again, work, workers=1) == {}  # type: ignore[arg-type]
     assert all(again.has(some.name) for some in trials)
     done = (tmp_path / "done.txt").read_text().splitlines()
@@ -75,15 +76,16 @@ def test_what_is_left_is_told_from_trials_of_the_same_candidate():
 
 def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
     folder = ComparisonFolder(tmp_path / "out")
-    folder.require_same({"--learning_rate": 1e-3, "the train rows": "#1"})
-    folder.require_same({"--learning_rate": 1e-3, "the weights of other": "#2"})  # more may be added
+    assert not folder.path.exists()
+    folder.open_for({"--learning_rate": 1e-3, "the train rows": "#1"})
+    folder.open_for({"--learning_rate": 1e-3, "the weights of other": "#2"})  # more may be added
     with pytest.raises(OptionError, match=r"--learning_rate was 0.001 and is none; the train rows are not those of"):
-        folder.require_same({"--learning_rate": None, "the train rows": "#3"})
+        folder.open_for({"--learning_rate": None, "the train rows": "#3"})
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("all of it")
     with pytest.raises(OptionError, match="something else"):
         ComparisonFolder(tmp_path / "other")
-    ComparisonFolder(tmp_path / "other", overwrite=True)
+    ComparisonFolder(tmp_path / "other", overwrite=True).open_for({})
     assert (tmp_path / "other" / "thesis.txt").read_text() == "all of it"
 
 

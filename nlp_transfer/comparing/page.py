@@ -1,0 +1,31 @@
+"""What does a person with a browser see of a comparison?"""
+
+from __future__ import annotations
+
+import shlex
+
+from nlp_transfer.comparing.pictures import curve_picture, score_picture
+from nlp_transfer.comparing.result import Comparison
+from nlp_transfer.comparing.table import caption, curve_rows, gain_rows, rows_of
+from nlp_transfer.pages.shell import filled
+
+_RECIPES = {"ner": "ner", "sentiment": "sentiment"}
+
+
+def page(found: Comparison) -> str:
+    """One HTML page that needs nothing else."""
+    recipe = _RECIPES.get(found.task, "classify")
+    return filled(
+        "nlp_transfer.comparing",
+        "page.html",
+        task=found.task.replace("_", " "),
+        verdict=found.verdict,
+        notes=found.notes,
+        command=f"accelerate launch recipes/{recipe}.py {shlex.join(found.taken.entry.flags)} ...",
+        taken=found.taken.entry.name,
+        pictures=[score_picture(found), *([curve_picture(found)] if len(found.groups) > 1 else [])],
+        groups=[(caption(found, group), rows_of(found, group)) for group in found.groups],
+        curve=curve_rows(found) if len(found.groups) > 1 else None,
+        gains=gain_rows(found, whole=True),
+        metric=found.metric,
+    )
