@@ -8,7 +8,7 @@ import json
 import re
 
 import pytest
-from made import ROWS, SCRATCH, SVM, all_beside, entry
+from invented import ROWS, SCRATCH, SVM, all_beside, entry
 
 from nlp_transfer.comparing.curve import RowsNeeded, rows_needed
 from nlp_transfer.comparing.folder import ComparisonFolder
