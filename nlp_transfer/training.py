@@ -25,7 +25,7 @@ from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
 from nlp_transfer.frozen import FrozenLayers
-from nlp_transfer.heads import NERHead, RegressionHead, TaskHead
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.identity import options_of, tokens_of, weights_of
 from nlp_transfer.keeping import Keeper
 from nlp_transfer.model import TransferModel
@@ -195,11 +195,15 @@ def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[
 def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
     """Raise OptionError for what a run would otherwise stumble over hours later."""
     shards.refuse_what_cannot_be()
-    for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps"):
+    for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps", "restart_on_collapse"):
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
     if options.metric_for_best_model and splits.validation:
         require_score(options.metric_for_best_model, model.head, splits.validation)
+    if options.restart_on_collapse and isinstance(model.head, MultiLabelHead | RegressionHead):
+        raise OptionError(
+            "--restart_on_collapse looks for one label given to all, which this task has not; leave it out."
+        )
     if options.sampling == "balanced" and isinstance(model.head, NERHead | RegressionHead):
         raise OptionError("--sampling balanced draws rows by label, which tags and numbers are not; leave it out.")
     if model.adapter:

@@ -268,7 +268,10 @@ def test_without_validation_rows_the_last_weights_are_kept(checkpoint, review_sp
     judged = classifier(checkpoint, review_splits)
     nt.fit(judged, review_splits, replace(options, metric_for_best_model="loss"))  # the loss falls, so the last is best
     assert largest_difference(weights(model), weights(judged)) == 0.0
-    for name, value in (("early_stopping_patience", 1), ("eval_steps", 2), ("metric_for_best_model", "accuracy")):
+    for name, value in (
+        ("early_stopping_patience", 1), ("eval_steps", 2), ("metric_for_best_model", "accuracy"),
+        ("restart_on_collapse", 1),
+    ):  # fmt: skip
         with pytest.raises(nt.OptionError, match=f"--{name} needs validation rows"):
             nt.fit(model, alone, replace(options, **{name: value}))
 
