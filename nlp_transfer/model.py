@@ -255,6 +255,8 @@ class TransferModel:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
         if abstain_below is not None:
             require_certainty(self.head)
+            if not 0 < abstain_below <= 1:
+                raise OptionError(f"abstain_below must be more than 0, and 1 at most; given was {abstain_below}.")
         head = self.head if calibrated else self.head.uncalibrated()
         stream = self._stream(iter(texts), head, batch_size, precision_for(self.encoder.family, precision))
         if abstain_below is not None:

@@ -223,3 +223,8 @@ def test_a_text_with_several_labels_is_as_sure_as_its_least_sure_one():
 def test_abstaining_is_for_classifiers(checkpoint, head, why):
     with pytest.raises(nt.OptionError, match=why):
         nt.TransferModel.load(checkpoint(), head).predict(["good"], abstain_below=0.5)
+
+
+def test_a_probability_to_abstain_below_is_one(run):
+    with pytest.raises(nt.OptionError, match="abstain_below must be more than 0, and 1 at most; given was 80"):
+        nt.TransferModel.load(run).predict(["good"], abstain_below=80)

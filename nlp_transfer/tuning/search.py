@@ -55,13 +55,14 @@ class Search:
     """A study of Optuna in a folder, which any number of processes may carry on, at once or after one another.
 
     Every trial, and every score on its way, is in `trials.log` as soon as it is known. A trial whose process was killed
-    or stopped is tried again. The best settings so far are in `best.yaml`.
+    or stopped is tried again. The best settings so far are in `best.yaml`. A run may end early after `patience`
+    evaluations: where its best score is under the median of those that others had by then.
 
     Raises OptionError for a folder that holds something else, or the trials of another search: one that was `told`
     other things, by name.
     """
 
-    def __init__(self, folder: Path, space: Space, runs: Runs, told: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, space: Space, runs: Runs, told: Mapping[str, Any], patience: int) -> None:
         import optuna  # an optional package
         from optuna.storages.journal import JournalFileBackend
 
@@ -75,13 +76,16 @@ class Search:
         except OSError as error:
             raise OptionError(f"--output_dir {folder} cannot be made: {error.strerror}.") from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.study: Study = optuna.create_study(
-            study_name="tune",
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / _JOURNAL))),
-            direction=runs.direction,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
-            load_if_exists=True,
-        )
+        try:
+            self.study: Study = optuna.create_study(
+                study_name="tune",
+                storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / _JOURNAL))),
+                direction=runs.direction,
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=patience),
+                load_if_exists=True,
+            )
+        except (ValueError, KeyError) as error:
+            raise OptionError(f"{folder / _JOURNAL} is damaged ({error}); name another --output_dir.") from error
         self._require_same(json.loads(json.dumps(told, default=str)))
 
     def run(self, trials: int, until: float, usual: Sequence[Mapping[str, Any]]) -> None:
@@ -121,7 +125,6 @@ class Search:
         from optuna.trial import TrialState
 
         began = time.perf_counter()
-        reason = ""
         try:
             strategy, settings = suggested(trial, self.space)
             trial.set_user_attr("strategy", strategy)

@@ -128,7 +128,7 @@ def tune(
     told |= {"the training rows": splits.train.sha256, "the validation rows": splits.validation.sha256}
 
     folder = Path(options.output_dir or "runs/tune")
-    search = Search(folder, space, runs, told)
+    search = Search(folder, space, runs, told, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
     search.run(options.trials, until, usual(space, strategy, epochs))
     trials = search.tried()

@@ -185,6 +185,13 @@ def test_every_task_is_searched(task, task_flags, training_flags, cheap, tmp_pat
     assert ("tag_scheme" in told, "levels" in told) == (task == "ner", task == "sentiment")
 
 
+def test_a_damaged_journal_is_told(flags, cheap, tmp_path):
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "trials.log").write_text("not\nJSON\n")
+    outcome = run_recipe("tune", flags, tmp_path)
+    assert (outcome.status, "trials.log is damaged" in outcome.err.splitlines()[-1]) == (2, True)
+
+
 def test_none_begins_after_the_time_is_up(flags, cheap, tmp_path, monkeypatch):
     run_recipe("tune", [*flags[:-4], "--trials", "1", "--output_dir", "search"], tmp_path)
     outcome = run_recipe("tune", [*flags, "--timeout", "1e-9"], tmp_path)
