@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nlp_transfer.checks.table import report_table
     from nlp_transfer.checks.tokens import tokenizer_of
     from nlp_transfer.checks.writing import write_report
+    from nlp_transfer.choosing import Choice, choose_strategy, settled
     from nlp_transfer.comparing.candidates import candidates_from
     from nlp_transfer.comparing.comparison import compare
     from nlp_transfer.comparing.folder import ComparisonFolder
@@ -108,6 +109,7 @@ _HOMES = {
     "comparing.table": ("comparison_table",),
     "comparing.tasks": ("read_task",),
     "comparing.writing": ("write_comparison",),
+    "choosing": ("Choice", "choose_strategy", "settled"),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
         "NEROptions", "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",

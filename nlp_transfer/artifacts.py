@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.card import model_card
+from nlp_transfer.choosing import chosen
 from nlp_transfer.config import ModelOptions, OutputOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.hardware import precision
@@ -43,7 +44,10 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     if model.adapter and model.adapter.is_merged:
         model.save_adapter(folder / "adapter")
     _write_json(folder / "metrics.json", _metrics(report))
-    _write_json(folder / "transfer.json", _transfer(model, splits, report, options) | {"verification": kept})
+    transfer = _transfer(model, splits, report, options) | {"verification": kept}
+    if choice := chosen(folder):
+        transfer["auto"] = choice
+    _write_json(folder / "transfer.json", transfer)
     with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
         for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
             file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")

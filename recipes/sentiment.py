@@ -62,6 +62,7 @@ def main() -> None:
         )
         folder.require_room(2 * model.bytes)
 
+        strategy = nt.settled(strategy, strategy_options, model, splits, training, accelerator, cache, folder.path)
         run = nt.fit(model, splits, training, accelerator, strategy, cache, folder.checkpoints, output.resume)
 
         report = nt.evaluate_run(model, splits, run, accelerator, training.per_device_eval_batch_size, cache)

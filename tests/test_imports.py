@@ -44,6 +44,7 @@ LAYERS = (
     ("keeping",),
     ("stages",),
     ("training",),
+    ("choosing",),
     ("report",),
     ("card", "reopening"),
     ("verification",),

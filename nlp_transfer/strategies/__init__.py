@@ -8,6 +8,7 @@ from typing import Any
 
 from nlp_transfer.config import StrategyOptions
 from nlp_transfer.errors import OptionError
+from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.base import Part, Stage, Strategy
 from nlp_transfer.strategies.features import Features
 from nlp_transfer.strategies.freeze import Freeze
@@ -24,14 +25,17 @@ STRATEGIES: dict[str, type[Strategy]] = {
 }
 
 __all__ = [
-    "L2SP", "STRATEGIES", "Features", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part", "Replay", "Scratch",
-    "Stage", "Strategy",
+    "L2SP", "STRATEGIES", "Auto", "Features", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part", "Replay",
+    "Scratch", "Stage", "Strategy",
     "strategy_from", "strategy_named",
 ]  # fmt: skip
 
 
 def strategy_from(options: StrategyOptions) -> Strategy:
-    """The strategy that a recipe's options name. OptionError for an unknown one, or an option of another one."""
+    """The strategy that a recipe's options name. OptionError for an unknown one, or an option of another one.
+
+    For `auto` it is `Auto`, which `settled` makes one of the others.
+    """
     given = {name: value for name, value in vars(options).items() if name != "strategy" and value is not None}
     return strategy_named(options.strategy, **given)
 
@@ -42,9 +46,13 @@ def strategy_named(name: str, **options: Any) -> Strategy:
     >>> strategy_named("freeze", trainable_layers=2)
     Freeze(trainable_layers=2)
     """
+    if name == Auto.name:
+        if options:
+            raise OptionError(f"--{next(iter(options))} is of one strategy, and --strategy auto chooses; leave it out.")
+        return Auto()
     if name not in STRATEGIES:
         near = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(STRATEGIES)}."
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(STRATEGIES)}, auto."
         raise OptionError(f"--strategy {name} is unknown{hint}")
     takes = _options_of(name)
     for option in options:

@@ -1,0 +1,27 @@
+"""A strategy that is still to be chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nlp_transfer.errors import OptionError
+from nlp_transfer.model import TransferModel
+from nlp_transfer.strategies.base import Strategy
+
+
+@dataclass
+class Auto(Strategy):
+    """What `--strategy auto` stands for until `choose_strategy` has looked at the rows; it trains nothing itself.
+
+    Raises:
+        OptionError: from `fit`, which takes what was chosen.
+    """
+
+    name: ClassVar[str] = "auto"
+
+    def setup(self, model: TransferModel, seed: int) -> None:
+        raise OptionError(
+            "the strategy auto is chosen before fit: choice = nt.choose_strategy(model, splits), then "
+            "fit(model, splits, strategy=choice.strategy)."
+        )
