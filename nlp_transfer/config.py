@@ -318,7 +318,7 @@ class StrategyOptions:
     strategy: str = HfArg(
         default="full",
         help="full, freeze, features, gradual, head_then_full, lora, l2sp, replay, scratch: what trains, in which "
-        "order, towards what; auto: chosen by short runs.",
+        "order, towards what; auto: chosen by the rows, and by trials.",
     )
     trainable_layers: int | None = HfArg(
         default=None, help="freeze: layers that train with the head, from the top. Unless given: 0, a linear probe."

@@ -11,54 +11,66 @@ from conftest import run_recipe
 
 import nlp_transfer as nt
 from nlp_transfer import choosing
-from nlp_transfer.choosing import _because, _best
+from nlp_transfer.choosing import _decided
 from nlp_transfer.progress import Progress
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What each short run was asked, and the scores that they are given instead of being run."""
+    """What each trial was asked, and the scores that they are given instead of being run."""
     calls = []
-    scores = {"head_then_full": 0.6, "full": 0.9, "lora": 0.5, "features": 0.89}
+    scores = {"head_then_full": 0.8, "features": 0.7}
 
     def score(name, model, learned, judged, options, cache):
-        calls.append((name, len(learned.data), set(learned.data["line"]), set(judged.data["line"]), options))
+        calls.append((name, set(learned.data["line"]), set(judged.data["line"]), options))
         return scores[name.partition(":")[0]]
 
     monkeypatch.setattr(choosing, "_score", score)
     return calls
 
 
-def test_a_short_run_is_scored_on_rows_that_it_has_not_seen_and_no_others_are_looked_at(
+def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_the_run(
     asked, checkpoint, review_splits, options
 ):
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
-    before = {name: p.clone() for name, p in model.network.named_parameters()}
     choice = nt.choose_strategy(model, review_splits, options)
-    assert [name for name, *_ in asked[:4]] == choosing._candidates(model.head)
-    assert {name.partition(":")[0] for name, *_ in asked[4:]} == {"full", "features"}  # the others are out of reach
-    assert [count for _, count, *_ in asked] == [16] * 4 + [32] * 2
-    trained = set(review_splits.train.data["line"])
-    for _, _, learned, judged, short in asked:
+    assert [name.partition(":")[0] for name, *_ in asked] == ["features", "head_then_full"]
+    for _, learned, judged, trial in asked:
         assert not learned & judged
-        assert (learned | judged) <= trained
-        assert (short.num_train_epochs, short.max_train_steps) == (2, None)
-    assert (choice.name, choice.strategy) == ("full", nt.strategies.Full())
-    assert len(choice.reasons) == 3
-    assert choice.reasons[0].startswith("auto: 64 training rows, 2 labels (32 a label), ")
-    assert "after 16 rows: head_then_full 60.0, full 90.0" in choice.reasons[1]
-    assert choice.reasons[2] == (
-        "auto: full, +1.0 beside features:svm: a standard error or less apart, and it wins more often."
+        assert learned | judged == set(review_splits.train.data["line"])
+        assert trial.num_train_epochs * len(learned) == options.num_train_epochs * 64
+    assert (choice.name, choice.strategy) == ("head_then_full", nt.strategies.HeadThenFull())
+    assert choice.reasons[0].startswith("auto: 64 training rows, 2 labels (32 rows each), ")
+    assert choice.reasons[1:] == (
+        "auto: accuracy on 21 rows that neither has seen: features:svm 70.0, head_then_full 80.0.",
+        "auto: head_then_full, which leads by 10.0.",
     )
-    assert all((p == before[name]).all() for name, p in model.network.named_parameters())
 
 
-def test_what_chance_gives_is_no_reason_to_leave_the_order():
-    assert _best({"a": 0.80, "b": 0.81, "c": 0.70}, judged=400) == ["a", "b"]
-    assert _best({"a": 0.70, "b": 0.81, "c": 0.70}, judged=400) == ["b"]
-    assert _best({"a": 0.79, "b": 0.80, "c": 0.81}, judged=100) == ["b", "c"]
-    assert _best({}, judged=100) == []
-    assert _because("b", {"a": [0.5], "b": [0.9]}, 100).endswith("more than chance gives.")
+def test_features_are_taken_where_more_than_chance_speaks_for_them():
+    def decided(features, judged):
+        return _decided("features:svm", {"features:svm": features, "head_then_full": 0.8}, judged)[0]
+
+    assert decided(0.84, judged=400) == "features:svm"  # a standard error of 1.8
+    assert decided(0.84, judged=50) == "head_then_full"  # of 5.2
+    assert decided(0.79, judged=4000) == "head_then_full"
+    assert _decided("features:svm", {"head_then_full": 0.1}, 50)[0] == "head_then_full"
+    assert _decided("features:svm", {"features:svm": 0.1}, 50)[0] == "features:svm"
+    assert _decided("features:svm", {}, 50)[0] == "head_then_full"
+
+
+def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
+    asked, checkpoint, review_splits, options, monkeypatch
+):
+    def choice(rows):
+        splits = nt.splits_from(rows)
+        return nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(splits)), splits, options)
+
+    rows = review_splits.train.data.to_pandas()[["text", "label"]]
+    assert choice(rows[:24]).name == "features"
+    monkeypatch.setattr(choosing, "_ENOUGH", 25)
+    assert choice(rows).name == "full"
+    assert asked == []
 
 
 def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):
@@ -93,13 +105,13 @@ def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, trainin
 
         patch.setattr(Progress, "step", step)
         assert run_recipe("classify", flags, tmp_path).status == 143
-    assert len(asked) == 6
+    assert len(asked) == 2
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
     assert outcome.status == 0, outcome.err
-    assert "Strategy full, as chosen when the run began." in outcome.err
+    assert "Strategy head_then_full, as chosen when the run began." in outcome.err
     assert "Going on from" in outcome.err
-    assert len(asked) == 6
-    assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "full"
+    assert len(asked) == 2
+    assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
 
 
 def test_auto_takes_no_option_of_a_strategy_and_fit_takes_no_auto(checkpoint, review_splits, options):
@@ -108,9 +120,3 @@ def test_auto_takes_no_option_of_a_strategy_and_fit_takes_no_auto(checkpoint, re
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
     with pytest.raises(nt.OptionError, match="the strategy auto is chosen before fit"):
         nt.fit(model, review_splits, options, strategy="auto")
-
-
-def test_few_rows_are_not_parted(asked, checkpoint, review_splits, options):
-    few = nt.splits_from(review_splits.train.data.select(range(24)).to_pandas()[["text", "label"]])
-    choice = nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(few)), few, options)
-    assert (choice.name, choice.options, asked) == ("features", {"classifier": "logistic"}, [])
