@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class Report:
     """Scores of a trained model on each split.
 
     `split` names the one that is reported, of `rows` rows: test, or validation where there is no test split.
-    `baselines`, `predictions` and `references` are of that one.
+    `baselines`, `predictions`, `references` and `guesses`, what each baseline says of each row, are of that one.
     """
 
     task: str
@@ -73,6 +73,7 @@ class Report:
     split: str
     rows: int
     run: RunResult
+    guesses: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def compared(self) -> tuple[Sequence[str], list[tuple[str, list[float]]]]:
         """The names of the task's main scores; and these scores of the model and of each baseline."""
@@ -118,15 +119,18 @@ def evaluate_run(
         return None
     last = splits.test or splits.validation
     assert last is not None, "load_splits leaves one of them"
+    asked = baseline_predictions(model.head, splits.train.data, [last.data])
+    guesses = {name: said for name, (said,) in asked.items()}
     return Report(
         task=model.head.task,
         scores=scores,
-        baselines=_baselines(model.head, splits.train.data, last.data),
+        baselines={name: model.head.score(said, references) for name, said in guesses.items()},
         predictions=predictions,
         references=references,
         split=split,
         rows=len(references),
         run=run,
+        guesses=guesses,
     )
 
 
@@ -158,12 +162,6 @@ def baselines_saw(rows: int) -> str:
     """How many of so many training rows the baselines learned from, as a sentence."""
     count = min(rows, MOST_BASELINE_ROWS)
     return f"The baselines learned from {count:,} of the {rows:,} training rows{', drawn at random' * (count < rows)}."
-
-
-def _baselines(head: TaskHead, train: Dataset, last: Dataset) -> dict[str, Scores]:
-    answers = head.references(last[:])
-    found = baseline_predictions(head, train, [last])
-    return {name: head.score(predictions, answers) for name, (predictions,) in found.items()}
 
 
 def baseline_predictions(
