@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         NEROptions,
         OutputOptions,
         PredictionOptions,
+        ReportOptions,
         SelectionOptions,
         SentimentOptions,
         StrategyOptions,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from nlp_transfer.prediction import predict_file
     from nlp_transfer.recipe import run_recipe
     from nlp_transfer.report import evaluate_run
+    from nlp_transfer.reporting.again import draw_reports
     from nlp_transfer.selection.encoders import Selection, select_encoders
     from nlp_transfer.selection.table import selection_table, write_selection
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
@@ -112,8 +114,8 @@ _HOMES = {
     "choosing": ("Choice", "choose_strategy", "settled"),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
-        "NEROptions", "OutputOptions", "PredictionOptions", "SelectionOptions", "SentimentOptions", "StrategyOptions",
-        "TrainingOptions", "TuningOptions",
+        "NEROptions", "OutputOptions", "PredictionOptions", "ReportOptions", "SelectionOptions", "SentimentOptions",
+        "StrategyOptions", "TrainingOptions", "TuningOptions",
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),
     "data.read": ("Rows",),
@@ -133,6 +135,7 @@ _HOMES = {
     "report": ("evaluate_run",),
     "selection.encoders": ("Selection", "select_encoders"),
     "selection.table": ("selection_table", "write_selection"),
+    "reporting.again": ("draw_reports",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
     "training": ("fit", "make_accelerator", "set_seed"),
     "tuning.tuning": ("require_optuna", "rows_to_tune_on", "tune"),

@@ -19,6 +19,7 @@ from nlp_transfer.hardware import precision
 from nlp_transfer.model import TransferModel
 from nlp_transfer.parsing import to_yaml
 from nlp_transfer.report import Report
+from nlp_transfer.reporting.writing import write_run_report
 from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
 from nlp_transfer.verification import verify_saved, witnesses
 from nlp_transfer.version import __version__
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
-    """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md.
+    """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md,
+    and report.html with report.json, of which it was drawn, unless the options say not to.
 
     Of texts whose spans were widened or left out, misaligned.txt lists these spans. `options` are the dataclasses of
     options that the run was given. `adapter/` holds an adapter that was merged.
@@ -57,6 +59,8 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
     for place in (folder, folder / "model"):
         _write(place / "README.md", model_card(model, splits, report, base))
+    if all(group.report for group in options if isinstance(group, OutputOptions)):
+        write_run_report(folder, model, splits, report, transfer)
 
 
 def _begun_anew(options: Any) -> Any:

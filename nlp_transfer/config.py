@@ -395,6 +395,7 @@ class OutputOptions:
 
     output_dir: str | None = HfArg(default=None, help="Folder of the run. Unless given: runs/ and the recipe's name.")
     overwrite_output_dir: bool = HfArg(default=False, help="Replace the run that the folder holds.")
+    report: bool = HfArg(default=True, help="Write report.html, a page that shows the run; false leaves it out.")
     resume: str | None = HfArg(
         default=None,
         metadata={"nargs": "?", "const": ""},
@@ -413,6 +414,16 @@ class OutputOptions:
             raise OptionError(f"--resume {self.resume} goes on in {run}; leave --output_dir out.")
         self.output_dir = str(run)
         self.resume = self.resume if run != path else ""
+
+
+@dataclass
+class ReportOptions:
+    """Where the page goes."""
+
+    output_file: str | None = HfArg(
+        default=None,
+        help="The page. Unless given: report.html, of one run in its folder, of several in the current one.",
+    )
 
 
 @dataclass

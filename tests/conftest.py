@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import html.parser
 import importlib.util
 import io
 import os
@@ -79,6 +80,18 @@ def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_garbage_is_collected_after_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accelerate does so, a tenth of a second over all that pytest holds; Python still does in its own time."""
     monkeypatch.setattr("accelerate.utils.memory.gc", SimpleNamespace(collect=lambda: None))
+
+
+@pytest.fixture(autouse=True)
+def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs leave no report, which takes a second to draw, unless a test asks for the fixture `with_reports`."""
+    if "with_reports" not in request.fixturenames:
+        monkeypatch.setattr("nlp_transfer.artifacts.write_run_report", lambda *_: None)
+
+
+@pytest.fixture
+def with_reports() -> None:
+    """Runs of this test leave a report."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -274,6 +287,18 @@ def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
     assert os.getcwd() == home
     AcceleratorState._reset_state(True)  # a new process would have none
     return Outcome(status, out.getvalue(), err.getvalue())
+
+
+class Elements(html.parser.HTMLParser):
+    """Which elements a page has, and their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
 
 
 @pytest.fixture(scope="session")

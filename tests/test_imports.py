@@ -47,7 +47,7 @@ LAYERS = (
     ("choosing",),
     ("report",),
     ("card", "reopening"),
-    ("verification",),
+    ("verification", "reporting"),
     ("artifacts",),
     ("comparing",),
     ("tuning",),

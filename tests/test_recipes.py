@@ -71,16 +71,17 @@ def test_a_run_may_train_on_every_row(reviews, training_flags, tmp_path):
 @pytest.mark.parametrize("name", TASKS)
 def test_a_run_works_as_a_command_of_its_own(task_flags, training_flags, tmp_path, name):
     command = [sys.executable, str(RECIPES / f"{name}.py"), *task_flags[name], *training_flags]
-    is_verified = name == "classify"  # which takes seconds, and is the same for all
+    is_verified = name == "classify"  # which takes seconds, as the report does, and is the same for all
     run = subprocess.run(
-        [*command, "--max_train_steps", "2", "--verify", str(is_verified)],
+        [*command, "--max_train_steps", "2", "--verify", str(is_verified), "--report", str(is_verified)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert run.returncode == 0, run.stderr
-    assert tree(tmp_path) == {"runs", f"runs/{name}"} | {f"runs/{name}/{path}" for path in LEFT}
+    left = LEFT | ({"report.html", "report.json"} if is_verified else set())
+    assert tree(tmp_path) == {"runs", f"runs/{name}"} | {f"runs/{name}/{path}" for path in left}
     assert run.stdout.startswith("test (16 rows)")
     # What the libraries below say of themselves would hide what we say.
     said = [

@@ -10,8 +10,7 @@ from nlp_transfer.errors import OptionError
 
 def require_packages(options: CheckOptions) -> None:
     """Raise OptionError where a package of the extra `check` is missing, before anything is read."""
-    needed = ["jinja2", "matplotlib"]
-    needed += ["datasketch"] if options.near_duplicates else []
+    needed = ["datasketch"] if options.near_duplicates else []
     needed += ["cleanlab"] if options.label_errors else []
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:

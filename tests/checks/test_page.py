@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html.parser
 import json
 
 import pytest
+from conftest import Elements
 from made import FILLER, sentences, texts
 
 from nlp_transfer.checks.full import check_data
@@ -15,18 +15,6 @@ from nlp_transfer.checks.writing import write_report
 from nlp_transfer.pages.drawing import fitting
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></text></svg>&amp; $x_1$ {{ 7 * 7 }}"
-
-
-class Elements(html.parser.HTMLParser):
-    """Which elements a page has, and their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
 
 
 @pytest.fixture(params=["texts", "tags"])

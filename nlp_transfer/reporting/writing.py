@@ -1,0 +1,33 @@
+"""What does a report leave in the folder of a run?"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.model import TransferModel
+from nlp_transfer.report import Report
+from nlp_transfer.reporting.again import DATA, PAGE, VERSION, write_text
+from nlp_transfer.reporting.findings import run_findings
+from nlp_transfer.reporting.page import run_page
+
+log = logging.getLogger(__name__)
+
+
+def write_run_report(
+    folder: Path, model: TransferModel, splits: Splits, report: Report, transfer: Mapping[str, Any]
+) -> None:
+    """Write report.json, for programs and to draw again, and report.html, one page for people.
+
+    Whatever goes wrong here is told in the log and costs no one the run: its model and scores are written already.
+    """
+    try:
+        found = {"version": VERSION, **run_findings(model, splits, report, transfer)}
+        write_text(folder / DATA, json.dumps(found, ensure_ascii=False, allow_nan=False))
+        write_text(folder / PAGE, run_page(found))
+    except Exception as error:
+        log.warning("No %s was written: %s: %s", PAGE, type(error).__name__, " ".join(str(error).split()))

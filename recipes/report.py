@@ -1,0 +1,28 @@
+"""Draw the page of a run again, or set several runs side by side.
+
+    python recipes/report.py runs/classify
+    python recipes/report.py runs/full runs/lora --output_file compared.html
+
+Every training run leaves such a page, report.html. One run: it is drawn again from report.json in its folder. Several
+runs of one task: their scores, costs and options in one page, with the difference of each to the first one, on the same
+bootstrap draws, from their predictions.jsonl.
+"""
+
+import itertools
+import logging
+import sys
+
+import nlp_transfer as nt
+
+log = logging.getLogger("nlp_transfer.report")
+
+
+def main() -> None:
+    """The folders stand first, then the options."""
+    runs = list(itertools.takewhile(lambda part: not part.startswith("-"), sys.argv[1:]))
+    (options,) = nt.parse([nt.ReportOptions], __doc__, sys.argv[1 + len(runs) :])
+    log.info("%s is written.", nt.draw_reports(runs, options.output_file))
+
+
+if __name__ == "__main__":
+    nt.run_recipe(main)
