@@ -275,6 +275,7 @@ def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    AcceleratorState._reset_state(True)  # a new process would have none
     status, out, err, home = 0, io.StringIO(), io.StringIO(), os.getcwd()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", [f"{name}.py", *flags])
@@ -285,7 +286,7 @@ def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
         except SystemExit as end:
             status = int(end.code or 0)
     assert os.getcwd() == home
-    AcceleratorState._reset_state(True)  # a new process would have none
+    AcceleratorState._reset_state(True)
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
