@@ -224,6 +224,7 @@ def train_in_shards(folder: Path, checkpoint: str) -> None:
 
     shards.Shards.of = noted  # type: ignore[method-assign]
     for task, strategy, accumulation in IN_SHARDS:
+        os.environ["FSDP_RESHARD_AFTER_FORWARD"] = str(task != "ner").lower()
         held.clear()
         model, result = train(folder, checkpoint, task, strategy, 3 // accumulation, "of many", accumulation)
         for some in held:
