@@ -31,6 +31,7 @@ _HALF_WRITTEN = ".incomplete-"
 _STATES, _META = "states.bin", "meta.json"
 _NAME = re.compile(r"[0-9a-f]{32}")  # of a key
 _SHARE_OF_DISK = 0.1
+_WORTH_TELLING = 10**8  # bytes
 _ABANDONED_AFTER = 24 * 3600.0  # seconds
 
 
@@ -127,6 +128,8 @@ class Store:
                 break
             shutil.rmtree(entry.path, ignore_errors=True)
             used, free = used - entry.bytes, free + entry.bytes
+        if need >= _WORTH_TELLING:
+            log.info("What the frozen layers give will take %.3g GB in %s.", need / 1e9, self.folder)
         return True
 
     def half_written(self, key: Key, number: str) -> Path:

@@ -102,7 +102,7 @@ class Keeper:
         return self._before + time.perf_counter() - self.began
 
     def require_room(self, trained: int) -> None:
-        """OptionError where the disk has no room for checkpoints of so many weights that train."""
+        """Say what room checkpoints of so many weights that train will take. OptionError where the disk has none."""
         if not self.checkpoints or not self.every or not self.accelerator.is_main_process:
             return
         there = next(folder for folder in self.checkpoints.folder.parents if folder.exists())
@@ -114,6 +114,7 @@ class Keeper:
                 f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; free some, give a smaller "
                 f"--keep_checkpoints, or name an --output_dir on another disk."
             )
+        log.info("Checkpoints will take up to %s MB.", f"{needed / 1e6:,.0f}")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

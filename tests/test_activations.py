@@ -119,6 +119,13 @@ def test_too_little_room_is_said_and_nothing_is_removed(tmp_path, caplog):
     assert Store(tmp_path).holds(KEY)
 
 
+def test_much_room_is_said_before_it_is_taken(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        assert Store(tmp_path, gigabytes=1).make_room([KEY])
+        assert Store(tmp_path, gigabytes=1).make_room([replace(KEY, shape=(10**6, 100))])
+    assert caplog.messages == [f"What the frozen layers give will take 0.4 GB in {tmp_path}."]
+
+
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, caplog, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -170,13 +170,18 @@ def test_the_time_that_is_left_is_told_where_it_is_minutes(checkpoint, review_sp
     assert "By its first 20 steps, training in the run will take 0 minutes more" in caplog.text
 
 
-def test_checkpoints_that_the_disk_cannot_hold_are_refused(checkpoint, review_splits, options, tmp_path, monkeypatch):
-    monkeypatch.setattr("nlp_transfer.keeping.shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
-    often = replace(options, checkpoint_every=["1", "steps"])
-    with pytest.raises(nt.OptionError, match=r"no room on disk for checkpoints in .*: they need 1 MB"):
-        nt.fit(
-            classifier(checkpoint, review_splits), review_splits, often, checkpoints=tmp_path / "run" / "checkpoints"
-        )
+def test_checkpoints_that_the_disk_cannot_hold_are_refused(
+    checkpoint, review_splits, options, tmp_path, monkeypatch, caplog
+):
+    often = replace(options, checkpoint_every=["1", "steps"], max_train_steps=1)
+    model, folder = classifier(checkpoint, review_splits), tmp_path / "run" / "checkpoints"
+    with monkeypatch.context() as patch:
+        patch.setattr("nlp_transfer.keeping.shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
+        with pytest.raises(nt.OptionError, match=r"no room on disk for checkpoints in .*: they need 1 MB"):
+            nt.fit(model, review_splits, often, checkpoints=folder)
+    with caplog.at_level("INFO", "nlp_transfer"):
+        nt.fit(model, review_splits, often, checkpoints=folder)
+    assert "Checkpoints will take up to 1 MB." in caplog.messages
 
 
 @pytest.mark.parametrize("task", ["classification", "ner"])
