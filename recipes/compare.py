@@ -5,7 +5,9 @@
 
 Beside them stand the majority label, TF-IDF with a linear SVM, and the same network from random weights (`scratch`).
 Choosing is done on validation rows; test rows are scored once for each training. Stopped, by whatever, the same command
-goes on where it was. It takes as many options of data, heads, strategies and training as the recipes of the tasks do.
+goes on where it was; more candidates, fractions and seeds may be asked for then. It takes the options of data, heads,
+strategies and training that the recipes of the tasks take. Leave --num_train_epochs out where fractions are small: few
+rows are then seen more often. --workers trainings run at once; their models are measured, and not kept.
 """
 
 import logging

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,10 +47,10 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """A name for a folder; another strategy, option or encoder has another one."""
+        """A name for a folder; another strategy, option or encoder has another one, whatever else is compared."""
         told = json.dumps([self.encoder, self.strategy, self.options])
         digest = hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
-        return f"{re.sub('[^A-Za-z0-9]+', '-', self.name).strip('-')[:40]}-{digest}"
+        return f"{self.strategy}-{digest}"
 
     def make(self) -> Strategy:
         """The strategy, ready for one training."""
@@ -67,12 +66,15 @@ class Candidate:
         return told
 
 
-def candidates_from(strategies: Sequence[str], encoders: Sequence[str], options: StrategyOptions) -> list[Candidate]:
+def candidates_from(
+    strategies: Sequence[str], encoders: Sequence[str], options: StrategyOptions | None = None
+) -> list[Candidate]:
     """Each strategy on each encoder, `scratch` and the baselines beside them.
 
     Options of strategies go to those that have them. OptionError for an unknown strategy, an option or a variant that
     makes no sense, and an option that none of the strategies has.
     """
+    options = options or StrategyOptions()
     if options.strategy != StrategyOptions().strategy:
         raise OptionError(f"--strategy {options.strategy}: here --strategies names all that are compared.")
     given = {name: value for name, value in vars(options).items() if name != "strategy" and value is not None}

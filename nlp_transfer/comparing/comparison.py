@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,17 +37,24 @@ def compare(
     candidates: Sequence[Candidate],
     splits: Splits,
     head: TaskHead,
-    options: CompareOptions,
-    model: ModelOptions,
-    training: TrainingOptions,
-    cache: CacheOptions,
+    options: CompareOptions | None = None,
+    model: ModelOptions | None = None,
+    training: TrainingOptions | None = None,
+    cache: CacheOptions | None = None,
 ) -> Comparison:
     """Train and score each candidate on each fraction with each seed, and set them side by side.
 
     What came of each training lies in `folder`; what is there already is not done again. A training that fails is told
-    with its reason, and stops no other. Raises OptionError for a metric that the task has not, and where there are no
-    validation rows to choose by; UserError where no candidate could be trained.
+    with its reason, and stops no other. A program of its own calls this under `if __name__ == "__main__"`, for each
+    training is a new process. Raises OptionError for a metric that the task has not, and where there are no validation
+    rows to choose by; UserError where no candidate could be trained.
+
+    >>> found = nt.compare(folder, nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"]), splits, head)
+    >>> print(found.verdict)
     """
+    options, model = options or CompareOptions(), model or ModelOptions()
+    training, cache = training or TrainingOptions(), cache or CacheOptions()
+    _refuse_what_cannot_be(options, training)
     if splits.validation is None:
         raise OptionError(
             "a comparison chooses on validation rows, and there are none; give a --validation_file, or leave "
@@ -75,6 +83,19 @@ def compare(
     split = "test" if splits.test else "validation"
     entries = entries_of(folder, possible, head, metric, split)
     return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures))
+
+
+def _refuse_what_cannot_be(options: CompareOptions, training: TrainingOptions) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise OptionError("a comparison starts its processes itself (--workers); launch one of it, with plain python.")
+    for name in ("report_to", "checkpoint_every"):
+        if getattr(training, name):
+            raise OptionError(f"--{name} is for runs whose model is kept, which a comparison does not; leave it out.")
+    best = training.metric_for_best_model
+    if options.metric and best not in (None, options.metric):
+        raise OptionError(
+            f"--metric {options.metric} also chooses the best weights; leave out --metric_for_best_model."
+        )
 
 
 def _by_candidate(trials: Sequence[Trial], failures: Mapping[str, str]) -> dict[str, str]:

@@ -88,10 +88,7 @@ def learn(trial: Trial, job: Job) -> tuple[list[Learned], Splits]:
 def _network(trial: Trial, job: Job, splits: Splits) -> Learned:
     candidate, told = trial.candidate, job.model
     strategy = candidate.make()
-    # Trackers, checkpoints and proofs of what was saved are for runs whose model is kept.
-    options = replace(
-        job.training, seed=trial.seed, metric_for_best_model=job.metric, report_to=[], checkpoint_every=[]
-    )
+    options = replace(job.training, seed=trial.seed, metric_for_best_model=job.metric)
     accelerator = make_accelerator(options)
     set_seed(trial.seed)
     head_options = job.head.options() | pooling_of(candidate, job.head)

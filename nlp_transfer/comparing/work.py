@@ -16,7 +16,7 @@ from nlp_transfer.heads import TaskHead
 
 def do(trial: Trial, job: Job, folder: Path) -> None:
     """Train and score a trial; leave its predictions, a line a row, and its scores and costs in result.json."""
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     learned, splits = learn(trial, job)
     told = [_told(part, job.head, splits, folder) for part in learned]
     result = {
@@ -25,6 +25,7 @@ def do(trial: Trial, job: Job, folder: Path) -> None:
         "seed": trial.seed,
         "learned": told,
         "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - busy,
     }
     write_whole(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
 

@@ -70,13 +70,17 @@ def test_a_comparison_that_is_killed_goes_on_and_repeats_nothing(task_flags, tra
 
 
 def test_what_cannot_be_compared_is_one_line(task_flags, training_flags, tmp_path):
-    flags = [*task_flags["classify"], *training_flags]
+    train, test = (task_flags["classify"][place : place + 2] for place in (0, 4))
+    flags = [*train, *test, *training_flags]
     for more, said in (
         (["--metric", "f1_strict"], "--metric f1_strict is not a score of this task; it has accuracy, macro_f1"),
         (["--metric", "loss"], "--metric loss is not a score of this task"),
         (["--fractions", "0.5,1.5"], "--fractions must lie in (0, 1]"),
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--label_scheme", "BIOES"], "--label_scheme is of --task ner"),
+        (["--checkpoint_every", "5 steps"], "--checkpoint_every is for runs whose model is kept"),
+        (["--metric", "mcc", "--metric_for_best_model", "accuracy"], "--metric mcc also chooses the best weights"),
+        (["--validation_split_percentage", "0"], "a comparison chooses on validation rows, and there are none"),
         (["--encoders", "nowhere/at/all"], "there is no folder nowhere/at/all"),
     ):
         outcome = run_recipe("compare", [*flags, *more], tmp_path)

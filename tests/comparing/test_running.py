@@ -21,7 +21,7 @@ FATES = ("well", "badly", "oddly", "killed", "well too")
 
 
 def trial(name: str, fraction: float = 1.0, seed: int = 0) -> Trial:
-    return Trial(Candidate(name, "an-encoder", "full"), fraction, seed)
+    return Trial(Candidate(name, f"encoder of {name}", "full"), fraction, seed)
 
 
 def work(some: Trial, job: Path, folder: Path) -> None:
