@@ -17,6 +17,7 @@ from datasets import Dataset
 
 import nlp_transfer as nt
 from nlp_transfer.artifacts import write_run
+from nlp_transfer.metrics.calibration import expected_calibration_error
 from nlp_transfer.reporting import writing
 from nlp_transfer.reporting.matrix import MOST_LABELS, matrix_picture
 from nlp_transfer.reporting.telling import verdict
@@ -63,6 +64,10 @@ def reported(checkpoint, tmp_path_factory) -> Callable[[str], Path]:
             {"step": i, "epoch": i / 2, **({f"validation_{head.best_metric}": 0.1 * i} if i % 2 else {"loss": 1 / i})}
             for i in range(1, 9)
         )
+        if task == "multi_label":
+            head.scaling = {name: [2.0, -0.5] for name in head.labels}
+        elif task != "regression":
+            head.temperature = 0.5
         run = nt.RunResult(head.best_metric, 0.5, 2.5, 8, 2.0, 32.0, 10, history)
         report = nt.evaluate_run(model, splits, run, Accelerator(), batch_size=7)
         folder = tmp_path_factory.mktemp(task)
@@ -133,6 +138,27 @@ def test_labels_of_the_page_are_those_of_the_metrics(reported):
     for line in found_in(folder)["by_label"]:
         assert line["f1"] == pytest.approx(of_type.get(line["name"], {"f1": 0})["f1"])
         assert line["rows"] == of_type.get(line["name"], {"support": 0})["support"]
+
+
+def test_trust_is_told_before_and_after_calibration(reported):
+    for task in ("classification", "multi_label"):
+        folder, rows = reported(task), rows_of(task)[30:]
+        model, found = nt.TransferModel.load(folder), found_in(folder)
+        for calibrated, key in ((True, "calibrated"), (False, "uncalibrated")):
+            predicted = model.predict([row["text"] for row in rows], precision="no", calibrated=calibrated)
+            if task == "classification":
+                right = [p.label == row["label"] for p, row in zip(predicted, rows, strict=True)]
+                expected = expected_calibration_error([p.probability for p in predicted], right)
+            else:
+                pairs = [(p.probabilities[name], name in row["label"])
+                         for p, row in zip(predicted, rows, strict=True) for name in p.probabilities]  # fmt: skip
+                expected = expected_calibration_error(*zip(*pairs, strict=True))
+            assert found[key]["ece"] == pytest.approx(expected, abs=1e-4)
+        assert found["calibrated"] != found["uncalibrated"]
+        assert "fitted to the validation rows alone" in page_of(folder)
+    of_entities = found_in(reported("ner"))
+    assert of_entities["calibrated"]
+    assert of_entities["uncalibrated"] is None  # a tagger does not keep what it takes to tell
 
 
 def test_errors_are_the_surest_first_and_of_rows_that_are_wrong(reported):
