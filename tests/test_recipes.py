@@ -87,7 +87,9 @@ def test_a_run_works_as_a_command_of_its_own(task_flags, training_flags, tmp_pat
     said = [
         line
         for line in run.stderr.splitlines()
-        if not line.startswith(("Tag scheme: ", "Training ", "Data: ", "Validation rows: ", "Test rows: "))
+        if not line.startswith(
+            ("Tag scheme: ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
+        )
     ]
     if is_verified:
         assert said.pop(0).startswith(
