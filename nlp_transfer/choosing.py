@@ -20,7 +20,7 @@ from nlp_transfer.config import CacheOptions, StrategyOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits, hold_out
-from nlp_transfer.errors import UserError
+from nlp_transfer.errors import DataError, UserError
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
@@ -125,7 +125,12 @@ def choose_strategy(
         why = f"auto: fewer than {_LEAST} rows are too few to try anything on."
         return Choice("features", {}, (facts, why, "auto: features, which has the least to learn."), {})
     epochs = epochs_of(inputs, options, (accelerator or make_accelerator(options)).num_processes)
-    learned, judged = _parted(rows, min(_HELD_OUT, _MOST_HELD_OUT / count), options.seed, head)
+    try:
+        share = min(_HELD_OUT, _MOST_HELD_OUT / count)
+        learned, judged = hold_out(rows, share, options.seed, None if isinstance(head, NERHead) else "label")
+    except DataError:
+        why = "auto: no label has rows enough to hold some out, so nothing is tried."
+        return Choice("head_then_full", {}, (facts, why, "auto: head_then_full, which does well with few rows."), {})
     trial = replace(
         options, num_train_epochs=epochs * count / len(learned.data), early_stopping_patience=None, report_to=[],
         metric_for_best_model=None, eval_steps=None, checkpoint_every=[], torch_compile=False,
@@ -154,11 +159,11 @@ def _decided(features: str, scores: Mapping[str, float], judged: int) -> tuple[s
     error = 100 * _error(scores[features], judged)
     if lead > error:
         return features, f"auto: {features}, which leads by {lead:.1f}, more than a standard error ({error:.1f})."
-    return "head_then_full", (
-        f"auto: head_then_full, since {features} leads by {lead:.1f}, no more than a standard error ({error:.1f})."
-        if lead > 0
-        else f"auto: head_then_full, which leads by {-lead:.1f}."
-    )
+    if lead > 0:
+        why = f"since {features} leads by {lead:.1f}, no more than a standard error ({error:.1f})"
+    else:
+        why = f"which leads by {-lead:.1f}" if lead else f"as good as {features}"
+    return "head_then_full", f"auto: head_then_full, {why}."
 
 
 def _named(name: str) -> tuple[str, dict[str, Any]]:
@@ -168,15 +173,11 @@ def _named(name: str) -> tuple[str, dict[str, Any]]:
 
 def _facts(model: TransferModel, rows: Rows, inputs: TokenInputs) -> str:
     count, labels = len(rows.data), len(model.head.labels)
-    each = f", {labels} labels ({count / labels:,.0f} rows each)" if labels else ""
+    each = f", {labels} labels ({count / labels:,.0f} rows each)" if labels > 1 else ""
     return (
         f"auto: {count:,} training rows{each}, {inputs.lengths.mean():.0f} tokens a row; "
         f"{model.encoder.family} of {model.encoder.depth} layers, {model.encoder.parameter_count:,} weights."
     )
-
-
-def _parted(rows: Rows, share: float, seed: int, head: TaskHead) -> tuple[Rows, Rows]:
-    return hold_out(rows, share, seed, None if isinstance(head, NERHead) else "label")
 
 
 def _error(score: float, rows: int) -> float:

@@ -63,12 +63,14 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     asked, checkpoint, review_splits, options, monkeypatch
 ):
     def choice(rows):
-        splits = nt.splits_from(rows)
+        splits = nt.splits_from(rows, rows)
         return nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(splits)), splits, options)
 
     rows = review_splits.train.data.to_pandas()[["text", "label"]]
     assert choice(rows[:24]).name == "features"
-    monkeypatch.setattr(choosing, "_ENOUGH", 25)
+    alone = rows[:48].assign(label=[f"label {i}" for i in range(48)])
+    assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so nothing is tried."
+    monkeypatch.setattr(choosing, "_ENOUGH", 32)
     assert choice(rows).name == "full"
     assert asked == []
 

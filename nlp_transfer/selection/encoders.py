@@ -49,6 +49,7 @@ class LayerScores:
 class EncoderScores:
     """What an encoder is worth, its size, and seconds.
 
+    The seconds of its pass are few where the cache held what its layers give.
     `probe` is that of its layers together, with its 95%; `first` the share of bootstrap draws in which it is the best.
     `ranks` are among the encoders: by the probe, and by the estimators of the last layer.
     """
@@ -113,7 +114,10 @@ def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptio
     whole. Raises UserError where no encoder can be looked at.
     """
     sample = sample_of(splits, options.sample, options.seed)
-    accelerator = Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=hardware.precision("auto"))
+    try:
+        accelerator = Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=hardware.precision("auto"))
+    except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
+        accelerator = Accelerator()
     hardware.use_cores()
     found: dict[str, _Found] = {}
     failed = {}
