@@ -49,14 +49,14 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_t
 
 def test_features_are_taken_where_more_than_chance_speaks_for_them():
     def decided(features, judged):
-        return _decided("features:svm", {"features:svm": features, "head_then_full": 0.8}, judged)[0]
+        return _decided("head_then_full", "features:svm", {"features:svm": features, "head_then_full": 0.8}, judged)[0]
 
     assert decided(0.84, judged=400) == "features:svm"  # a standard error of 1.8
     assert decided(0.84, judged=50) == "head_then_full"  # of 5.2
     assert decided(0.79, judged=4000) == "head_then_full"
-    assert _decided("features:svm", {"head_then_full": 0.1}, 50)[0] == "head_then_full"
-    assert _decided("features:svm", {"features:svm": 0.1}, 50)[0] == "features:svm"
-    assert _decided("features:svm", {}, 50)[0] == "head_then_full"
+    assert _decided("head_then_full", "features:svm", {"head_then_full": 0.1}, 50)[0] == "head_then_full"
+    assert _decided("head_then_full", "features:svm", {"features:svm": 0.1}, 50)[0] == "features:svm"
+    assert _decided("head_then_full", "features:svm", {}, 50)[0] == "head_then_full"
 
 
 def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
@@ -70,6 +70,9 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     assert choice(rows[:24]).name == "features"
     alone = rows[:48].assign(label=[f"label {i}" for i in range(48)])
     assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so nothing is tried."
+    monkeypatch.setattr(choosing, "_SCARCE", 33)
+    assert choice(rows).reasons[2] == "auto: head_then_full, which leads by 10.0, more than a standard error (8.7)."
+    asked.clear()
     monkeypatch.setattr(choosing, "_ENOUGH", 32)
     assert choice(rows).name == "full"
     assert asked == []
