@@ -104,8 +104,7 @@ def refuse_what_cannot_be() -> None:
         if _says(f"ACCELERATE_USE_{name}"):
             raise OptionError(
                 f"the launcher asks for {name}, whose engine would take the place of this training loop; take FSDP, "
-                f"which shards as well, in place of ZeRO-2 with fsdp_reshard_after_forward: false "
-                f"(recipes/configs/accelerate/fsdp2.yaml)."
+                f"which shards as well (recipes/configs/accelerate/zero2.yaml, fsdp2.yaml)."
             )
     if not _says(_ASKS):
         return

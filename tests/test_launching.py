@@ -15,7 +15,8 @@ from conftest import RECIPES
 import nlp_transfer as nt
 
 FOLDER = RECIPES / "configs" / "accelerate"
-PROCESSES = {"cpu": (1, 1), "cpu_2": (2, 1), "gpu": (1, 1), "gpu_8": (8, 1), "fsdp2": (2, 1), "two_nodes": (16, 2)}
+PROCESSES = {"cpu": (1, 1), "cpu_2": (2, 1), "gpu": (1, 1), "gpu_8": (8, 1), "fsdp2": (2, 1), "zero2": (2, 1)}
+PROCESSES["two_nodes"] = (16, 2)
 
 
 def test_every_file_is_here():
