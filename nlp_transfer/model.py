@@ -22,14 +22,13 @@ from nlp_transfer.adapters.adapter import Adapter, base_of, holds_adapter
 from nlp_transfer.config import PRECISIONS
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import Lengths
-from nlp_transfer.data.schemes import recognise
-from nlp_transfer.data.spans import word_offsets
 from nlp_transfer.data.store import SLICE, counted, slices, stored
 from nlp_transfer.encoder import Encoder
-from nlp_transfer.errors import DataError, ModelError, OptionError
-from nlp_transfer.heads import HEADS, NERHead, RegressionHead, TaskHead, TextHead, stock_text_head
+from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextHead
 from nlp_transfer.heads.earlier import kept_head, say_what_is_dropped
-from nlp_transfer.heads.ner import join_words
+from nlp_transfer.heads.ner import words_of
+from nlp_transfer.heads.stock import stock_head
 from nlp_transfer.heads.text import texts_or_pairs
 from nlp_transfer.inference import infer
 from nlp_transfer.precision import precision_for
@@ -115,7 +114,7 @@ class TransferModel:
         cls, name: str, max_length: int | None, revision: str | None, trust_remote_code: bool
     ) -> TransferModel:
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
-        spec = getattr(checkpoint.config, _SPEC, None) or _spec_of_stock_model(checkpoint)
+        spec = getattr(checkpoint.config, _SPEC, None) or stock_head(checkpoint)
         head = HEADS[spec["task"]](**spec["options"])
         tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
         auto = AutoModelForTokenClassification if isinstance(head, NERHead) else AutoModelForSequenceClassification
@@ -254,7 +253,7 @@ class TransferModel:
         if precision not in PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
         if abstain_below is not None:
-            require_certainty(self.head)
+            self.head.require_certainty()
             if not 0 < abstain_below <= 1:
                 raise OptionError(f"abstain_below must be more than 0, and 1 at most; given was {abstain_below}.")
         head = self.head if calibrated else self.head.uncalibrated()
@@ -274,25 +273,8 @@ class TransferModel:
     def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
         if isinstance(self.head, TextHead):
             return texts_or_pairs(texts, self.head.pairs)
-        split = [_words(text) for text in texts]
+        split = [words_of(text) for text in texts]
         return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
-
-
-def _words(text: str | Sequence[str]) -> dict[str, Any]:
-    """The words of a text and where they stand in it."""
-    if not isinstance(text, str):
-        joined, offsets = join_words(text)
-        return {"words": list(text), "offsets": offsets, "text": joined}
-    offsets = word_offsets(text)
-    return {"words": [text[start:end] for start, end in offsets], "offsets": offsets, "text": text}
-
-
-def require_certainty(head: TaskHead) -> None:
-    """Raise OptionError for the head of a task whose predictions have no one certainty."""
-    if isinstance(head, NERHead):
-        raise OptionError("--abstain_below is for classifiers; of a tagger each span has a score of its own to go by.")
-    if isinstance(head, RegressionHead):
-        raise OptionError("--abstain_below is for classifiers; this model gives a number, of which it tells no doubt.")
 
 
 def model_folder(name_or_path: str | Path) -> str:
@@ -313,23 +295,3 @@ def _fitting(max_length: int | None, most: int, name: str, tokenizer: PreTrained
     if max_length < least:
         raise OptionError(f"max_length {max_length} leaves no room for text; give at least {least}.")
     return max_length
-
-
-def _spec_of_stock_model(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The task of a model that something else than `save` wrote, from its architecture and label names."""
-    architecture = next(iter(checkpoint.config.architectures or []), "")
-    names = [checkpoint.config.id2label[i] for i in range(checkpoint.config.num_labels)]
-    if architecture.endswith("ForTokenClassification"):
-        try:
-            scheme = recognise([[name] for name in names]).scheme  # by E-, S-, L- and U-
-        except DataError as error:
-            raise ModelError(f"{checkpoint.name} has labels that spell no entities: {', '.join(names[:8])}.") from error
-        types = sorted({name.partition("-")[2] for name in names if name != "O"})
-        if scheme in ("IOB1", "IOB2"):  # IOB2 would bar a type without B- from ever being predicted
-            scheme = "IOB2" if all(f"B-{kind}" in names for kind in types) else "IOB1"
-        return {"task": NERHead.task, "options": {"entity_types": types, "scheme": scheme, "tag_names": names}}
-    if architecture.endswith("ForSequenceClassification"):
-        return stock_text_head(checkpoint.config.problem_type, names)
-    raise ModelError(
-        f"{checkpoint.name} has no trained head ({architecture}); load it with a head: load(name, head=...)."
-    )

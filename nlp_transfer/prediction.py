@@ -25,7 +25,7 @@ from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.texts import Text, Texts, open_texts
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TaskHead, TextHead
-from nlp_transfer.model import WINDOW, TransferModel, model_folder, require_certainty
+from nlp_transfer.model import WINDOW, TransferModel, model_folder
 from nlp_transfer.parts import Parts
 from nlp_transfer.precision import precision_for
 from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
@@ -90,7 +90,7 @@ def predict_file(options: PredictionOptions) -> None:
 
 def _refuse_what_cannot_be(head: TaskHead, options: PredictionOptions) -> None:
     if options.abstain_below is not None:
-        require_certainty(head)
+        head.require_certainty()
     if isinstance(head, NERHead) and options.all_probabilities:
         raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
     if isinstance(head, RegressionHead) and options.all_probabilities:

@@ -1,6 +1,5 @@
 """The tasks: what stands on an encoder, and what its outputs mean."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from nlp_transfer.data.labels import problem_of
@@ -35,14 +34,6 @@ def text_head_for(splits: Splits, **options: Any) -> TextHead:
     return _OF_PROBLEM[problem_of(splits.train.data)].for_splits(splits, **options)
 
 
-def stock_text_head(problem_type: str | None, names: Sequence[str]) -> dict[str, Any]:
-    """Task and options of the head of a sequence classifier that something else than this package has trained."""
-    if problem_type == RegressionHead.problem_type or (problem_type is None and len(names) == 1):
-        return {"task": RegressionHead.task, "options": {"name": names[0]}}  # so transformers takes it too
-    head = MultiLabelHead if problem_type == MultiLabelHead.problem_type else TextClassificationHead
-    return {"task": head.task, "options": {"labels": list(names)}}
-
-
 __all__ = [
     "HEADS",
     "MultiLabelHead",
@@ -52,6 +43,5 @@ __all__ = [
     "TaskHead",
     "TextClassificationHead",
     "TextHead",
-    "stock_text_head",
     "text_head_for",
 ]

@@ -41,6 +41,9 @@ class TaskHead(ABC):
     is_tuned: ClassVar[bool] = False
     """Whether `tune` does anything, so that the best weights have to say their logits of the validation rows."""
 
+    no_certainty: ClassVar[str | None] = None
+    """Why a prediction has no one certainty, where it has none."""
+
     labels: LabelSet
 
     @abstractmethod
@@ -112,6 +115,11 @@ class TaskHead(ABC):
         plain = copy.copy(self)
         plain.forget_calibration()
         return plain
+
+    def require_certainty(self) -> None:
+        """Raise OptionError where predictions have no one certainty, below which nothing could be said."""
+        if self.no_certainty:
+            raise OptionError(f"--abstain_below is for classifiers; {self.no_certainty}.")
 
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:

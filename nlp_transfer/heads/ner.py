@@ -17,6 +17,7 @@ from nlp_transfer.data import schemes
 from nlp_transfer.data.long_texts import special_tokens
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.schemes import recognise, scheme_named
+from nlp_transfer.data.spans import word_offsets
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.data.windows import Window, windows
@@ -55,6 +56,7 @@ class NERHead(TaskHead):
 
     task = "ner"
     best_metric = "f1_strict"
+    no_certainty = "of a tagger each span has a score of its own to go by"
     is_tuned = True
 
     def __init__(
@@ -238,6 +240,15 @@ def _entity_types(rows: Rows, scheme: str, is_told: bool) -> set[str]:
                 f"{_place(rows, number)}: {error}; {why} {scheme}, and all splits are read in one scheme."
             ) from error
     return types
+
+
+def words_of(text: str | Sequence[str]) -> dict[str, Any]:
+    """The words of a text and where they stand in it."""
+    if not isinstance(text, str):
+        joined, offsets = join_words(text)
+        return {"words": list(text), "offsets": offsets, "text": joined}
+    offsets = word_offsets(text)
+    return {"words": [text[start:end] for start, end in offsets], "offsets": offsets, "text": text}
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -45,6 +45,7 @@ class RegressionHead(TextHead):
 
     task = "regression"
     best_metric = "mse"
+    no_certainty = "this model gives a number, of which it tells no doubt"
     problem_type = "regression"
 
     def __init__(self, name: str = "number", mean: float = 0.0, deviation: float = 1.0, **shape: Any) -> None:
