@@ -21,6 +21,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.errors import ModelError
 from nlp_transfer.heads import NERHead
 from nlp_transfer.model import TransferModel, model_folder
+from nlp_transfer.pickles import refuse_pickles
 from nlp_transfer.pooling.config import PooledConfig
 
 ROWS = 32
@@ -30,6 +31,7 @@ TOLERANCE = {"no": 1e-4}
 """The largest difference of a logit that is still the same model, by the precision it was trained in; else 1e-2."""
 
 _RUN_FILE = "transfer.json"
+_TEXTS, _TAGS = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def witnesses(model: TransferModel, rows: Dataset, precision: str = "no") -> dic
         network.train(was_training)
     tokens = isinstance(model.head, NERHead)
     return {
-        "auto_class": "AutoModelForTokenClassification" if tokens else "AutoModelForSequenceClassification",
+        "auto_class": _TAGS if tokens else _TEXTS,
         "ours": isinstance(network.config, PooledConfig),
         "trust_remote_code": bool(model.checkpoint and model.checkpoint.trust_remote_code),
         "tolerance": TOLERANCE.get(precision, 1e-2),
@@ -101,10 +103,11 @@ def verify_saved(folder: str | Path, kept: dict[str, Any]) -> Verified:
     return Verified(len({witness["row"] for witness in kept["rows"]}), difference, kept["tolerance"])
 
 
-def verify_run(name_or_path: str | Path) -> Verified:
+def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> Verified:
     """Ask the model of a run, or the `model/` in it, again what it was asked when it was saved.
 
-    Raises ModelError where no run is there, or where the model says something else.
+    What lies in the folder runs no code, unless the run says that its model has some and `trust_remote_code` allows it.
+    Raises ModelError where no run is there, where it would run code, or where the model says something else.
     """
     model = Path(model_folder(name_or_path))
     run = next((place for place in (model, model.parent) if (place / _RUN_FILE).is_file()), None)
@@ -116,12 +119,24 @@ def verify_run(name_or_path: str | Path) -> Verified:
         raise ModelError(
             f"{run / _RUN_FILE} holds no logits to compare; the run was not written to its end."
         ) from error
+    refuse_pickles(model, "; give a folder without it, or remove it.", of_torch=False)
+    if kept["auto_class"] not in (_TEXTS, _TAGS):
+        raise ModelError(
+            f"{run / _RUN_FILE} names {kept['auto_class']} to open the model, which no run of ours writes."
+        )
+    if kept["trust_remote_code"] and not trust_remote_code:
+        raise ModelError(
+            f"{model} runs code of its own; read that code, then allow it with --trust_remote_code (in Python "
+            f"trust_remote_code=True)."
+        )
     return verify_saved(model, kept)
 
 
 def _answers_of_a_fresh_process(asked: dict[str, Any]) -> list[Any]:
-    script = [sys.executable, "-c", inspect.getsource(nlp_transfer.reopening)]
-    child = subprocess.run(script, input=json.dumps(asked), capture_output=True, text=True)
+    # Else the folder that the user is in comes first: a tokenize.py there would be taken for Python's own.
+    elsewhere = "import sys; sys.path[:] = [place for place in sys.path if place]\n"
+    script = elsewhere + inspect.getsource(nlp_transfer.reopening)
+    child = subprocess.run([sys.executable, "-c", script], input=json.dumps(asked), capture_output=True, text=True)
     if child.returncode:
         reason = (child.stderr.strip().splitlines() or ["it gave no reason"])[-1]
         raise ModelError(

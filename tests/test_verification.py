@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,36 @@ def test_a_run_that_saves_another_model_fails_and_leaves_nothing(task_flags, tra
     assert outcome.status == 2
     assert "is not the trained one" in outcome.err.splitlines()[-1]
     assert os.listdir(tmp_path) == []
+
+
+def test_what_lies_where_the_user_is_is_not_taken_for_a_library(trained, tmp_path, monkeypatch):
+    monkeypatch.undo()  # in a fresh process
+    (tmp_path / "tokenize.py").write_text("open('sprung', 'w')\nraise SystemExit('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    folder, kept = trained
+    (folder / "config.json").write_text("{")
+    with pytest.raises(nt.ModelError, match="not a valid JSON"):
+        verification.verify_saved(folder, kept)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"trust_remote_code": True}, "runs code of its own; read that code, then allow it with --trust_remote_code"),
+        ({"auto_class": "pipeline"}, r"transfer\.json names pipeline to open the model, which no run of ours writes"),
+    ],
+)
+def test_a_folder_does_not_say_what_code_runs(trained, tmp_path, changed, says):
+    folder, kept = trained
+    (tmp_path / "transfer.json").write_text(json.dumps({"verification": kept | changed}))
+    outcome = run_recipe("verify", ["model"], tmp_path)
+    assert outcome.status == 2
+    assert re.search(says, outcome.err)
+    (tmp_path / "transfer.json").write_text(json.dumps({"verification": kept}))
+    (folder / "a.pkl").write_bytes(b"")
+    with pytest.raises(nt.ModelError, match=r"holds a\.pkl, a pickle"):
+        nt.verify_run(folder)
 
 
 @pytest.mark.parametrize("recipe", ["classify", "ner"])
