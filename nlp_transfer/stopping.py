@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nlp_transfer.errors import Interrupted
+from nlp_transfer.errors import Interrupted, UserError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ECHO = 1.0  # seconds in which a launcher passes on what the terminal has sent to all its processes already
@@ -20,8 +20,8 @@ _ECHO = 1.0  # seconds in which a launcher passes on what the terminal has sent 
 def noting_signals() -> Iterator[Callable[[], int]]:
     """Inside, the first SIGTERM or SIGINT is noted and not obeyed: what is yielded gives its number, 0 without one.
 
-    The second one raises Interrupted at once, and so does leaving with one that was noted. Threads but the main one
-    cannot note any.
+    The second one raises Interrupted at once, and so does leaving with one that was noted, with an exception too unless
+    it is a UserError, which says more. Threads but the main one cannot note any.
     """
     received: list[int] = []
     at = 0.0
@@ -40,6 +40,12 @@ def noting_signals() -> Iterator[Callable[[], int]]:
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield lambda: received[0] if received else 0
+    except UserError:
+        raise
+    except Exception as error:
+        if received:
+            raise Interrupted(received[0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from nlp_transfer.errors import Interrupted
+from nlp_transfer.errors import Interrupted, UserError
 from nlp_transfer.stopping import noting_signals
 
 
@@ -38,6 +38,23 @@ def test_one_that_nobody_heeded_is_not_forgotten():
     with pytest.raises(Interrupted) as end, noting_signals():
         send()
     assert end.value.number == signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("signals", "error", "comes_out"),
+    [(1, ValueError, Interrupted), (0, ValueError, ValueError), (1, UserError, UserError)],
+)
+def test_an_exception_on_the_way_out_does_not_forget_it(signals, error, comes_out):
+    """That of an attempt that has collapsed is caught outside, where the next one would begin."""
+
+    def fail() -> None:
+        with noting_signals():
+            for _ in range(signals):
+                send()
+            raise error("why")
+
+    with pytest.raises(comes_out):
+        fail()
 
 
 def test_what_a_launcher_repeats_at_once_is_no_second_one(monkeypatch):
