@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nlp_transfer.errors import UserError, is_full_disk
+from nlp_transfer.flushing import flush, flush_whole
 from nlp_transfer.pickles import refuse_pickles
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,11 @@ class Checkpoints:
         self.folder = Path(folder)
         self.keep = keep
         self._ours: list[Path] = []
+
+    @property
+    def bytes(self) -> int:
+        """What those that are there take on disk."""
+        return sum(path.stat().st_size for folder in self._named() for path in folder.rglob("*") if path.is_file())
 
     def newest(self) -> Saved | None:
         """The newest one that is sound, None where there is none at all; damaged ones are named in the log.
@@ -113,7 +119,7 @@ class Checkpoints:
                 self._remove(path)
             os.rename(hidden, path)
             for folder in (self.folder, *list(self.folder.parents)[:2]):  # the run's may be new too
-                _flush(folder)
+                flush(folder)
         except BaseException as error:
             shutil.rmtree(hidden, ignore_errors=True)
             with contextlib.suppress(OSError):  # it holds older ones
@@ -168,8 +174,7 @@ def _write(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, Mappin
         path.chmod(mode)  # safetensors makes files that only their owner may read
     sums = {path.name: _digest(path) for path in sorted(folder.iterdir())}
     (folder / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-    for path in (*folder.iterdir(), folder):
-        _flush(path)
+    flush_whole(folder)
 
 
 def _digest(path: Path) -> str:
@@ -178,17 +183,6 @@ def _digest(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Wait until the disk holds a file, or the names in a folder."""
-    if path.is_dir() and os.name != "posix":  # only there can a folder be opened
-        return
-    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _reason(error: Exception) -> str:

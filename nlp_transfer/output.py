@@ -14,6 +14,7 @@ from types import TracebackType
 
 from nlp_transfer.config import CHECKPOINTS
 from nlp_transfer.errors import OptionError, RunFinished
+from nlp_transfer.flushing import flush, flush_whole
 
 _HIDDEN = ".incomplete-"
 _RUN_FILE = "transfer.json"
@@ -100,15 +101,19 @@ class RunFolder:
         for file in self.path.rglob("*"):
             if file.is_file():  # safetensors makes files that only their owner may read
                 file.chmod(stat.S_IMODE(file.stat().st_mode) | self._mode)
+        if self.checkpoints.is_dir():  # which alone would be left, were they gone and the rest not on disk
+            flush_whole(self.path)
         if not self._real.exists():
             os.replace(self.path, self._real)
             return
-        # Last what tells a run: one that is killed now has not ended.
+        # Last what tells a run: one that is killed now has not ended, nor has the one that it replaces.
+        (self._real / _RUN_FILE).unlink(missing_ok=True)
         for item in sorted(self.path.iterdir(), key=lambda item: item.name == _RUN_FILE):
             _replace(item, self._real / item.name)
 
     def _remove_checkpoints(self) -> None:
         if self.checkpoints.is_dir():
+            flush(self._real)
             os.rename(self.checkpoints, self.path.with_name(f"{self._hidden}{uuid.uuid4().hex[:12]}"))  # all at once
             for path in self._left_behind():
                 shutil.rmtree(path, ignore_errors=True)

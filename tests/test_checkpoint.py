@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 import nlp_transfer as nt
-from nlp_transfer import checkpoint
+from nlp_transfer import checkpoint, flushing
 from nlp_transfer.checkpoint import Checkpoints
 
 TENSORS = {
@@ -145,8 +145,8 @@ def _calls(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: int,
 
     with monkeypatch.context() as patch:
         for holder, name in (
-            (checkpoint, "save_file"), (checkpoint, "_digest"), (checkpoint, "_flush"), (checkpoint.os, "rename"),
-            (Path, "write_text"), (Path, "mkdir"), (Path, "chmod"),
+            (checkpoint, "save_file"), (checkpoint, "_digest"), (checkpoint, "flush"), (checkpoint.os, "rename"),
+            (flushing, "flush"), (Path, "write_text"), (Path, "mkdir"), (Path, "chmod"),
         ):  # fmt: skip
             patch.setattr(holder, name, stopping(getattr(holder, name)))
         patch.setattr(checkpoint.shutil, "rmtree", lambda *_, **__: None)  # a kill cleans up nothing
@@ -193,6 +193,19 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(checkpoints, monkeypa
         write(checkpoints, 2)
     assert names(checkpoints.folder) == ["step-00000001"]
     assert checkpoints.newest().values == {"step": 1}
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_error_and_a_file_is(tmp_path, monkeypatch):
+    """As where its user may not list it, or a file system knows no such thing."""
+
+    def broken(handle: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(flushing.os, "fsync", broken)
+    flushing.flush(tmp_path)
+    with pytest.raises(OSError, match="Invalid argument"):
+        flushing.flush(tmp_path / "a")
 
 
 def test_files_may_be_read_by_those_the_umask_lets(checkpoints):

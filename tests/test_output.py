@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 import nlp_transfer as nt
+from nlp_transfer import flushing, output
 
 
 def tree(folder: Path) -> dict[str, str | None]:
@@ -109,6 +110,26 @@ def test_overwriting_replaces_the_run_and_keeps_what_it_did_not_write(old_run, t
         assert (old_run / "transfer.json").read_text() == "old"
     assert tree(old_run) == NEW | {"notes.txt": "mine"}
     assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_run_that_is_half_replaced_has_not_ended(old_run, tmp_path, monkeypatch):
+    def replace(source: Path, target: Path) -> None:
+        assert not (old_run / "transfer.json").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output, "_replace", replace)
+    with pytest.raises(KeyboardInterrupt), nt.RunFolder(old_run, overwrite=True) as folder:
+        fill(folder.path)
+
+
+def test_what_was_written_is_on_disk_before_the_checkpoints_go(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(flushing, "flush", lambda path: flushed.append((path, (tmp_path / "run/checkpoints").is_dir())))
+    stopped(tmp_path / "run")
+    with nt.RunFolder(tmp_path / "run", resume="") as folder:
+        fill(folder.path)
+    assert {(folder.path / name, True) for name in NEW} < set(flushed)
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_overwriting_needs_no_run(tmp_path):
