@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -70,8 +71,8 @@ def settled(
     if not isinstance(strategy, Auto):
         return strategy
     path = folder / _FILE
-    if path.exists():
-        choice = Choice(**json.loads(path.read_text(encoding="utf-8")))
+    if told := chosen(folder):
+        choice = Choice(**told)
         log.info("Strategy %s, as chosen when the run began.", choice.name)
     else:
         choice = choose_strategy(model, splits, options, accelerator, cache)
@@ -81,16 +82,22 @@ def settled(
         if accelerator.is_main_process:
             path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({field.name: getattr(choice, field.name) for field in fields(choice)}, indent=1)
-            path.write_text(f"{text}\n", encoding="utf-8")
+            hidden = path.with_name(f".incomplete-{path.name}")
+            hidden.write_text(f"{text}\n", encoding="utf-8")
+            os.replace(hidden, path)  # a kill leaves it whole, or not there
     for name, value in {"strategy": choice.name, **choice.options}.items():
         setattr(given, name, value)
     return choice.strategy
 
 
 def chosen(folder: Path) -> dict[str, Any] | None:
-    """What `settled` has written into the folder of a run, if anything."""
-    path = folder / _FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    """What `settled` has written into the folder of a run; None where nothing is there that can be read."""
+    try:
+        found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_whole = isinstance(found, dict) and found.keys() == {field.name for field in fields(Choice)}
+    return found if is_whole else None
 
 
 def choose_strategy(
@@ -136,6 +143,7 @@ def choose_strategy(
     trial = replace(
         options, num_train_epochs=epochs * count / len(learned.data), early_stopping_patience=None, report_to=[],
         metric_for_best_model=None, eval_steps=None, checkpoint_every=[], torch_compile=False,
+        restart_on_collapse=0,  # which validation rows would have to tell
     )  # fmt: skip
     features = _features(head)
     tried = {name: _score(name, model, learned, judged, trial, cache) for name in (features, "head_then_full")}

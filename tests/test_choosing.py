@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -45,6 +46,19 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_t
         "auto: accuracy on 21 rows that neither has seen: features:svm 70.0, head_then_full 80.0.",
         "auto: head_then_full, which leads by 10.0.",
     )
+
+
+def test_what_needs_validation_rows_does_not_keep_trials_from_running(checkpoint, review_splits, options):
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    choice = nt.choose_strategy(model, review_splits, replace(options, restart_on_collapse=2, num_train_epochs=1))
+    assert {name.partition(":")[0] for name in choice.scores} == {"features", "head_then_full"}
+
+
+def test_half_a_choice_counts_as_none(tmp_path):
+    (tmp_path / "logs").mkdir()
+    for half in ('{"name": "full", "opt', '{"name": "full"}', "[]"):
+        (tmp_path / "logs" / "strategy.json").write_text(half)
+        assert choosing.chosen(tmp_path) is None
 
 
 def test_features_are_taken_where_more_than_chance_speaks_for_them():
