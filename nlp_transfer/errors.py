@@ -48,6 +48,11 @@ def is_full_disk(error: BaseException) -> bool:
     return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a GPU or the like is full."""
+    return type(error).__name__ == "OutOfMemoryError" and type(error).__module__ == "torch"  # not loaded here
+
+
 def is_lost_process(error: BaseException) -> bool:
     """Whether an error says that another process of the run no longer answers. The launcher knows which one."""
     lost = type(error).__name__ in ("DistBackendError", "DistNetworkError")  # of torch.distributed, not loaded here

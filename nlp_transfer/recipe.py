@@ -10,11 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk, is_lost_process
+from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk, is_lost_process, is_out_of_memory
 
 _LOST = (
     "another process of this run has died, and so does this one; the launcher names it (its rank, and the signal that "
     "ended it). Where it kept checkpoints, --resume goes on."
+)
+
+_OUT_OF_MEMORY = (
+    "out of memory where nothing is learned; give a smaller --per_device_eval_batch_size, or a smaller --max_length."
 )
 
 
@@ -42,6 +46,8 @@ def run_recipe(main: Callable[[], None]) -> None:
         except Exception as error:
             if is_lost_process(error):  # said by any process: the first one may be the one that died
                 _stop(_LOST, 1, speaks=True)
+            if is_out_of_memory(error):  # said by any process as well; training has taken smaller parts before
+                _stop(_OUT_OF_MEMORY, 2, speaks=True)
             if not is_full_disk(error):
                 raise
             where = getattr(error, "filename", None) or "output folder"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 import nlp_transfer as nt
@@ -52,6 +53,11 @@ def test_what_nobody_foresaw_keeps_its_traceback():
 def test_a_full_disk_is_something_a_user_can_mend(capsys, error, where):
     assert stop(raising(error)) == 2
     assert capsys.readouterr().err == f"error: no room left on disk ({where}); free some, or choose another.\n"
+
+
+def test_so_is_a_device_that_is_full(capsys):
+    assert stop(raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))) == 2
+    assert "give a smaller --per_device_eval_batch_size" in capsys.readouterr().err
 
 
 def test_an_interruption_is_no_error_of_ours(capsys):
