@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -62,7 +63,11 @@ def attempts(model: TransferModel, options: TrainingOptions, saved: Saved | None
     for number in range(place.get("attempt", 0), options.restart_on_collapse + 1):
         seed = options.seed + number
         if number:
-            model.network, model.adapter = copy.deepcopy(untouched), None
+            assert untouched is not None
+            model.network, model.adapter = untouched, None
+            gc.collect()  # the one that has collapsed, before there is another
+            if number < options.restart_on_collapse:
+                model.network = copy.deepcopy(untouched)
             _draw_again(model, seed)
         is_last = number == options.restart_on_collapse
         yield (attempt := Attempt(replace(options, seed=seed), number, before, is_last, saved))

@@ -79,9 +79,11 @@ class Progress:
     def step(self, step: Step) -> None:
         """Count a step, and log the mean loss of the last `every` of them. UserError after three that are unsound."""
         self.rows += step.rows
-        self.loss += torch.where(step.is_sound, step.loss, 0.0)
+        # In fp16 a step is sound while the scaler looks for its scale, and its loss may yet be no number.
+        counts = step.is_sound & torch.isfinite(step.loss)
+        self.loss += torch.where(counts, step.loss, 0.0)
         self._steps += 1
-        self._unsound += ~step.is_sound
+        self._unsound += ~counts
         self._in_a_row = torch.where(step.is_sound, 0, self._in_a_row + 1)
         self._most = torch.maximum(self._most, self._in_a_row)
         if self.loss.device.type == "cpu":  # elsewhere it would wait for the device; `flush` does so anyway

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
-from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin, set_seed
+from accelerate.utils import DistributedType, ProjectConfiguration, TorchDynamoPlugin, set_seed
 
 from nlp_transfer import hardware, shards
 from nlp_transfer.attempts import Attempt, Collapsed, attempts
@@ -113,13 +113,20 @@ def fit(
         shards.refuse_options(options, strategy.name, resume)
         checkpoints = None
     accelerator = accelerator or make_accelerator(options)
+    if accelerator.distributed_type == DistributedType.FSDP:
+        raise OptionError(
+            "this Accelerator would cut the network into shards itself; give the one of nt.make_accelerator, or none."
+        )
     precision_for(model.encoder.family, accelerator.mixed_precision)  # raises where it cannot be
     hardware.keep_freed_memory()
     keeper = Keeper(checkpoints, options, accelerator)
     saved = keeper.find(resume, options_of(model, splits, options, accelerator, strategy, cache))
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})
 
+    scale = accelerator.scaler.state_dict() if accelerator.scaler else None
     for attempt in attempts(model, options, saved):
+        if scale:  # of fp16, which an attempt that has collapsed may have left anywhere
+            accelerator.scaler.load_state_dict(scale)
         with contextlib.suppress(Collapsed):
             return _fit_once(model, splits, attempt, accelerator, strategy, cache, keeper)
     raise AssertionError("the last attempt ends, collapsed or not")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from conftest import run_recipe
 
 import nlp_transfer as nt
 from nlp_transfer import updates
+from nlp_transfer.attempts import attempts
 from nlp_transfer.collapse import Collapse
 from nlp_transfer.data.read import read_classification
 from nlp_transfer.data.splits import Splits
@@ -37,11 +39,12 @@ def trained(
     nt.set_seed(seed)
     head = nt.TextClassificationHead.for_splits(splits, pooling="mean", hidden=(8,), dropout=0.2)
     model = nt.TransferModel.load(encoder, head, keep_head=keep_head)
-    checkpoints, resume, cache = (told.pop(name, None) for name in ("checkpoints", "resume", "cache"))
+    names = ("checkpoints", "resume", "cache", "accelerator")
+    checkpoints, resume, cache, accelerator = (told.pop(name, None) for name in names)
     options = nt.TrainingOptions(
         seed=seed, num_train_epochs=2, per_device_train_batch_size=8, learning_rate=3e-3, mixed_precision="no", **told
     )
-    result = nt.fit(model, splits, options, strategy=strategy, cache=cache, checkpoints=checkpoints, resume=resume)
+    result = nt.fit(model, splits, options, accelerator, strategy, cache, checkpoints, resume)
     return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}, result
 
 
@@ -66,6 +69,25 @@ def test_it_ends_as_a_run_with_the_next_seed(review_splits, reviews, checkpoint,
     assert result.history == expected.history
     assert (result.seed, result.restarts) == (7, 2)
     assert (expected.seed, expected.restarts) == (7, 0)
+
+
+def test_the_scale_of_fp16_begins_again_too(review_splits, checkpoint, monkeypatch):
+    accelerator = nt.make_accelerator(nt.TrainingOptions(mixed_precision="no"))
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=1)
+    scales = []
+    monkeypatch.setattr(nt.strategies.Full, "setup", lambda *_: scales.append(accelerator.scaler.get_scale()))
+    trained(review_splits, checkpoint(), 6, restart_on_collapse=1, accelerator=accelerator)
+    assert scales == [4.0, 4.0]
+    assert accelerator.scaler.get_scale() > 4.0
+
+
+def test_a_network_that_has_collapsed_is_gone_before_another_begins(review_splits, checkpoint):
+    model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
+    tries = attempts(model, nt.TrainingOptions(restart_on_collapse=1), None)
+    next(tries)
+    collapsed = weakref.ref(model.network)
+    next(tries)
+    assert collapsed() is None
 
 
 def test_of_an_earlier_head_is_kept_what_was(review_splits, checkpoint, tmp_path):
