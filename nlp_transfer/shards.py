@@ -89,8 +89,9 @@ def are_asked_for() -> bool:
 def out_of_sight() -> Iterator[None]:
     """Inside, Accelerate does not hear that FSDP is asked for: it would shard in `prepare`, and on GPUs alone."""
     asked = os.environ.pop(_ASKS, None)
-    # Else transformers would load the weights on one process, and leave it to Accelerate to hand them out.
-    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+    if asked is not None:
+        # Else transformers would load the weights on one process, and leave it to Accelerate to hand them out.
+        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     try:
         yield
     finally:

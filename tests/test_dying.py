@@ -25,7 +25,7 @@ def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flag
     flags = [*task_flags["classify"], *training_flags, "--output_dir", "run"]
     environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"} | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(
-        [*launch, "train", str(dying), *flags],
+        [*launch, str(dying), *flags],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -61,9 +61,9 @@ def die(*_: Any, **__: Any) -> NoReturn:
     raise AssertionError
 
 
-def main(where: str) -> None:
-    """A recipe whose process is killed `where`: in the third step, in an evaluation, or in the frozen pass."""
-    from nlp_transfer import frozen, inference, updates
+def main() -> None:
+    """A recipe whose process is killed in the third step."""
+    from nlp_transfer import updates
 
     update, calls = updates._update, 0
 
@@ -72,17 +72,12 @@ def main(where: str) -> None:
         calls += 1
         return die() if calls == 3 else update(*arguments)
 
-    if where == "train":
-        updates._update = third
-    elif where == "evaluation":
-        inference._run = die
-    else:
-        frozen.FrozenLayers.run = die  # type: ignore[method-assign]
+    updates._update = third
 
 
 if __name__ == "__main__":
-    _, chosen, rank, *rest = sys.argv
+    _, rank, *rest = sys.argv
     sys.argv = ["classify.py", *rest]
     if os.environ["RANK"] == rank:
-        main(chosen)
+        main()
     runpy.run_path(str(RECIPES / "classify.py"), run_name="__main__")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import DistributedType
 from accelerate.utils.launch import prepare_multi_gpu_env
 from conftest import RECIPES
 
@@ -14,9 +18,9 @@ from nlp_transfer import shards
 
 
 @pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process is one of those that `accelerate launch` starts with the file for FSDP."""
-    file = RECIPES / "configs" / "accelerate" / "fsdp2.yaml"
+def launched(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """This process is one of those that `accelerate launch` starts with the file for FSDP2, or with the one named."""
+    file = RECIPES / "configs" / "accelerate" / f"{getattr(request, 'param', 'fsdp2')}.yaml"
     told, _, _ = _validate_launch_command(launch_command_parser().parse_args(["--config_file", str(file), "a.py"]))
     environment = prepare_multi_gpu_env(told)
     for name in ("ACCELERATE_USE_FSDP", *(name for name in environment if name.startswith("FSDP_"))):
@@ -24,11 +28,36 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
 
 
+@pytest.mark.parametrize("launched", ["fsdp2", "zero2"], indirect=True)
 def test_the_file_asks_for_what_is_done_here(launched, monkeypatch):
     shards.refuse_what_cannot_be()
     assert shards.are_asked_for()
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert not shards.are_asked_for()  # one process holds everything anyway
+
+
+@pytest.mark.parametrize(("launched", "again"), [("fsdp2", True), ("zero2", False)], indirect=["launched"])
+def test_layers_stay_whole_until_the_backward_pass_where_the_file_says_so(launched, checkpoint, monkeypatch, again):
+    told = []
+    monkeypatch.setattr(shards, "init_device_mesh", lambda *_: None)
+    monkeypatch.setattr(shards, "fully_shard", lambda module, **options: told.append(options))
+    accelerator = SimpleNamespace(device=torch.device("cpu"), num_processes=2, prepare_model=lambda module, **_: module)
+    network = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["no", "yes"])).network
+    shards.Shards.of(network, accelerator)
+    assert [options.get("reshard_after_forward") for options in told] == [again, again, None]  # two layers, and all
+
+
+def test_where_no_shards_are_asked_for_nothing_is_said_of_them(monkeypatch):
+    monkeypatch.delenv("FSDP_CPU_RAM_EFFICIENT_LOADING", raising=False)
+    with shards.out_of_sight():
+        assert "FSDP_CPU_RAM_EFFICIENT_LOADING" not in os.environ
+
+
+def test_an_accelerator_that_would_shard_is_refused(checkpoint, review_splits):
+    model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
+    theirs = SimpleNamespace(distributed_type=DistributedType.FSDP)
+    with pytest.raises(nt.OptionError, match="would cut the network into shards itself"):
+        nt.fit(model, review_splits, accelerator=theirs)
 
 
 @pytest.mark.parametrize(

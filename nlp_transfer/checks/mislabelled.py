@@ -138,9 +138,9 @@ def _items(
     Features().setup(model, seed)
     model.encoder.freeze(model.encoder.depth)
     try:
-        accelerator = Accelerator(mixed_precision=hardware.precision("auto"))
+        accelerator = Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=hardware.precision("auto"))
     except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
-        accelerator = Accelerator()
+        accelerator = Accelerator(cpu=hardware.is_a_processor_alone())
     model.network.to(accelerator.device)
     frozen = FrozenLayers(model.encoder, accelerator, cache)
     there = [rows for rows in (splits.train, splits.validation, splits.test) if rows is not None]
