@@ -31,11 +31,13 @@ class Collapse:
         epoch: float,
         *,
         run_ends: bool = False,
+        best: float | None = None,
         remedy: str = "",
     ) -> None:
         """Look at logits, `(items, labels)` for each row, at the label ids of all items, and at their mean loss.
 
-        `remedy` is a sentence that follows what is said.
+        `best` is the epoch of the best evaluation, where patience has run out with it: if rows were one even then, no
+        epoch has to pass. `remedy` is a sentence that follows what is said.
         """
         counts = np.bincount(labels)
         shares = counts[counts > 0] / len(labels)
@@ -45,7 +47,8 @@ class Collapse:
             self.since = None
             return
         self.since = epoch if self.since is None else self.since
-        if not self.said and ((run_ends and epoch >= 1) or epoch - self.since >= 1 - 1e-9):
+        has_lasted = (run_ends and epoch >= 1) or epoch - self.since >= 1 - 1e-9
+        if not self.said and (has_lasted or (best is not None and self.since <= best)):
             self.said = True
             log.info(
                 "After epoch %.3g the network gives every validation item one label, and its loss, %.3f, is that of "

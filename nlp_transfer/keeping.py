@@ -102,19 +102,32 @@ class Keeper:
         return self._before + time.perf_counter() - self.began
 
     def require_room(self, trained: int) -> None:
-        """Say what room checkpoints of so many weights that train will take. OptionError where the disk has none."""
-        if not self.checkpoints or not self.every or not self.accelerator.is_main_process:
+        """Say what room checkpoints of so many weights that train will take. Every process calls it.
+
+        Those that are there already give theirs. Each process raises OptionError where the disk has not enough.
+        """
+        if not self.checkpoints or not self.every:
             return
-        there = next(folder for folder in self.checkpoints.folder.parents if folder.exists())
+        refused: list[str | None] = [None]
+        if self.accelerator.is_main_process:
+            refused = [self._has_no_room(self.checkpoints, trained)]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(refused)
+        if refused[0]:
+            raise OptionError(refused[0])
+
+    def _has_no_room(self, checkpoints: Checkpoints, trained: int) -> str | None:
+        there = next(folder for folder in checkpoints.folder.parents if folder.exists())
         # Weights, AdamW's two moments and the best weights, in fp32; a new one is whole before the oldest goes.
-        needed, free = (self.checkpoints.keep + 1) * 4 * 4 * trained, shutil.disk_usage(there).free
+        needed, free = (checkpoints.keep + 1) * 4 * 4 * trained, shutil.disk_usage(there).free + checkpoints.bytes
         if needed > free:
-            raise OptionError(
-                f"no room on disk for checkpoints in {self.checkpoints.folder}: they need "
-                f"{needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; free some, give a smaller "
-                f"--keep_checkpoints, or name an --output_dir on another disk."
+            return (
+                f"no room on disk for checkpoints in {checkpoints.folder}: they need {needed / 1e6:,.0f} MB and "
+                f"{free / 1e6:,.0f} MB are free; free some, give a smaller --keep_checkpoints, or name an --output_dir "
+                f"on another disk."
             )
         log.info("Checkpoints will take up to %s MB.", f"{needed / 1e6:,.0f}")
+        return None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -132,6 +145,15 @@ class Keeper:
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
             return int(asked[0]), bool(asked[1])
         return (stop, due) if self.accelerator.num_processes == 1 else (0, due and self.unit != "minutes")
+
+    def stops(self) -> int:
+        """The signal that tells the run to stop, 0 if none does. Every process calls it, and hears the same."""
+        stop = self._told() if self.checkpoints else 0
+        if self.checkpoints and self.accelerator.num_processes > 1:
+            told = torch.tensor(stop, device=self.accelerator.device)
+            torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+            stop = int(told)
+        return stop
 
     def keep(self, place: Place, state: State, trainer: Trainer) -> None:
         """Write a checkpoint. Every process calls it; each raises UserError where the disk is full."""

@@ -32,7 +32,6 @@ from nlp_transfer.shards import Shards, are_asked_for
 from nlp_transfer.state import State
 from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.base import Stage
-from nlp_transfer.types import Scores
 from nlp_transfer.updates import Trainer, steps
 from nlp_transfer.words import size
 
@@ -73,12 +72,17 @@ class Run:
         plan = Plan.make(train, options, self.accelerator.num_processes, stage, step, left, is_last)
         if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
             return step
+        begins, most = number == 0 and not saved, 0
+        widest = min(self.stages, key=lambda other: other.below)
+        if begins and widest.below < stage.below:  # it needs the most room on disk, hours from now
+            strategy.start(model, widest)
+            most = _trained_weights(strategy.trained(model))
         strategy.start(model, stage)
         groups: list[ParamGroup] = []
         if stage.epochs:
             trained = _say_what_trains(strategy.trained(model), self.accelerator.mixed_precision)
-            if not saved:  # else the room of its checkpoints is that of those it takes the place of
-                self.keeper.require_room(trained)
+            if begins:
+                self.keeper.require_room(max(most, trained))
             groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
             groups = model.head.in_unit(model.network, groups)
         name = "training" if len(self.stages) == 1 else f"training, stage {number + 1} of {len(self.stages)}"
@@ -117,6 +121,8 @@ class Run:
                     with self.state.progress.paused():
                         self.judge(judged, step, run_ends=step.number == last, trainer=trainer)
                     is_judged = True
+                    if step.number == plan.last_step or self._is_impatient():  # scoring takes long, and no step follows
+                        stop = self.keeper.stops()
                 if stop or due:
                     self.keeper.keep(place.moved_to(step, is_judged), self.state, trainer)
                 if stop:
@@ -130,27 +136,24 @@ class Run:
         if trainer:
             trainer.gather()
         self.state.progress.flush(step)  # a loss that is no number stops the run here, before it is scored
-        scores = self._evaluate(rows, step, run_ends)
+        assert self.splits.validation is not None
+        head, columns = self.model.head, self.splits.validation.data[:]
+        outputs = outputs_of(self.model, rows, self.options, self.accelerator)
+        scores = head.evaluate(outputs, columns)
         self.state.progress.scores(step, scores)
         self.state.best.see(step.epoch, scores)
+        if not isinstance(head, MultiLabelHead | RegressionHead):
+            labels = [label for row in head.targets(head.references(columns)) for label in row]
+            self.state.collapse.see(
+                outputs, labels, scores["loss"], step.epoch, run_ends=run_ends, remedy=self.attempt.remedy,
+                best=self.state.best.epoch if self._is_impatient() else None,
+            )  # fmt: skip
         if self.state.collapse.said and not self.attempt.is_last:
             self.attempt.give_up(step.number)
 
     def _is_impatient(self) -> bool:
         patience = self.options.early_stopping_patience
         return patience is not None and self.state.best.misses >= patience
-
-    def _evaluate(self, rows: Inputs, step: Step, run_ends: bool) -> Scores:
-        assert self.splits.validation is not None
-        head, columns = self.model.head, self.splits.validation.data[:]
-        outputs = outputs_of(self.model, rows, self.options, self.accelerator)
-        scores = head.evaluate(outputs, columns)
-        if not isinstance(head, MultiLabelHead | RegressionHead):
-            labels = [label for row in head.targets(head.references(columns)) for label in row]
-            self.state.collapse.see(
-                outputs, labels, scores["loss"], step.epoch, run_ends=run_ends, remedy=self.attempt.remedy
-            )
-        return scores
 
 
 def outputs_of(
@@ -168,8 +171,12 @@ def outputs_of(
     )
 
 
+def _trained_weights(module: nn.Module) -> int:
+    return sum(size(p) for p in module.parameters() if p.requires_grad)
+
+
 def _say_what_trains(module: nn.Module, precision: str) -> int:
-    trained = sum(size(p) for p in module.parameters() if p.requires_grad)
+    trained = _trained_weights(module)
     weights = sum(size(p) for p in module.parameters())
     inside = "fp32" if precision == "no" else f"{precision} (--mixed_precision no for fp32)"
     log.info(
@@ -206,11 +213,13 @@ def _trainer(
     optimizer = adamw(shards.groups(groups) if shards else groups)
     rates = schedule(options.lr_scheduler_type, optimizer, plan.steps, options.warmup_ratio)
     if shards:
-        module, optimizer = shards.module, accelerator.prepare(optimizer)
+        learns = module = shards.module
+        optimizer = accelerator.prepare(optimizer)
     else:
-        module, optimizer = accelerator.prepare(strategy.trained(model), optimizer)
+        learns = strategy.trained(model)
+        module, optimizer = accelerator.prepare(learns, optimizer)
     try:
-        with _compiling() if is_compiled_module(module) else quick_dropout(strategy.trained(model)):
+        with _compiling() if is_compiled_module(module) else quick_dropout(learns):
             trainer = Trainer(strategy, model, module, optimizer, rates, accelerator, options.max_grad_norm, shards)
             yield trainer
         trainer.gather()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ ONE = [np.array([[1.0, 0.0]])] * 8
 BOTH = [*ONE[:-1], np.array([[0.0, 1.0]])]
 
 
-def told(caplog: pytest.LogCaptureFixture, *seen: tuple[list[np.ndarray], float, float], **more: bool) -> int:
+def told(caplog: pytest.LogCaptureFixture, *seen: tuple[list[np.ndarray], float, float], **more: Any) -> int:
     collapse = Collapse()
     with caplog.at_level("INFO", "nlp_transfer"):
         for outputs, loss, epoch in seen:
@@ -32,6 +34,11 @@ def test_it_is_said_once_after_a_whole_epoch(caplog):
 def test_it_is_said_when_the_run_ends(caplog):
     assert told(caplog, (ONE, PRIOR, 0.9), run_ends=True) == 0
     assert told(caplog, (ONE, PRIOR, 1.0), run_ends=True) == 1
+
+
+def test_it_is_said_where_patience_has_run_out_with_one_label_at_its_best(caplog):
+    assert told(caplog, (BOTH, PRIOR, 0.2), (ONE, PRIOR, 0.3), (ONE, PRIOR, 0.4), best=0.2) == 0
+    assert told(caplog, (ONE, PRIOR, 0.2), (ONE, PRIOR, 0.3), best=0.2) == 1
 
 
 @pytest.mark.parametrize("other", [(BOTH, PRIOR, 1.5), (ONE, 0.5, 1.5)])

@@ -18,7 +18,7 @@ from conftest import save_tiny_encoder
 
 import nlp_transfer as nt
 from nlp_transfer import checkpoint as on_disk
-from nlp_transfer import updates
+from nlp_transfer import stages, updates
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import Interrupted
@@ -239,14 +239,16 @@ def test_what_says_no_interval_is_one_line(said):
         nt.TrainingOptions(checkpoint_every=said.split())
 
 
+PATIENCE = {"num_train_epochs": 9, "early_stopping_patience": 3, "learning_rate": 1e-2, "eval_steps": 2}
+
+
 def test_early_stopping_remembers(fit):
     """Killed after evaluations that were no better, and after the last one; the best is what it was."""
-    told = {"num_train_epochs": 9, "early_stopping_patience": 3, "learning_rate": 1e-2, "eval_steps": 2}
-    unbroken, expected = fit(folder="others", **told)
+    unbroken, expected = fit(folder="others", **PATIENCE)
     assert expected.steps < 72
     for step in (expected.steps - 1, expected.steps):
-        killed(fit, step, **told)
-        resumed, result = fit(resume="", **told)
+        killed(fit, step, **PATIENCE)
+        resumed, result = fit(resume="", **PATIENCE)
         assert same(resumed, unbroken)
         assert result.history == expected.history
         assert (result.steps, result.best_epoch) == (expected.steps, expected.best_epoch)
@@ -280,6 +282,31 @@ def test_a_signal_writes_a_checkpoint_after_the_step(fit, unbroken, tmp_path, nu
     resumed, result = fit(resume="", checkpoint_every=[])
     assert same(resumed, unbroken[0])
     assert result.history == unbroken[1].history
+
+
+@pytest.mark.parametrize("more", [{}, PATIENCE])
+def test_a_signal_in_the_last_evaluation_writes_a_checkpoint(fit, tmp_path, more):
+    told = {"checkpoint_every": [], **more}
+    unbroken, expected = fit(folder="others", **told)
+    assert expected.steps < 72 if more else expected.steps == 16
+    evaluations = sum("validation_loss" in entry for entry in expected.history)
+    outputs_of, calls = stages.outputs_of, 0
+
+    def with_signal(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == evaluations:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return outputs_of(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "outputs_of", with_signal)
+        with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {expected.steps}; --resume goes on"):
+            fit(**told)
+    assert kept(tmp_path) == [expected.steps]
+    resumed, result = fit(resume="", **told)
+    assert same(resumed, unbroken)
+    assert result.history == expected.history
 
 
 def test_a_second_signal_ends_the_run_at_once(fit, tmp_path, monkeypatch):
@@ -379,6 +406,19 @@ def test_kept_states_may_have_to_be_computed_again_but_not_for_each_batch(fit, t
     killed(fit, 6, strategy=strategy)
     with pytest.raises(nt.OptionError, match=r"states of frozen layers .*--cache_gb"):
         fit(resume="", strategy=strategy, cache=nt.CacheOptions(cache_gb=0))
+
+
+def test_room_for_the_widest_stage_is_asked_for_once_before_the_first(fit, tmp_path, monkeypatch, caplog):
+    usage, free = shutil.disk_usage(tmp_path), 5 * 10**5  # bytes; the head alone would need 5,000
+    monkeypatch.setattr("nlp_transfer.keeping.shutil.disk_usage", lambda _: usage._replace(free=free))
+    with pytest.raises(nt.OptionError, match="no room on disk for checkpoints"):
+        fit(strategy="gradual")
+    assert not (tmp_path / "checkpoints").exists()
+    (tmp_path / "checkpoints" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-00000001" / "weights.safetensors").write_bytes(bytes(10**7))
+    with caplog.at_level("INFO", "nlp_transfer"):
+        fit(strategy="gradual", max_train_steps=1)
+    assert caplog.text.count("Checkpoints will take up to") == 1
 
 
 def test_a_full_disk_stops_with_one_line(fit, unbroken, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +16,14 @@ from accelerate.utils import TorchDynamoPlugin, is_compiled_module
 from torch._dynamo.exc import TorchDynamoException
 
 import nlp_transfer as nt
+from nlp_transfer import stages
 from nlp_transfer.best import Best
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.optim import decay_groups
 from nlp_transfer.plan import Plan
 from nlp_transfer.progress import Step
+from nlp_transfer.shards import Shards
 from nlp_transfer.stages import _compiling
 from nlp_transfer.strategies import Stage, Strategy
 from nlp_transfer.strategies.base import Part
@@ -290,6 +293,30 @@ def test_an_unknown_metric_names_the_known_ones(checkpoint, review_splits, optio
         nt.fit(model, review_splits, replace(options, metric_for_best_model="macro_f"))
 
 
+def test_a_run_that_patience_ends_within_an_epoch_may_have_collapsed(checkpoint, review_splits, options, caplog):
+    told = replace(options, learning_rate=1e-12, eval_steps=2, early_stopping_patience=1)
+    with caplog.at_level("INFO", "nlp_transfer"):
+        result = nt.fit(classifier(checkpoint, review_splits), review_splits, told)
+    assert result.steps == 4
+    assert "it has collapsed, or learned nothing yet" in caplog.text
+
+
+def test_a_module_in_shards_drops_as_quickly_as_another(checkpoint, review_splits, options, monkeypatch):
+    """A copy stands for the shards."""
+    loss, kinds = Strategy.loss, set()
+
+    def noting(strategy, model, module, *rest):
+        kinds.update(type(m).__name__ for m in module.modules() if isinstance(m, torch.nn.Dropout))
+        return loss(strategy, model, module, *rest)
+
+    monkeypatch.setattr(Strategy, "loss", noting)
+    monkeypatch.setattr(stages, "are_asked_for", lambda: True)
+    of = lambda network, accelerator: Shards(network, copy.deepcopy(network))  # noqa: E731
+    monkeypatch.setattr(stages.Shards, "of", of)
+    nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, max_train_steps=1))
+    assert kinds == {"_Dropout"}
+
+
 def test_a_loss_that_is_no_number_stops_the_run(checkpoint, review_splits, options):
     model = classifier(checkpoint, review_splits)
     with torch.no_grad():
@@ -309,6 +336,19 @@ def unsound_at(monkeypatch: pytest.MonkeyPatch, *steps: int, in_gradient: bool =
         return good + 0 * (good * 0).sqrt() if in_gradient else good + math.inf
 
     monkeypatch.setattr(Strategy, "loss", broken)
+
+
+def test_a_loss_that_is_no_number_while_fp16_looks_for_its_scale_is_not_in_the_history(
+    checkpoint, review_splits, options, monkeypatch
+):
+    unsound_at(monkeypatch, 1, 2, 3, 4)
+    accelerator = nt.make_accelerator(options)
+    accelerator.scaler = torch.amp.GradScaler("cpu")
+    told = replace(options, max_train_steps=8, logging_steps=3)
+    history = nt.fit(classifier(checkpoint, review_splits), review_splits, told, accelerator).history
+    losses = {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
+    assert set(losses) == {6, 8}
+    assert all(0 < loss < 2 for loss in losses.values()), "the mean is of those that are numbers"
 
 
 @pytest.mark.parametrize("in_gradient", [False, True])
