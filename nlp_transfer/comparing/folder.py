@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.errors import OptionError
+from nlp_transfer.writing import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -128,13 +129,6 @@ class ComparisonFolder:
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder, whole or not at all."""
         write_whole(self.path / name, text)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that has its name when it is whole."""
-    hidden = path.with_name(f"{_HIDDEN}{path.name}")
-    hidden.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(hidden, path)
 
 
 def _change(name: str, then: Any, now: Any) -> str:

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nlp_transfer.comparing.folder import RESULT, write_whole
+from nlp_transfer.comparing.folder import RESULT
 from nlp_transfer.comparing.predictions import write_predictions
 from nlp_transfer.comparing.trial import Job, Learned, Trial, learn
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.writing import write_whole
 
 
 def do(trial: Trial, job: Job, folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.reporting.page import run_page
 from nlp_transfer.reporting.several import side_by_side
+from nlp_transfer.writing import write_whole
 
 VERSION = 1
 """Of the form of report.json."""
@@ -41,7 +42,7 @@ def draw_reports(runs: Sequence[str | Path], output_file: str | Path | None = No
         ) from error
     target = Path(output_file) if output_file else folders[0] / PAGE if len(folders) == 1 else Path(PAGE)
     try:
-        write_text(target, page)
+        write_whole(target, f"{page}\n")
     except OSError as error:
         raise OptionError(f"cannot write {target}: {error.strerror}.") from error
     return target
@@ -63,9 +64,3 @@ def _read(folder: Path) -> dict[str, Any]:
     if version != VERSION:
         raise DataError(f"{path} is of form {version}, and this version of nlp_transfer reads form {VERSION}.")
     return dict(found)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a line end after the text, and bytes of the name of a file that are not UTF-8."""
-    # The name of a file need not be UTF-8: such bytes are written as \udc.. .
-    path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")

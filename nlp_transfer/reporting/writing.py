@@ -11,9 +11,10 @@ from typing import Any
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.model import TransferModel
 from nlp_transfer.report import Report
-from nlp_transfer.reporting.again import DATA, PAGE, VERSION, write_text
+from nlp_transfer.reporting.again import DATA, PAGE, VERSION
 from nlp_transfer.reporting.findings import run_findings
 from nlp_transfer.reporting.page import run_page
+from nlp_transfer.writing import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def write_run_report(
     """
     try:
         found = {"version": VERSION, **run_findings(model, splits, report, transfer)}
-        write_text(folder / DATA, json.dumps(found, ensure_ascii=False, allow_nan=False))
-        write_text(folder / PAGE, run_page(found))
+        write_whole(folder / DATA, json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
+        write_whole(folder / PAGE, run_page(found) + "\n")
     except Exception as error:
         log.warning("No %s was written: %s: %s", PAGE, type(error).__name__, " ".join(str(error).split()))
