@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.tuning.space import Space, suggested
 from nlp_transfer.tuning.trials import Runs
+from nlp_transfer.writing import write_whole
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JOURNAL = "trials.log"
+_LOCK = "search.lock"  # held while a process decides what all others must see decided once
 BEST = "best.yaml"
 _STARTING = timedelta(minutes=1)  # in which a trial that has begun says whose it is
 
@@ -67,6 +70,7 @@ class Search:
         from optuna.storages.journal import JournalFileBackend
 
         self.folder = folder
+        self._lock = FileLock(folder / _LOCK)
         self.space = space
         self.runs = runs
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / _JOURNAL).is_file()):
@@ -102,7 +106,7 @@ class Search:
             while time.time() < until:
                 self._bring_back_lost_ones()
                 if len(self._counted()) >= trials:
-                    return
+                    break
                 # Of its own for each trial, so that a search that was stopped goes on as it would have.
                 seed = self.runs.training.seed + len(self.study.get_trials(deepcopy=False))
                 self.study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -110,8 +114,9 @@ class Search:
                 trial.set_user_attr("process", name)
                 if sum(other.number < trial.number for other in self._counted()) >= trials:  # another process was first
                     self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-                    return
+                    break
                 self._try(trial, trials)
+        self._write_best()  # a process that was killed may have told a trial, and no more
 
     def tried(self) -> list[Tried]:
         """All trials, the best first, those without a score last."""
@@ -132,6 +137,8 @@ class Search:
             known = self._known(trial)
             with _quiet():
                 score = self.runs.score(trial, strategy, settings) if known is None else known
+            if math.isnan(score):
+                raise UserError(f"its {self.runs.metric} is not a number.")
             self.study.tell(trial, score)
         except TrialPruned:
             self.study.tell(trial, state=TrialState.PRUNED)
@@ -158,11 +165,10 @@ class Search:
         return None
 
     def _write_best(self) -> None:
-        done = [trial for trial in self.tried() if trial.state == "done"]
-        if done:
-            path = self.folder / f"{BEST}.{uuid.uuid4().hex[:8]}"
-            path.write_text(self.runs.options_file(done[0].strategy, done[0].settings), encoding="utf-8")
-            path.replace(self.folder / BEST)
+        with self._lock:  # or what another process has read a moment ago might be written last
+            done = [trial for trial in self.tried() if trial.state == "done"]
+            if done:
+                write_whole(self.folder / BEST, self.runs.options_file(done[0].strategy, done[0].settings))
 
     def _counted(self) -> list[FrozenTrial]:
         """The trials that have begun, but for those that were lost, which are failed for no reason."""
@@ -183,10 +189,11 @@ class Search:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _bring_back_lost_ones(self) -> None:
-        """Have trials tried again whose process is no more."""
-        for trial in self._counted():
-            if trial.state.name == "RUNNING" and self._is_lost(trial):
-                self._try_again(trial.number, trial.params)
+        """Have trials tried again whose process is no more, each by one of the processes that see it."""
+        with self._lock:
+            for trial in self._counted():
+                if trial.state.name == "RUNNING" and self._is_lost(trial):
+                    self._try_again(trial.number, trial.params)
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
         name = trial.user_attrs.get("process")
@@ -225,11 +232,9 @@ class Search:
 def _tried(number: int, trial: FrozenTrial) -> Tried:
     state = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}[trial.state.name]
     known = trial.user_attrs
-    scores = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
-    score = trial.value if state == "done" else scores[-1] if state == "pruned" else None
     seconds = trial.duration.total_seconds() if trial.duration else None
     return Tried(
-        *(number, state, known.get("strategy", "?"), known.get("settings", {}), score, seconds),
+        *(number, state, known.get("strategy", "?"), known.get("settings", {}), trial.value, seconds),
         known.get("reason", ""),
     )
 

@@ -10,11 +10,12 @@ import optuna
 import pytest
 import yaml
 from conftest import run_recipe
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import nlp_transfer as nt
+from nlp_transfer.tuning.search import Search
 from nlp_transfer.tuning.trials import Runs
 
 
@@ -60,7 +61,7 @@ def test_a_search_tells_all_trials_and_leaves_options_that_a_recipe_takes(flags,
     assert {line.split()[3].rstrip(":") for line in lines} == {"full", "features"}
     assert "Chosen on 16 validation rows" in outcome.err
     assert "accelerate launch recipes/classify.py --config search/best.yaml" in outcome.err
-    assert sorted(path.name for path in (tmp_path / "search").iterdir()) == ["best.yaml", "trials.log"]
+    assert sorted(path.name for path in (tmp_path / "search").iterdir()) == ["best.yaml", "search.lock", "trials.log"]
 
     # A run with these options has the best trial's validation score.
     assert yaml.safe_load((tmp_path / "search" / "best.yaml").read_text())["test_file"] == "test.csv"
@@ -108,8 +109,35 @@ def test_a_search_goes_on_and_counts_what_was_tried(flags, cheap, tmp_path, monk
     assert len(outcome.out.splitlines()) == 5
     if how == "killed":
         assert cheap[2][0] == "full"  # what was lost is tried again
+    best = tmp_path / "search" / "best.yaml"
+    was = best.read_text()
+    best.unlink()  # as where a process is killed between a trial and its writing
     assert run_recipe("tune", flags, tmp_path).out == outcome.out
     assert len(cheap) <= 4
+    assert best.read_text() == was
+
+
+def test_whether_a_trial_is_lost_is_decided_by_one_process_at_a_time(flags, cheap, tmp_path, monkeypatch):
+    assert run_recipe("tune", [*flags[:-4], "--trials", "1", "--output_dir", "search"], tmp_path).status == 0
+    study(tmp_path).ask().set_user_attr("process", "process-1.lock")
+    is_lost, asked = Search._is_lost, []
+
+    def alone(self, trial):
+        with pytest.raises(Timeout):
+            FileLock(self.folder / "search.lock", timeout=0).acquire()
+        asked.append(trial.number)
+        return is_lost(self, trial)
+
+    monkeypatch.setattr(Search, "_is_lost", alone)
+    assert run_recipe("tune", flags, tmp_path).status == 0
+    assert asked == [1]
+
+
+def test_a_score_that_is_no_number_fails_its_trial_for_a_reason(flags, cheap, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runs, "score", lambda *_: float("nan"))
+    outcome = run_recipe("tune", flags, tmp_path)
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1] == "error: no trial came to its end: its accuracy is not a number."
 
 
 def test_a_trial_that_fails_is_told_and_the_others_go_on(flags, cheap, tmp_path, monkeypatch):
