@@ -62,7 +62,8 @@ class Report:
     """Scores of a trained model on each split.
 
     `split` names the one that is reported, of `rows` rows: test, or validation where there is no test split.
-    `baselines`, `predictions`, `references` and `guesses`, what each baseline says of each row, are of that one.
+    `baselines`, `predictions`, `references` and `guesses`, what each baseline says of each row, are of that one, and so
+    is `before`: of a tagger with a temperature the probabilities of each row's tags without it, `(words,)`.
     """
 
     task: str
@@ -74,6 +75,7 @@ class Report:
     rows: int
     run: RunResult
     guesses: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    before: Sequence[np.ndarray] = ()
 
     def compared(self) -> tuple[Sequence[str], list[tuple[str, list[float]]]]:
         """The names of the task's main scores; and these scores of the model and of each baseline."""
@@ -121,6 +123,11 @@ def evaluate_run(
     assert last is not None, "load_splits leaves one of them"
     asked = baseline_predictions(model.head, splits.train.data, [last.data])
     guesses = {name: said for name, (said,) in asked.items()}
+    before: list[np.ndarray] = []
+    if isinstance(model.head, NERHead) and model.head.temperature:
+        # From the probability of one tag that without a temperature does not follow.
+        plain = model.head.uncalibrated().decode(outputs, columns)
+        before = [np.array(p.probabilities, np.float32) for p in plain]
     return Report(
         task=model.head.task,
         scores=scores,
@@ -131,6 +138,7 @@ def evaluate_run(
         rows=len(references),
         run=run,
         guesses=guesses,
+        before=before,
     )
 
 

@@ -34,8 +34,12 @@ def entity_findings(
     predictions: Sequence[TagPrediction],
     references: Sequence[Sequence[str]],
     trained_on: Counter[str],
+    before: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
-    """Errors by kind and type, confusions of types, calibration of entities, and sentences with entities marked."""
+    """Errors by kind and type, confusions of types, calibration of entities, and sentences with entities marked.
+
+    `before` are the probabilities of each sentence's tags without the head's temperature, where it has one.
+    """
     matches = [
         matched(spans(tags, head.scheme), spans(p.tags, head.scheme))
         for p, tags in zip(predictions, references, strict=True)
@@ -44,19 +48,17 @@ def entity_findings(
     types = list(head.entity_types)
     kinds = Counter((match.kind, (match.true or match.said or ("",))[0]) for match in every)
     pairs = Counter((match.true[0] if match.true else "", match.said[0] if match.said else "") for match in every)
-    said, right = _sureness(head, predictions, matches)
-    temperature = getattr(head, "temperature", None)
-    trust = calibration(said, right, float(((said - right) ** 2).mean())) if len(said) else None
+    after = [p.probabilities for p in predictions]
+    said, right = _sureness(after, matches)
     return {
         "labels": types,
         "scheme": head.scheme,
         "kinds": [{"name": kind, "counts": {name: kinds[name, kind] for name in KINDS}} for kind in types],
         "confusion": [[true, predicted, count] for (true, predicted), count in pairs.most_common()],
         "by_label": [_of_type(kind, every) | {"train": trained_on[kind]} for kind in types],
-        "temperature": temperature,
-        # A tagger keeps the probability of the tags that it gave, from which those before a temperature do not follow.
-        "uncalibrated": None if temperature else trust,
-        "calibrated": trust if temperature else None,
+        "temperature": head.temperature,
+        "uncalibrated": _trust(before or after, matches),
+        "calibrated": _trust(after, matches) if head.temperature else None,
         "coverage": coverage(said, right) if len(said) else None,
         "sentences": _sentences(predictions, matches),
     }
@@ -101,15 +103,21 @@ def _of_type(kind: str, matches: Sequence[Match]) -> dict[str, Any]:
     return of_label(kind, right, predicted, rows)
 
 
+def _trust(probabilities: Sequence[Sequence[float] | np.ndarray], matches: Sequence[Sequence[Match]]) -> Any:
+    """Calibration of the entities that were said; None where there are none."""
+    said, right = _sureness(probabilities, matches)
+    return calibration(said, right, float(((said - right) ** 2).mean())) if len(said) else None
+
+
 def _sureness(
-    head: NERHead, predictions: Sequence[TagPrediction], matches: Sequence[Sequence[Match]]
+    probabilities: Sequence[Sequence[float] | np.ndarray], matches: Sequence[Sequence[Match]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each entity that was said, the probability of its least sure word, and whether it is right."""
     said, right = [], []
-    for p, row in zip(predictions, matches, strict=True):
+    for words, row in zip(probabilities, matches, strict=True):
         for match in row:
             if match.said:
-                said.append(min(p.probabilities[match.said[1] : match.said[2]]))
+                said.append(min(words[match.said[1] : match.said[2]]))
                 right.append(match.kind == "right")
     return np.array(said, dtype=np.float64), np.array(right, dtype=np.float64)
 

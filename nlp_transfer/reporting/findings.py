@@ -58,9 +58,8 @@ def _of_task(model: TransferModel, report: Report, rows: Dataset, train: Dataset
     groupings = [slices.by_length([len(text.split()) for text in texts]), slices.by_rare_words(words, known)]
     if isinstance(head, NERHead):
         entities = _entities(train, head.scheme)
-        found = entity_findings(
-            head, report.predictions, report.references, Counter(kind for kind, _ in entities.elements())
-        )
+        types = Counter(kind for kind, _ in entities.elements())
+        found = entity_findings(head, report.predictions, report.references, types, report.before)
         seen = _recall_of_seen(head, report, rows, entities)
         parts = slices.sliced(groupings, counts, "f1_strict")
         return {**found, "slices": [*parts, seen] if seen else parts}
@@ -69,9 +68,14 @@ def _of_task(model: TransferModel, report: Report, rows: Dataset, train: Dataset
         groupings.append(slices.by_number(report.references))
         return {**found, "slices": slices.sliced(groupings, counts, "mae")}
     if isinstance(head, MultiLabelHead):
-        trained_on = Counter(label for labels in values(train, "label") for label in set(labels))
-        found = set_findings(head, report.predictions, report.references, texts, trained_on)
-        groupings.append(slices.by_set_size(report.references))
+        rows_of_label = dict.fromkeys(head.labels, 0) | Counter(
+            label for labels in values(train, "label") for label in set(labels)
+        )
+        found = set_findings(head, report.predictions, report.references, texts, rows_of_label)
+        groupings += [
+            slices.by_set_size(report.references),
+            slices.by_rarest_label(report.references, rows_of_label),
+        ]
         return {**found, "slices": slices.sliced(groupings, counts, "micro_f1")}
     assert isinstance(head, TextClassificationHead)
     rows_of_label = dict.fromkeys(head.labels, 0) | Counter(values(train, "label"))

@@ -67,6 +67,16 @@ def by_label_frequency(references: Sequence[str], trained_on: Mapping[str, int])
     return _at_edges(by, counts, edges, "{:,}", "{:,} to {:,}")
 
 
+def by_rarest_label(references: Sequence[Sequence[str]], trained_on: Mapping[str, int]) -> Grouping:
+    """The same of rows of any number of labels, by the one of theirs that fewest training rows have."""
+    labelled = np.array([bool(row) for row in references])
+    rarest = [min(row, key=lambda name: (trained_on[name], name)) for row in references if row]
+    by, names, of_labelled = by_label_frequency(rarest, trained_on)
+    group = np.full(len(references), len(names))
+    group[labelled] = of_labelled
+    return Grouping(f"{by}, of several the rarest", [*names, "no label"], group)
+
+
 def by_number(references: Sequence[float]) -> Grouping:
     """Thirds of the rows, by the true number."""
     values = np.asarray(references, dtype=np.float64)

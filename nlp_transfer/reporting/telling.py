@@ -77,7 +77,7 @@ def calibration_told(found: Mapping[str, Any]) -> str:
         return "Nothing was fitted to make probabilities come true; these are the network's own."
     if found["task"] == "ner":
         how = f"a temperature of {found['temperature']:.3f}, fitted to the words of validation rows alone"
-        return f"Calibrated by {how}; what was told before it is not kept."
+        return f"Calibrated by {how}; predicted tags are the same."
     how = f"a temperature of {found['temperature']:.3f}" if found.get("temperature") else "a scaling of each label"
     return f"Calibrated by {how}, fitted to the validation rows alone; predicted labels are the same."
 

@@ -85,6 +85,16 @@ def test_slices_hold_every_row_once_and_score_their_own():
     assert [part["low"] is None for part in few] == [False, True]
 
 
+def test_a_row_of_several_labels_stands_with_its_rarest_and_those_of_none_apart():
+    found = slices.by_rarest_label([["a", "b"], [], ["b"], ["c", "b"]], dict(a=1, b=5, c=9))
+    assert found.names == ["a: 1", "b: 5", "c: 9", "no label"]
+    assert found.group.tolist() == [0, 3, 1, 1]
+    many = dict(a=1, b=5, c=5, d=9, e=9)
+    assert slices.by_rarest_label([["e", "a"], ["b", "d"], ["d"]], many).group.tolist() == [0, 0, 1]
+    none = slices.by_rarest_label([[], []], many)
+    assert {none.names[place] for place in none.group} == {"no label"}
+
+
 def test_rare_words_are_those_of_few_training_rows():
     known = slices.word_counts(["the cat the cat", "the cat", "the cat", "the dog", "The dog"])
     assert known == {"the": 5, "cat": 3, "dog": 2}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from accelerate import Accelerator
 from conftest import Elements, review_lines, run_recipe, sentence_lines
@@ -156,9 +157,16 @@ def test_trust_is_told_before_and_after_calibration(reported):
             assert found[key]["ece"] == pytest.approx(expected, abs=1e-4)
         assert found["calibrated"] != found["uncalibrated"]
         assert "fitted to the validation rows alone" in page_of(folder)
-    of_entities = found_in(reported("ner"))
-    assert of_entities["calibrated"]
-    assert of_entities["uncalibrated"] is None  # a tagger does not keep what it takes to tell
+    folder, rows = reported("ner"), rows_of("ner")[30:]
+    model, found = nt.TransferModel.load(folder), found_in(folder)
+    means = {}
+    for calibrated, key in ((True, "calibrated"), (False, "uncalibrated")):
+        predicted = model.predict([row["words"] for row in rows], precision="no", calibrated=calibrated)
+        means[key] = np.mean([entity.score for p in predicted for entity in p.spans])
+        bins = [b for b in found[key]["bins"] if b["rows"]]
+        told = sum(b["rows"] * b["probability"] for b in bins) / sum(b["rows"] for b in bins)
+        assert told == pytest.approx(means[key], abs=1e-4)
+    assert means["calibrated"] > means["uncalibrated"] + 0.01  # of a temperature of a half
 
 
 def test_errors_are_the_surest_first_and_of_rows_that_are_wrong(reported):
