@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
+from sklearn.covariance import LedoitWolf
 
 from nlp_transfer.selection.h_score import between, h_score, trace_ratio
 from nlp_transfer.selection.logme import logme
@@ -71,6 +72,34 @@ def test_leep_is_the_log_likelihood_under_the_clusters():
     ]))  # fmt: skip
     assert leep(posteriors, np.array([0, 0, 1])) == pytest.approx(by_hand)
     assert leep(np.eye(2)[[0, 0, 1]], np.array([5, 5, 9])) == pytest.approx(0.0)
+
+
+def test_nleep_is_the_leep_of_clusters_of_the_principal_components():
+    # Ten items each at 0 and at 100 of one direction among four: two Gaussians, which are sure of every item.
+    rng = np.random.default_rng(0)
+    place = np.repeat([0.0, 100.0], 10)
+    features = place[:, None] * np.array([0.5, 0.5, -0.5, 0.5]) + 1e-3 * rng.normal(size=(20, 4))
+    labels = np.array([0] * 10 + [0] * 3 + [1] * 7)  # the second cluster is of both
+    by_hand = (3 * np.log(0.3) + 7 * np.log(0.7)) / 20
+    assert nleep(features, labels) == pytest.approx(by_hand)
+
+
+def test_h_score_is_shrunk_as_ledoit_and_wolf_say():
+    rng = np.random.default_rng(0)
+    labels = np.arange(12) % 2
+    features = rng.normal(size=(12, 3)) * [3, 1, 0.5] + labels[:, None]
+    centred = features - features.mean(axis=0)
+    found = LedoitWolf(assume_centered=True).fit(centred)
+    # Written out: (1 - s) S + s m I, m the mean variance; their s is the spread of x x' about S by that of S about m I.
+    plain = centred.T @ centred / 12
+    target = np.trace(plain) / 3 * np.eye(3)
+    spread = sum(((np.outer(x, x) - plain) ** 2).sum() for x in centred) / 12**2
+    shrinkage = min(1, spread / ((plain - target) ** 2).sum())
+    assert found.shrinkage_ == pytest.approx(shrinkage)
+    within = (1 - shrinkage) * plain + shrinkage * target
+    means = (1 - shrinkage) * between(centred, labels)
+    assert 0.01 < shrinkage < 0.99
+    assert h_score(features, labels) == pytest.approx(np.trace(np.linalg.solve(within, means)))
 
 
 def test_what_tells_labels_apart_is_worth_more_than_noise_by_every_estimator():
