@@ -64,18 +64,21 @@ def platt_scaling_of(logits: np.ndarray, there: np.ndarray) -> tuple[float, floa
     return float(a), float(b)
 
 
-def fitted_temperature(logits: np.ndarray, answers: np.ndarray, what: str) -> float | None:
+def fitted_temperature(
+    logits: np.ndarray, answers: np.ndarray, what: str, rows: np.ndarray | None = None
+) -> float | None:
     """The temperature for validation items, which a line of the log tells; None, with a line, where they are too few.
 
-    Logits are `(items, labels)`, answers are label ids `(items,)`, and `what` items are called.
+    Logits are `(items, labels)`, answers are label ids `(items,)`, and `what` items are called. Where items of one row
+    are not independent, `rows`, `(items,)`, says of which row each is: then rows are called so, and counted, and a row
+    is wrong where one of its items is.
     """
-    wrong = int((logits.argmax(axis=1) != answers).sum())
-    if not _are_enough(len(answers), wrong, what):
+    rows = np.arange(len(answers)) if rows is None else rows
+    count = len(np.unique(rows))
+    if not _are_enough(count, len(np.unique(rows[logits.argmax(axis=1) != answers])), what):
         return None
     temperature = temperature_of(logits, answers)
-    log.info(
-        "Probabilities are calibrated on %s validation %s: temperature %.3f.", f"{len(answers):,}", what, temperature
-    )
+    log.info("Probabilities are calibrated on %s validation %s: temperature %.3f.", f"{count:,}", what, temperature)
     return temperature
 
 

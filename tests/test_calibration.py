@@ -100,15 +100,18 @@ def test_a_rare_label_is_scaled_with_all_the_others():
 def test_a_tagger_keeps_its_tags_and_their_order():
     head = nt.NERHead(["PER", "LOC"])
     rng = np.random.default_rng(0)
-    outputs = [rng.normal(scale=4, size=(6, 5)).astype(np.float32) for _ in range(40)]
-    rows = {"words": [list("abcdef")] * 40}
+    outputs = [rng.normal(scale=4, size=(6, 5)).astype(np.float32) for _ in range(100)]
+    rows = {"words": [list("abcdef")] * 100}
     before = head.decode(outputs, rows)
-    tags = [["O"] * 6 for _ in range(40)]
+    tags = [["O"] * 6 for _ in range(100)]
     head.tune(outputs, rows | {"tags": tags})
     after = head.decode(outputs, rows)
     assert head.temperature > 1
     assert [p.tags for p in after] == [p.tags for p in before]
     assert nt.NERHead(**head.options()).decode(outputs, rows) == after
+    few = nt.NERHead(["PER", "LOC"])
+    few.tune(outputs[:99], {name: column[:99] for name, column in (rows | {"tags": tags}).items()})
+    assert few.temperature is None  # 594 words, but 99 sentences
     assert np.mean([q for p in after for q in p.probabilities]) < np.mean([q for p in before for q in p.probabilities])
 
 

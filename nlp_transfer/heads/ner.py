@@ -193,9 +193,13 @@ class NERHead(TaskHead):
         return [list(tags) for tags in rows["tags"]]
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
-        """Fit the temperature to the words of these rows, where they are enough."""
+        """Fit the temperature to the words of these rows, where 100 have words, and 10 of them a wrong one.
+
+        Sentences are counted, not words: words of one are wrong together, and five long ones would be a hundred words.
+        """
         answers = np.array([label for row in self.targets(self.references(rows)) for label in row])
-        self.temperature = fitted_temperature(np.concatenate(list(outputs)), answers, "words")
+        sentences = np.repeat(np.arange(len(outputs)), [len(logits) for logits in outputs])
+        self.temperature = fitted_temperature(np.concatenate(list(outputs)), answers, "sentences", sentences)
 
     def calibration(self) -> dict[str, Any]:
         return {"temperature": self.temperature} if self.temperature else {}
