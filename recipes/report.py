@@ -18,8 +18,10 @@ log = logging.getLogger("nlp_transfer.report")
 
 
 def main() -> None:
-    """The folders stand first, then the options."""
+    """The folders stand first, then the options. OptionError where an option stands first."""
     runs = list(itertools.takewhile(lambda part: not part.startswith("-"), sys.argv[1:]))
+    if not runs and len(sys.argv) > 1 and not {"-h", "--help"} & set(sys.argv):
+        raise nt.OptionError("the folders of runs stand first, then the options: report.py RUN --output_file FILE.")
     (options,) = nt.parse([nt.ReportOptions], __doc__, sys.argv[1 + len(runs) :])
     log.info("%s is written.", nt.draw_reports(runs, options.output_file))
 

@@ -21,6 +21,7 @@ class Auto(Strategy):
     name: ClassVar[str] = "auto"
 
     def setup(self, model: TransferModel, seed: int) -> None:
+        """Raise OptionError: nothing has been chosen yet."""
         raise OptionError(
             "the strategy auto is chosen before fit: choice = nt.choose_strategy(model, splits), then "
             "fit(model, splits, strategy=choice.strategy)."
