@@ -8,8 +8,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import epochs_of
+from nlp_transfer.recipe import quiet
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.training import fit, make_accelerator
@@ -207,7 +207,7 @@ def _score(
     )  # fmt: skip
     accelerator = make_accelerator(options)
     try:
-        with _quietly():
+        with quiet():
             fit(tried, Splits(learned, None, None), options, accelerator, strategy_named(strategy, **given), cache)
             inputs = TokenInputs(tried.encode(judged.data), tried.pad_id)
             outputs = infer(
@@ -230,15 +230,3 @@ def _score(
 def _metric(head: TaskHead) -> str:
     """The score by which candidates are compared, of which more is better."""
     return "pearson" if isinstance(head, RegressionHead) else head.best_metric
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Trials say nothing of themselves."""
-    logger = logging.getLogger("nlp_transfer")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -55,6 +55,18 @@ def run_recipe(main: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, what a run tells of itself is not told, as of many trials; warnings are."""
+    logger = logging.getLogger("nlp_transfer")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
 def _logging(speaks: bool) -> Iterator[None]:
     handler = logging.StreamHandler() if speaks else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from nlp_transfer.best import is_error
 from nlp_transfer.data.schemes import spans
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import rows_of, values
@@ -21,7 +22,7 @@ from nlp_transfer.reporting import slices
 from nlp_transfer.reporting.entities import entity_findings, matched
 from nlp_transfer.reporting.labels import label_findings
 from nlp_transfer.reporting.numbers import number_findings
-from nlp_transfer.reporting.scores import LOWER_IS_BETTER, scores
+from nlp_transfer.reporting.scores import scores
 from nlp_transfer.reporting.sets import set_findings
 
 _MOST_POINTS = 300  # of a curve
@@ -129,7 +130,7 @@ def _run(report: Report, unit: float) -> dict[str, Any]:
     ]
     return {
         "metric": run.metric,
-        "lower_is_better": run.metric in LOWER_IS_BETTER,
+        "lower_is_better": is_error(run.metric),
         "best_score": run.best_score,
         "best_epoch": run.best_epoch,
         "loss": _thinned(loss),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nlp_transfer.best import is_error
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.metrics import RowCounts, difference, interval
 from nlp_transfer.metrics.resampling import DRAWS, Interval
 from nlp_transfer.report import Report
-
-LOWER_IS_BETTER = ("mse", "mae", "hamming_loss", "mae_steps")
 
 _WORK = 100_000_000  # rows times draws, seconds of time; of so many rows fewer draws tell as much
 _LEAST_DRAWS = 200
@@ -31,7 +30,7 @@ def scores(head: TaskHead, report: Report, counts: RowCounts) -> list[dict[str, 
     called = dict(zip(report.baselines, (name for name, _ in lines[1:]), strict=True))
     found = []
     for name in names:
-        low_is_good = name in LOWER_IS_BETTER
+        low_is_good = is_error(name)
         found.append(
             {
                 "name": name,

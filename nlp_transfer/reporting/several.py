@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nlp_transfer.best import is_error
 from nlp_transfer.errors import DataError
 from nlp_transfer.metrics import RowCounts, difference, label_counts, number_counts, set_counts, span_counts
 from nlp_transfer.pages.shell import filled
 from nlp_transfer.reporting.pictures import runs_picture
-from nlp_transfer.reporting.scores import LOWER_IS_BETTER, better, draws_for
+from nlp_transfer.reporting.scores import better, draws_for
 from nlp_transfer.reporting.telling import FORMS, changed, public
 
 _PREDICTIONS = "predictions.jsonl"
@@ -40,7 +41,7 @@ def side_by_side(folders: Sequence[Path], found: Sequence[Mapping[str, Any]]) ->
         runs=list(zip(names, found, gaps, strict=True)),
         first=names[0],
         scores=[score["name"] for score in first["scores"]],
-        lower_is_better=LOWER_IS_BETTER,
+        lower_is_better=is_error,
         curves=runs_picture(names, [other["run"] for other in found]),
         labels=[(label, [_f1(other, label) for other in found]) for label in labels],
         options=[(name, [_told(other["options"].get(name)) for other in found])
@@ -66,7 +67,7 @@ def _gaps(
     if other["split"] != first["split"] or _rows_of(other) != _rows_of(first):
         return None
     gaps = difference(_counts(folder, other), ours, draws_for(len(ours)))
-    return {name: better(gap, name in LOWER_IS_BETTER) for name, gap in gaps.items()}
+    return {name: better(gap, is_error(name)) for name, gap in gaps.items()}
 
 
 def _rows_of(found: Mapping[str, Any]) -> str:

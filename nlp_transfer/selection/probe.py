@@ -24,8 +24,10 @@ def probe(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: in
 
     Items of one group (the words of a sentence, the rows of one text) share a fold. Of three strengths of the
     regularisation the one under which the held-out labels are most likely is taken, so that wide and narrow encoders
-    are each read as well as they can be. It is chosen on the items that are then scored, which flatters the score by a
-    little, of every encoder and layer alike: with three to choose from it is cheaper than inner folds. `features` are `(items, width)`, `labels` and `groups` ids `(items,)`.
+    are each read as well as they can be. It is chosen on the items that are then scored, which flatters every score by
+    a little; inner folds would be five times the work.
+
+    `features` are `(items, width)`, `labels` and `groups` ids `(items,)`.
     """
     from sklearn.linear_model import LogisticRegression  # a second to load
     from sklearn.model_selection import StratifiedGroupKFold

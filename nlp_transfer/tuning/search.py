@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from nlp_transfer.errors import OptionError, UserError
+from nlp_transfer.recipe import quiet
 from nlp_transfer.tuning.space import Space, suggested
 from nlp_transfer.tuning.trials import Runs
 from nlp_transfer.writing import write_whole
@@ -135,7 +136,7 @@ class Search:
             trial.set_user_attr("strategy", strategy)
             trial.set_user_attr("settings", settings)
             known = self._known(trial)
-            with _quiet():
+            with quiet():
                 score = self.runs.score(trial, strategy, settings) if known is None else known
             if math.isnan(score):
                 raise UserError(f"its {self.runs.metric} is not a number.")
@@ -237,15 +238,3 @@ def _tried(number: int, trial: FrozenTrial) -> Tried:
         *(number, state, known.get("strategy", "?"), known.get("settings", {}), trial.value, seconds),
         known.get("reason", ""),
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What a run tells of itself would be told for each trial; warnings are."""
-    logger = logging.getLogger("nlp_transfer")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -86,10 +86,10 @@ def test_slices_hold_every_row_once_and_score_their_own():
 
 
 def test_a_row_of_several_labels_stands_with_its_rarest_and_those_of_none_apart():
-    found = slices.by_rarest_label([["a", "b"], [], ["b"], ["c", "b"]], dict(a=1, b=5, c=9))
+    found = slices.by_rarest_label([["a", "b"], [], ["b"], ["c", "b"]], {"a": 1, "b": 5, "c": 9})
     assert found.names == ["a: 1", "b: 5", "c: 9", "no label"]
     assert found.group.tolist() == [0, 3, 1, 1]
-    many = dict(a=1, b=5, c=5, d=9, e=9)
+    many = {"a": 1, "b": 5, "c": 5, "d": 9, "e": 9}
     assert slices.by_rarest_label([["e", "a"], ["b", "d"], ["d"]], many).group.tolist() == [0, 0, 1]
     none = slices.by_rarest_label([[], []], many)
     assert {none.names[place] for place in none.group} == {"no label"}
