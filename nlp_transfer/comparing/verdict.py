@@ -8,7 +8,7 @@ from statistics import mean
 from nlp_transfer.best import is_error
 from nlp_transfer.comparing.summary import Group, Line
 from nlp_transfer.comparing.units import bounds, margin_of, shown
-from nlp_transfer.metrics import Interval, interval
+from nlp_transfer.metrics import Interval, difference, interval
 
 _NEAR = 0.5  # of the margin: validation scores that are taken for equal
 _SPARES = 0.8  # of the time: what is not quicker than that is not worth a lower score
@@ -17,10 +17,7 @@ _PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7
 
 
 def chosen(group: Group, metric: str) -> Line:
-    """The candidate to take: the cheapest of those that validation puts beside the best.
-
-    Where test rows say that it is surely worse than the best, the best.
-    """
+    """The candidate to take: the cheapest of those that validation puts beside the best. Scored rows have no say."""
     best, sign = group.best, _sign(metric)
     most = mean(best.entry.validation)
     near = _NEAR * margin_of(metric, most)
@@ -29,7 +26,7 @@ def chosen(group: Group, metric: str) -> Line:
         for line in group.candidates
         if sign * (mean(line.entry.validation) - most) >= -near
         and line.entry.seconds <= _SPARES * best.entry.seconds
-        and not (line.to_best and _is_worse(line.to_best, metric))
+        and not _is_worse(difference(line.entry.validation_counts, best.entry.validation_counts)[metric], metric)
     ]
     return min(beside, key=lambda line: line.entry.seconds, default=best)
 
@@ -89,6 +86,12 @@ def _take(group: Group, taken: Line, metric: str, rows: int) -> str:
     if taken is best:
         score = f"{metric} {shown(taken.entry.score, metric)}, 95% {bounds(taken.interval, metric)}"
         return f"{name} is best ({score}): take {name}."
+    if taken.to_best and _is_worse(taken.to_best, metric):
+        share = part_of(taken.entry.seconds, best.entry.seconds)
+        return (
+            f"{name}, on validation as good as {best.entry.name} at {share} of the time, is surely worse on the rows "
+            f"scored here {_told(taken.to_best, metric)}: take {name}, or choose anew on more validation rows."
+        )
     return f"{_beside(group, taken, metric, rows)}: take {name}."
 
 

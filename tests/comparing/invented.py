@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nlp_transfer.best import is_error
 from nlp_transfer.comparing.entries import Entry
-from nlp_transfer.metrics import label_counts
+from nlp_transfer.metrics import RowCounts, label_counts
 
 ROWS = 200
 SCRATCH, SVM, MAJORITY = "scratch", "TF-IDF + linear SVM", "majority label"
@@ -23,12 +24,9 @@ def entry(
     metric: str = "accuracy",
 ) -> Entry:
     """An entry that is right on the first rows, as many as its score says, on all seeds but for one row."""
-    gold = ["a", "b"] * (rows // 2)
-    counts = []
-    for seed in range(seeds):
-        right = round(score * rows) - seed
-        said = [label if row < right else {"a": "b", "b": "a"}[label] for row, label in enumerate(gold)]
-        counts.append(label_counts(said, gold, ["a", "b"]))
+    validation = score if validation is None else validation
+    share = 1 - validation if is_error(metric) else validation  # of the validation rows that it is right on
+    counts = _counts(score, seeds, rows)
     scores = tuple(float(c.of(np.ones((1, rows)))[metric][0]) for c in counts)
     is_baseline = name in (SCRATCH, SVM, MAJORITY)
     return Entry(
@@ -38,10 +36,10 @@ def entry(
         is_baseline=is_baseline,
         encoder="" if name in (SVM, MAJORITY) else "an-encoder",
         seeds=tuple(range(seeds)),
-        validation=(score if validation is None else validation,) * seeds,
+        validation=(validation,) * seeds,
         scores=scores,
-        validation_counts=tuple(counts),
-        counts=tuple(counts),
+        validation_counts=_counts(share, seeds, rows),
+        counts=counts,
         seconds=seconds,
         trained_weights=None if name in (SVM, MAJORITY) else 1234,
         peak_memory=500_000_000,
@@ -49,6 +47,16 @@ def entry(
         disk=None if name in (SVM, MAJORITY) else 90_000_000,
         flags=() if is_baseline else ("--strategy", name),
     )
+
+
+def _counts(right: float, seeds: int, rows: int) -> tuple[RowCounts, ...]:
+    gold = ["a", "b"] * (rows // 2)
+    found = []
+    for seed in range(seeds):
+        wrong_from = round(right * rows) - seed
+        said = [label if row < wrong_from else {"a": "b", "b": "a"}[label] for row, label in enumerate(gold)]
+        found.append(label_counts(said, gold, ["a", "b"]))
+    return tuple(found)
 
 
 def all_beside(*candidates: Entry, svm: float = 0.6, scratch: float = 0.5) -> list[Entry]:

@@ -55,6 +55,12 @@ VERDICTS = {
     ),
     "validation took it for as good, test does not": (
         [entry("full", 0.9), entry("lora", 0.8, seconds=20, validation=0.895)],
+        r"lora, on validation as good as full at a fifth of the time, is surely worse on the rows scored here "
+        r"\(difference -10\.0, 95% -1.*\): take lora, or choose anew on more validation rows\. That is .*",
+        "lora",
+    ),
+    "test took it for as good, validation does not": (
+        [entry("full", 0.9), entry("lora", 0.9, seconds=20, validation=0.8)],
         r"full is best .*: take full\. .*",
         "full",
     ),
@@ -85,6 +91,11 @@ def test_the_verdict_is_what_a_person_can_act_on(case):
     found = of(all_beside(*candidates))
     assert re.fullmatch(said, found.verdict), found.verdict
     assert found.taken.entry.name == taken
+
+
+def test_what_many_validation_rows_say_is_surely_worse_is_not_taken_for_as_good():
+    full, lora = entry("full", 0.9, rows=2000), entry("lora", 0.9, rows=2000, validation=0.895, seconds=20)
+    assert of([full, lora, entry(SVM, 0.6, rows=2000)]).taken.entry.name == "full"
 
 
 def test_of_an_error_less_is_better():
