@@ -66,20 +66,23 @@ def compare(
     if lost and not weights:
         raise ModelError(next(iter(lost.values())))
     folder.open_for(_identity(splits, head, metric, model, training, cache) | weights)
-    trials = trials_of(candidates, options, training.seed)
-    failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
-    for encoder, reason in lost.items():
-        log.warning("%s is left out: %s", encoder, reason)
-    possible = [trial for trial in trials if trial.name not in failures]
-    if missing := sum(not folder.has(trial.name) for trial in possible):
-        rows = SharedRows.write(splits, folder.rows)
-        workers = workers_for(options.workers, missing)
-        log.info("%d trainings, %d at once.", len(possible), workers)
-        try:
-            job = Job(rows, head, model, training, cache, metric)
-            failures |= run_trials(possible, job, folder, do, workers)
-        finally:
-            rows.remove()
+    try:
+        trials = trials_of(candidates, options, training.seed)
+        failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
+        for encoder, reason in lost.items():
+            log.warning("%s is left out: %s", encoder, reason)
+        possible = [trial for trial in trials if trial.name not in failures]
+        if missing := sum(not folder.has(trial.name) for trial in possible):
+            rows = SharedRows.write(splits, folder.rows)
+            workers = workers_for(options.workers, missing)
+            log.info("%d trainings, %d at once.", len(possible), workers)
+            try:
+                job = Job(rows, head, model, training, cache, metric)
+                failures |= run_trials(possible, job, folder, do, workers)
+            finally:
+                rows.remove()
+    finally:
+        folder.close()
     split = "test" if splits.test else "validation"
     entries = entries_of(folder, possible, head, metric, split)
     return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures))

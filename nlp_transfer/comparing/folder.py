@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from nlp_transfer.errors import OptionError
 from nlp_transfer.writing import write_whole
 
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _ABOUT, _TRIALS, _ROWS, _FAILED = "identity.json", "trials", "rows", "failed"
 _HIDDEN = ".incomplete-"
+_LOCK = ".lock"
 RESULT = "result.json"
 
 
@@ -34,13 +37,15 @@ class ComparisonFolder:
         self.path = Path(target)
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"--output_dir {target} is not a folder; name one that is, or a new one.")
-        there = [p.name for p in self.path.iterdir() if not p.name.startswith(_HIDDEN)] if self.path.is_dir() else []
+        names = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
+        there = [name for name in names if not name.startswith(_HIDDEN) and name != _LOCK]
         if there and _ABOUT not in there and not overwrite:
             raise OptionError(
                 f"--output_dir {target} holds something else than a comparison; name another, or give "
                 "--overwrite_output_dir."
             )
         self._overwrite = overwrite
+        self._lock = FileLock(self.path / _LOCK, timeout=0)  # which the kernel takes from a process that is killed
 
     @property
     def rows(self) -> Path:
@@ -52,10 +57,32 @@ class ComparisonFolder:
         return self.path / _TRIALS
 
     def open_for(self, told: Mapping[str, Any]) -> None:
-        """Begin, or go on with, the comparison that is `told`; nothing is written before.
+        """Begin, or go on with, the comparison that is `told`; nothing is written before. No other may until `close`.
 
-        OptionError that names what of it is not as it was when it began, or where the folder cannot be written to.
+        OptionError that names what of it is not as it was when it began, where the folder cannot be written to, or
+        where another process works in it.
         """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise OptionError(
+                f"--output_dir {self.path}: another comparison is at work there; wait for its end, or name "
+                "another folder."
+            ) from error
+        except OSError as error:
+            raise OptionError(f"cannot write to --output_dir {self.path}: {error.strerror}.") from error
+        try:
+            self._open_for(told)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others work here."""
+        self._lock.release(force=True)
+
+    def _open_for(self, told: Mapping[str, Any]) -> None:
         path = self.path / _ABOUT
         now: dict[str, Any] = json.loads(json.dumps(told, default=str))
         then: dict[str, Any] = {}
@@ -69,7 +96,6 @@ class ComparisonFolder:
                 "--overwrite_output_dir to begin anew."
             )
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             if self._overwrite:
                 shutil.rmtree(self._trials, ignore_errors=True)
             self._clean_up()

@@ -21,8 +21,8 @@ from nlp_transfer.comparing.rows import SharedRows
 from nlp_transfer.comparing.trial import Job, Trial, pooling_of
 from nlp_transfer.comparing.work import do
 
-FILES = {"comparison.csv", "comparison.html", "comparison.json", "curve.svg", "failed", "identity.json", "options.yaml",
-         "trials"}  # fmt: skip
+FILES = {".lock", "comparison.csv", "comparison.html", "comparison.json", "curve.svg", "failed", "identity.json",
+         "options.yaml", "trials"}  # fmt: skip
 
 
 def results(folder: Path) -> dict[str, tuple[int, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nlp_transfer.comparing import running
 from nlp_transfer.comparing.candidates import Candidate
 from nlp_transfer.comparing.folder import ComparisonFolder
 from nlp_transfer.comparing.pace import Pace, in_words
@@ -53,6 +54,11 @@ def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, cap
     assert "stands in its log" in (folder.path / "failed" / trials[2].name / "log.txt").read_text()
     assert not list(folder.path.rglob(".incomplete-*"))
 
+    again = ComparisonFolder(tmp_path / "out", overwrite=True)
+    with pytest.raises(OptionError, match="another comparison is at work there"):
+        again.open_for({"what": "it is"})
+    assert folder.has(trials[0].name)  # nothing of the one that works was touched
+    folder.close()
     (tmp_path / "mended").touch()
     again = ComparisonFolder(tmp_path / "out")
     again.open_for({"what": "it is"})
@@ -89,6 +95,13 @@ def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
     assert (tmp_path / "other" / "thesis.txt").read_text() == "all of it"
 
 
-def test_one_worker_at_least_and_no_more_than_trials():
+def test_one_worker_at_least_and_no_more_than_trials_cores_and_memory_allow(monkeypatch):
     assert workers_for(5, 1) == 5
-    assert workers_for(None, 1) == 1
+    monkeypatch.setattr(running, "_cores", lambda: 8)
+    monkeypatch.setattr(running, "_free_memory", lambda: 1e12)
+    monkeypatch.setattr(running.hardware, "is_a_processor_alone", lambda: True)
+    assert workers_for(None, 3) == 3
+    monkeypatch.setattr(running, "_cores", lambda: 2)
+    assert workers_for(None, 3) == 2
+    monkeypatch.setattr(running, "_free_memory", lambda: 1e9)
+    assert workers_for(None, 3) == 1
