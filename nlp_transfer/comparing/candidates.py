@@ -95,7 +95,8 @@ def _parsed(spelt: str, given: dict[str, Any]) -> tuple[str, str, dict[str, Any]
     """A strategy as it is spelt, its name, and its options."""
     name, colon, variant = spelt.partition(":")
     if name not in STRATEGIES:
-        strategy_named(name)  # raises
+        strategy_named(name)  # raises, but for auto
+        raise OptionError(f"--strategies {spelt}: {name} chooses one of those compared here; name them themselves.")
     defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(STRATEGIES[name])}
     told = {option: value for option, value in given.items() if option in defaults}
     if colon:

@@ -89,6 +89,10 @@ def space_of(
     own = dict(_parsed(text) for text in searched)
     for name in strategies:  # raises for one that is unknown, or lacks what it needs
         strategy_named(name, **{o: v for o, v in said.items() if name in STRATEGIES and o in _options_of(name)})
+        if name not in STRATEGIES:
+            raise OptionError(
+                f"--strategies {name}: it chooses one of those that are tried here; name them themselves."
+            )
     _refuse_what_cannot_be(strategies, own, said, training)
     space: Space = {}
     for name in strategies:

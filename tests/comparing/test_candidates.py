@@ -29,6 +29,7 @@ def test_every_strategy_stands_on_every_encoder_beside_scratch_and_the_baselines
     ("strategies", "options", "said"),
     [
         (["ful"], {}, "did you mean full"),
+        (["auto"], {}, "--strategies auto: auto chooses one of those compared here"),
         (["features:forest"], {}, "--classifier forest is unknown"),
         (["freeze:two"], {}, "--trainable_layers takes a whole number; given was 'two'"),
         (["freeze:-1"], {}, "--trainable_layers must be 0 or more"),

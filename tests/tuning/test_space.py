@@ -65,6 +65,7 @@ def test_what_is_searched_instead():
     ("strategies", "options", "line"),
     [
         (["fully"], {}, "--strategy fully is unknown; did you mean full?"),
+        (["full", "auto"], {}, "--strategies auto: it chooses one of those that are tried here"),
         (["replay"], {}, "needs the rows that it replays"),
         (["full"], {"lora_r": 4}, "--lora_r is of --strategy lora, none of which --strategies names"),
         (["full"], {"search": ["lora_r=2,4"]}, "--lora_r is of --strategy lora, none of which --strategies names"),
