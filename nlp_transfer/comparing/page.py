@@ -14,6 +14,7 @@ _RECIPES = {"ner": "ner", "sentiment": "sentiment"}
 
 def page(found: Comparison) -> str:
     """One HTML page that needs nothing else."""
+    flags = found.taken.entry.flags
     recipe = _RECIPES.get(found.task, "classify")
     return filled(
         "nlp_transfer.comparing",
@@ -21,7 +22,7 @@ def page(found: Comparison) -> str:
         task=found.task.replace("_", " "),
         verdict=found.verdict,
         notes=found.notes,
-        command=f"accelerate launch recipes/{recipe}.py {shlex.join(found.taken.entry.flags)} ...",
+        command=f"accelerate launch recipes/{recipe}.py {shlex.join(flags)} ..." if flags else None,
         taken=found.taken.entry.name,
         pictures=[score_picture(found), *([curve_picture(found)] if len(found.groups) > 1 else [])],
         groups=[(caption(found, group), rows_of(found, group)) for group in found.groups],

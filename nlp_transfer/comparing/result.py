@@ -18,7 +18,8 @@ class Comparison:
     """Candidates beside baselines on each share of the rows, the largest first, and what to make of it.
 
     `split` names the rows that were scored, of which there are `rows`. `taken` is the line that the verdict tells to
-    take, on most rows. `failures` tells why trainings failed, by candidate.
+    take, on most rows; where transfer does not pay it is a baseline. `failures` tells why trainings failed, by
+    candidate.
     """
 
     task: str

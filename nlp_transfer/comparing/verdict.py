@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
 from nlp_transfer.best import is_error
+from nlp_transfer.comparing.pace import in_words
 from nlp_transfer.comparing.summary import Group, Line
 from nlp_transfer.comparing.units import bounds, margin_of, shown
 from nlp_transfer.metrics import Interval, difference, interval
@@ -17,7 +18,18 @@ _PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7
 
 
 def chosen(group: Group, metric: str) -> Line:
-    """The candidate to take: the cheapest of those that validation puts beside the best. Scored rows have no say."""
+    """The line to take: a candidate, or the best baseline where that is surely better, or as good and cheaper."""
+    line = _candidate(group, metric)
+    pays = _standing(line, metric)
+    costs_as_much = bool(group.baseline.entry.encoder)  # the same network, from random weights
+    return line if pays > 0 or (pays == 0 and costs_as_much) else group.baseline
+
+
+def _candidate(group: Group, metric: str) -> Line:
+    """The cheapest candidate of those that validation puts beside the best.
+
+    Scored rows say one thing alone: what stands worse to the baseline than the best does is not taken in its place.
+    """
     best, sign = group.best, _sign(metric)
     most = mean(best.entry.validation)
     near = _NEAR * margin_of(metric, most)
@@ -28,27 +40,35 @@ def chosen(group: Group, metric: str) -> Line:
         and line.entry.seconds <= _SPARES * best.entry.seconds
         and not _is_worse(difference(line.entry.validation_counts, best.entry.validation_counts)[metric], metric)
     ]
-    return min(beside, key=lambda line: line.entry.seconds, default=best)
+    cheapest = min(beside, key=lambda line: line.entry.seconds, default=best)
+    return cheapest if _standing(cheapest, metric) >= _standing(best, metric) else best
 
 
 def verdict(group: Group, metric: str, rows: int) -> str:
     """Two sentences: first where transfer lost to a baseline, then what to take; or what to take, and its worth."""
-    taken = chosen(group, metric)
-    lost = [line for line in group.candidates if line.to_baseline and _is_worse(line.to_baseline, metric)]
-    baseline = group.baseline.entry.name
-    if taken in lost:
-        assert taken.to_baseline
-        said = f"Negative transfer: {taken.entry.name} is worse than {baseline} {_told(taken.to_baseline, metric)}"
-        return f"{said}: take {baseline}. {_best_of_candidates(group, taken, metric)}"
-    first = [_negative(lost, baseline, metric)] if lost else []
-    gain = taken.to_baseline
-    assert gain, "what is taken is no baseline"
+    line, taken = _candidate(group, metric), chosen(group, metric)
+    lost = [line for line in group.candidates if _standing(line, metric) < 0]
+    baseline, gain = group.baseline.entry, line.to_baseline
+    assert gain, "a candidate is no baseline"
+    if line in lost:
+        said = f"Negative transfer: {line.entry.name} is worse than {baseline.name} {_told(gain, metric)}"
+        return f"{said}: take {taken.entry.name}. {_best_of_candidates(group, line, metric)}"
+    first = [_negative(lost, baseline.name, metric)] if lost else []
     if not _is_better(gain, metric):
-        said = f"{taken.entry.name} is not surely better than {baseline} {_told(gain, metric)}"
-        ask = "take the baseline, or score more than these" if not group.baseline.entry.encoder else "score more than"
-        return " ".join([*first, f"{said}: {ask} {rows:,} rows to tell."])
-    second = [] if first else [_worth(taken, baseline, metric)]
-    return " ".join([*first, _take(group, taken, metric, rows), *second])
+        said = f"{line.entry.name} is not surely better than {baseline.name} {_told(gain, metric)}"
+        said += f": take {taken.entry.name}, or score more than these {rows:,} rows to tell."
+        second = [] if first else [_costs(line, group.baseline)]
+    else:
+        said = _take(group, line, metric, rows)
+        second = [] if first else [_worth(line, baseline.name, metric)]
+    return " ".join([*first, said, *second])
+
+
+def _costs(line: Line, other: Line) -> str:
+    return (
+        f"Training {line.entry.name} took {in_words(line.entry.seconds)}, {other.entry.name} "
+        f"{in_words(other.entry.seconds)}."
+    )
 
 
 def notes(groups: Sequence[Group], metric: str, split: str, failures: Mapping[str, str]) -> list[str]:
@@ -128,7 +148,9 @@ def _worth(taken: Line, baseline: str, metric: str) -> str:
 
 def _told(difference: Interval, metric: str, how: str = "") -> str:
     if how:
-        return f"{shown(abs(difference.score), metric)} {how} (95% {bounds(difference, metric)})"
+        if is_error(metric):  # of which less is better
+            difference = Interval(-difference.score, -difference.high, -difference.low)
+        return f"{shown(difference.score, metric)} {how} (95% {bounds(difference, metric)})"
     return f"(difference {shown(difference.score, metric)}, 95% {bounds(difference, metric)})"
 
 
@@ -153,6 +175,12 @@ def _rounded(rows: float) -> int:
 
 def _sign(metric: str) -> int:
     return -1 if is_error(metric) else 1
+
+
+def _standing(line: Line, metric: str) -> int:
+    """1 for a line that is surely better than the best baseline, -1 for one that is surely worse, else 0."""
+    gap = line.to_baseline
+    return 0 if gap is None else int(_is_better(gap, metric)) - int(_is_worse(gap, metric))
 
 
 def _is_worse(difference: Interval, metric: str) -> bool:

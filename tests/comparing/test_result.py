@@ -74,12 +74,17 @@ VERDICTS = {
         [entry("full", 0.55), entry("freeze", 0.5)],
         r"Negative transfer: full is worse than TF-IDF \+ linear SVM \(difference -5\.0, .*\): take TF-IDF \+ linear "
         r"SVM\. Of the candidates full is best \(accuracy 54\.\d\)\.",
-        "full",
+        SVM,
     ),
     "nothing is sure": (
         [entry("full", 0.605)],
-        r"full is not surely better than TF-IDF \+ linear SVM \(difference 0\.[35], .*\): take the baseline, or score "
-        r"more than these 200 rows to tell\.",
+        r"full is not surely better than TF-IDF \+ linear SVM \(difference 0\.[35], .*\): take TF-IDF \+ linear "
+        r"SVM, or score more than these 200 rows to tell\. Training full took 2 min, TF-IDF \+ linear SVM 2 min\.",
+        SVM,
+    ),
+    "the cheap one lost, the best did not": (
+        [entry("full", 0.7), entry("lora", 0.5, seconds=20, validation=0.695)],
+        r"Negative transfer: lora .* is worse than TF-IDF \+ linear SVM\. full is best .*: take full\.",
         "full",
     ),
 }
@@ -109,6 +114,10 @@ def test_of_an_error_less_is_better():
     assert found.groups[0].best.entry.name == "full"
     assert found.groups[0].baseline.entry.name == SVM
     assert found.verdict.startswith("Negative transfer: lora (difference 0.100")
+    assert of([candidates[0], *beside], "mae_steps").verdict.endswith(" labelled rows for that.")
+    assert re.search(
+        r"That is 0\.200 better \(95% 0\.1\d\d\.\.0\.2\d\d\)", of([candidates[0], *beside], "mae_steps").verdict
+    )
     gain = next(gain for gain in found.taken.gains if gain.over == SVM)
     assert (gain.difference.score < 0, gain.rows_needed) == (True, RowsNeeded(1000, "more"))
 
@@ -165,6 +174,11 @@ def test_files_hold_the_numbers_of_the_table(tmp_path):
     assert float(lines["lora"]["less_best"]) == by_name["lora"]["less_best"]
     assert lines["full"]["less_best"] == ""
     assert (lines["lora"]["scores"], lines[SVM]["trained_weights"]) == ("0.895 0.89", "")
+    lost = of(all_beside(entry("full", 0.55)))
+    write_comparison(folder, lost)  # nothing tells how to train what is not to be taken
+    assert json.loads((folder.path / "comparison.json").read_text())["take"] == {"name": SVM, "flags": []}
+    page = (folder.path / "comparison.html").read_text()
+    assert (f"To train {SVM}" in page, "accelerate launch" in page) == (True, False)
     text = comparison_table(found)
     assert text.startswith(found.verdict)
     assert re.search(
