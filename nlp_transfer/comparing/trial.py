@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from nlp_transfer.comparing.candidates import BASELINES, Candidate
+from nlp_transfer.comparing.heads import options_on
 from nlp_transfer.comparing.rows import SharedRows
 from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.fractions import nested_share
@@ -78,20 +79,20 @@ def learn(trial: Trial, job: Job) -> tuple[list[Learned], Splits]:
 
     A trial of the baselines gives each of them. The saved model is measured, and not kept.
     """
-    splits = job.rows.open()
-    splits = replace(splits, train=nested_share(splits.train, trial.fraction, trial.seed))
+    everything = job.rows.open()
+    splits = replace(everything, train=nested_share(everything.train, trial.fraction, trial.seed))
     if trial.candidate.strategy == BASELINES:
         return _baselines(job.head, splits, trial.seed), splits
-    return [_network(trial, job, splits)], splits
+    return [_network(trial, job, splits, options_on(job.head, everything.train, splits.train))], splits
 
 
-def _network(trial: Trial, job: Job, splits: Splits) -> Learned:
+def _network(trial: Trial, job: Job, splits: Splits, shape: Mapping[str, Any]) -> Learned:
     candidate, told = trial.candidate, job.model
     strategy = candidate.make()
     options = replace(job.training, seed=trial.seed, metric_for_best_model=job.metric)
     accelerator = make_accelerator(options)
     set_seed(trial.seed)
-    head_options = job.head.options() | pooling_of(candidate, job.head)
+    head_options = {**shape, **pooling_of(candidate, job.head)}
     model = TransferModel.load(
         candidate.encoder,
         type(job.head)(**head_options),
