@@ -114,6 +114,11 @@ def _parsed(spelt: str, given: dict[str, Any]) -> tuple[str, str, dict[str, Any]
 
 
 def _short(encoders: Sequence[str]) -> list[str]:
-    """The last parts of their names, where these tell them apart."""
-    last = [encoder.rstrip("/").split("/")[-1] for encoder in encoders]
-    return last if len(set(last)) == len(last) else list(encoders)
+    """As many last parts of their names as tell them apart: of a folder the whole path is nothing to publish."""
+    parts = [encoder.strip("/").split("/") for encoder in encoders]
+    found = []
+    for mine in parts:
+        others = [other for other in parts if other != mine]
+        some = next((n for n in range(1, len(mine)) if all(o[-n:] != mine[-n:] for o in others)), len(mine))
+        found.append("/".join(mine[-some:]))
+    return found

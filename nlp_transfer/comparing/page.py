@@ -8,6 +8,7 @@ from nlp_transfer.comparing.pictures import curve_picture, score_picture
 from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.table import caption, curve_rows, gain_rows, rows_of
 from nlp_transfer.pages.shell import filled
+from nlp_transfer.reporting.telling import public
 
 _RECIPES = {"ner": "ner", "sentiment": "sentiment"}
 
@@ -22,7 +23,9 @@ def page(found: Comparison) -> str:
         task=found.task.replace("_", " "),
         verdict=found.verdict,
         notes=found.notes,
-        command=f"accelerate launch recipes/{recipe}.py {shlex.join(flags)} ..." if flags else None,
+        command=f"accelerate launch recipes/{recipe}.py {shlex.join(public(flag) for flag in flags)} ..."
+        if flags
+        else None,
         taken=found.taken.entry.name,
         pictures=[score_picture(found), *([curve_picture(found)] if len(found.groups) > 1 else [])],
         groups=[(caption(found, group), rows_of(found, group)) for group in found.groups],

@@ -12,6 +12,8 @@ from nlp_transfer.comparing.summary import Group, Line, groups_of
 from nlp_transfer.comparing.verdict import chosen, notes, verdict
 from nlp_transfer.errors import UserError
 
+_NO_MAJORITY = "No majority label stands beside: a tag of no entity for each word has an F1 of 0."
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -50,7 +52,7 @@ class Comparison:
             tuple(groups),
             chosen(groups[0], metric),
             verdict(groups[0], metric, rows),
-            tuple(notes(groups, metric, split, failures)),
+            (*notes(groups, metric, split, failures), *([_NO_MAJORITY] if task == "ner" else [])),
             failures,
         )
 

@@ -11,6 +11,7 @@ from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.summary import Group, Line
 from nlp_transfer.comparing.units import bounds, shown
 from nlp_transfer.metrics import Interval
+from nlp_transfer.reporting.telling import public
 
 
 def comparison_table(found: Comparison) -> str:
@@ -107,7 +108,7 @@ def record(line: Line, group: Group) -> dict[str, Any]:
     entry = line.entry
     told: dict[str, Any] = {
         "name": entry.name,
-        "encoder": entry.encoder or None,
+        "encoder": public(entry.encoder) if entry.encoder else None,
         "is_baseline": entry.is_baseline,
         "is_best": line is group.best,
         "is_best_baseline": line is group.baseline,

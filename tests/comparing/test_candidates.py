@@ -44,6 +44,11 @@ def test_what_makes_no_sense_is_refused(strategies, options, said):
         candidates_from(strategies, ["C"], nt.StrategyOptions(**options))
 
 
+def test_encoders_are_named_by_what_tells_them_apart_and_no_more():
+    found = candidates_from(["scratch"], ["/home/me/a/model", "/home/me/b/model", "other/X"])
+    assert [c.name for c in found[:3]] == ["scratch on a/model", "scratch on b/model", "scratch on X"]
+
+
 @pytest.mark.parametrize("fractions", ["0", "1.5", "-0.1", "half", "nan"])
 def test_a_fraction_outside_of_0_to_1_is_refused(fractions):
     with pytest.raises(OptionError, match=r"--fractions must lie in \(0, 1\].*given was"):
