@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nlp_transfer.errors import Interrupted, UserError
+from nlp_transfer.errors import Interrupted, UserError, is_lost_process
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ECHO = 1.0  # seconds in which a launcher passes on what the terminal has sent to all its processes already
@@ -21,7 +21,8 @@ def noting_signals() -> Iterator[Callable[[], int]]:
     """Inside, the first SIGTERM or SIGINT is noted and not obeyed: what is yielded gives its number, 0 without one.
 
     The second one raises Interrupted at once, and so does leaving with one that was noted, with an exception too unless
-    it is a UserError, which says more. Threads but the main one cannot note any.
+    it is a UserError, or tells of a process that died (its launcher then sends SIGTERM), which say more. Threads but
+    the main one cannot note any.
     """
     received: list[int] = []
     at = 0.0
@@ -40,10 +41,8 @@ def noting_signals() -> Iterator[Callable[[], int]]:
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield lambda: received[0] if received else 0
-    except UserError:
-        raise
     except Exception as error:
-        if received:
+        if received and not isinstance(error, UserError) and not is_lost_process(error):
             raise Interrupted(received[0]) from error
         raise
     finally:
