@@ -7,7 +7,6 @@ import importlib.util
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from nlp_transfer.recipe import quiet
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.training import fit, make_accelerator
+from nlp_transfer.writing import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,7 @@ def settled(
         if accelerator.is_main_process:
             path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({field.name: getattr(choice, field.name) for field in fields(choice)}, indent=1)
-            hidden = path.with_name(f".incomplete-{path.name}")
-            hidden.write_text(f"{text}\n", encoding="utf-8")
-            os.replace(hidden, path)  # a kill leaves it whole, or not there
+            write_whole(path, f"{text}\n")
     for name, value in {"strategy": choice.name, **choice.options}.items():
         setattr(given, name, value)
     return choice.strategy
