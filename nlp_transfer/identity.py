@@ -28,6 +28,7 @@ Identity = dict[str, Any]
 """What of a run may not change, by the name that a user knows it by. Digests stand for what is large, after a #."""
 
 _FREE = ("logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints", "mixed_precision")
+_OF_MODELS = (".safetensors", ".bin", ".json", ".txt", ".model", ".py")
 
 
 def options_of(
@@ -46,7 +47,7 @@ def options_of(
     told["--mixed_precision"] = accelerator.mixed_precision  # what `auto` came to
     told["--strategy"] = strategy.name
     told |= {
-        f"--{field.name}": _content(getattr(strategy, field.name))
+        f"--{field.name}": content(getattr(strategy, field.name))
         for field in dataclasses.fields(strategy)
         if field.init
     }
@@ -101,14 +102,28 @@ def say_what_differs(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         log.info("The run began with %s: what it comes to may differ in the last digits.", "; ".join(changed))
 
 
-def _content(value: Any) -> Any:
+def content(value: Any) -> Any:
+    """A digest of what a file holds, for the path of one; any other value as it is."""
     if isinstance(value, str | os.PathLike) and Path(value).is_file():
         digest = hashlib.blake2b(digest_size=16)
-        with open(value, "rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
+        _add(digest, Path(value))
         return f"#{digest.hexdigest()}"
     return value
+
+
+def files_of(source: Path) -> str:
+    """A digest of the files of a model's folder, weights and tokenizer; of a hub id there is nothing to read."""
+    digest = hashlib.blake2b(str(source).encode() if not source.is_dir() else b"", digest_size=16)
+    for path in sorted(path for path in source.rglob("*") if path.suffix in _OF_MODELS):
+        digest.update(path.name.encode())
+        _add(digest, path)
+    return f"#{digest.hexdigest()}"
+
+
+def _add(digest: hashlib.blake2b, path: Path) -> None:
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -23,6 +22,7 @@ from nlp_transfer.config import CacheOptions, CompareOptions, ModelOptions, Trai
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import ModelError, OptionError, UserError
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.identity import content, files_of
 from nlp_transfer.pretrained import Checkpoint
 from nlp_transfer.training import require_score
 
@@ -65,7 +65,7 @@ def compare(
     weights, lost = _weights_of(candidates, model)
     if lost and not weights:
         raise ModelError(next(iter(lost.values())))
-    folder.open_for(_identity(splits, head, metric, model, training, cache) | weights)
+    folder.open_for(_identity(splits, head, metric, model, training, cache) | weights | _files_of(candidates))
     try:
         trials = trials_of(candidates, options, training.seed)
         failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
@@ -139,6 +139,12 @@ def _identity(
     return told
 
 
+def _files_of(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """What the files hold that options of candidates name."""
+    told = {f"--{option} of {c.name}": (value, content(value)) for c in candidates for option, value in c.options}
+    return {name: held for name, (value, held) in told.items() if held != value}
+
+
 def _weights_of(candidates: Sequence[Candidate], model: ModelOptions) -> tuple[dict[str, str], dict[str, str]]:
     """What tells the weights of each encoder; and why, of each that cannot be had."""
     found, lost = {}, {}
@@ -147,18 +153,7 @@ def _weights_of(candidates: Sequence[Candidate], model: ModelOptions) -> tuple[d
             checkpoint = Checkpoint.find(
                 encoder, revision=model.model_revision, trust_remote_code=model.trust_remote_code
             )
-            found[f"the weights of {encoder}"] = f"#{_digest(Path(checkpoint.source))}"
+            found[f"the weights of {encoder}"] = files_of(Path(checkpoint.source))
         except UserError as error:
             lost[encoder] = str(error)
     return found, lost
-
-
-def _digest(source: Path) -> str:
-    """A hash of the files of a folder with a model; of a hub id there is nothing to read."""
-    digest = hashlib.blake2b(str(source).encode() if not source.is_dir() else b"", digest_size=16)
-    for path in sorted(path for path in source.rglob("*") if path.suffix in (".safetensors", ".bin", ".json")):
-        digest.update(path.name.encode())
-        with open(path, "rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()

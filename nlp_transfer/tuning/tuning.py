@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from nlp_transfer import hardware
 from nlp_transfer.comparing.tasks import read_task
 from nlp_transfer.config import (
     CacheOptions,
@@ -26,7 +27,9 @@ from nlp_transfer.config import (
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.identity import content, files_of
 from nlp_transfer.plan import usual_epochs
+from nlp_transfer.pretrained import Checkpoint
 from nlp_transfer.tuning.search import BEST, Search, Tried
 from nlp_transfer.tuning.space import space_of, usual
 from nlp_transfer.tuning.trials import Runs
@@ -123,9 +126,17 @@ def tune(
     epochs = usual_epochs(runs.steps_per_epoch(training))
     depth = runs.load().encoder.depth
     space = space_of(options.strategies, options.search, strategy, training, depth, epochs)
-    told = {f"--{name}": vars(group)[name] for group in (model, own, strategy, training) for name in vars(group)}
+    told = {
+        f"--{name}": content(vars(group)[name]) for group in (model, own, strategy, training) for name in vars(group)
+    }
     told |= {f"--{name}": getattr(options, name) for name in ("task", "strategies", "search")}
     told |= {"the training rows": splits.train.sha256, "the validation rows": splits.validation.sha256}
+
+    told["--mixed_precision"] = hardware.precision(training.mixed_precision)  # what `auto` came to
+    source = Checkpoint.find(
+        model.model_name_or_path, revision=model.model_revision, trust_remote_code=model.trust_remote_code
+    ).source
+    told["the weights of --model_name_or_path"] = files_of(Path(source))
 
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, told, patience=max(2, epochs // 3))
