@@ -26,7 +26,7 @@ from nlp_transfer.reporting.telling import verdict
 pytestmark = pytest.mark.usefixtures("with_reports")
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></text></svg>&amp; $x_1$ {{ 7 * 7 }}"
-TASKS = ("classification", "multi_label", "regression", "ner")
+TASKS = ("classification", "sentiment", "multi_label", "regression", "ner")
 
 
 def rows_of(task: str) -> list[dict[str, Any]]:
@@ -38,6 +38,7 @@ def rows_of(task: str) -> list[dict[str, Any]]:
         ]
     label: Callable[[int, str], Any] = {
         "classification": lambda i, name: name + EVIL,
+        "sentiment": lambda i, name: name + EVIL,
         "multi_label": lambda i, name: [[], [name], [name, EVIL]][i % 3],
         "regression": lambda i, name: i / 7,
     }[task]
@@ -59,6 +60,8 @@ def reported(checkpoint, tmp_path_factory) -> Callable[[str], Path]:
             head, splits = nt.NERHead.for_splits(splits)
         else:
             head = nt.text_head_for(splits)
+        if task == "sentiment":
+            head = nt.SentimentHead(list(head.labels))
         nt.set_seed(0)
         model = nt.TransferModel.load(checkpoint(), head)
         history = tuple(
