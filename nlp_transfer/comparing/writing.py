@@ -30,11 +30,6 @@ def write_comparison(folder: ComparisonFolder, found: Comparison, *options: Any)
     folder.write("options.yaml", to_yaml(*begun))
 
 
-def _begun_anew(options: Any) -> Any:
-    """Options without what would begin the comparison anew, or only says that it was stopped."""
-    return replace(options, resume=None, overwrite_output_dir=False) if isinstance(options, OutputOptions) else options
-
-
 def as_dict(found: Comparison) -> dict[str, Any]:
     """Plain JSON values."""
     return {
