@@ -121,8 +121,9 @@ def test_an_encoder_alone_gets_a_new_language_model_head(checkpoint, raw, caplog
     assert caplog.messages == [f"Source {raw}: 80 texts, masked-language-model loss with a new head."]
 
 
+# Contract tests let it learn on every family; these ask for the source's weights too, where families differ most.
 @pytest.mark.parametrize("head", ["native", "pooled", "ner"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["bert", "mobilebert", "deberta-v2", "modernbert", "distilbert"])
 def test_every_weight_of_source_and_target_learns_and_the_target_stays_whole(
     checkpoint, reviews, sentences, raw, family, head
 ):
