@@ -26,6 +26,7 @@ from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.encoder import Encoder
 from nlp_transfer.grafting import Graft, Reading, reading, separates, states
+from nlp_transfer.kept_states import ComputedStates, KeptStates, starts_of, token_places
 from nlp_transfer.precision import cast_once
 
 log = logging.getLogger(__name__)
@@ -102,8 +103,8 @@ class FrozenLayers:
     def _inputs(self, rows: TokenInputs, below: int, graft: Graft) -> Inputs:
         kept = self._kept.get((rows, below))
         if kept is None:
-            return _Computed(rows, graft, lambda places: self._states(rows, [below], places)[below])
-        return _Kept(rows, kept, self._by_token(below))
+            return ComputedStates(rows, graft, lambda places: self._states(rows, [below], places)[below])
+        return KeptStates(rows, kept, self._by_token(below))
 
     def _can_start_at(self, depth: int, rows: TokenInputs) -> bool:
         if depth not in self._separates:
@@ -144,7 +145,7 @@ class FrozenLayers:
     def _fill(self, rows: TokenInputs, kept: dict[int, Tensor]) -> None:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", self.accelerator.num_processes))
         mine = length_batches(rows.lengths, _BATCH)[self.accelerator.local_process_index :: local]
-        starts = _starts(rows.lengths)
+        starts = starts_of(rows.lengths)
         bar = tqdm(
             total=sum(map(len, mine)),
             desc="frozen layers",
@@ -158,7 +159,7 @@ class FrozenLayers:
                 found = self._states(rows, list(kept), places)
                 for depth, values in found.items():
                     if self._by_token(depth):
-                        mask, index = _token_places(rows.lengths, starts, places)
+                        mask, index = token_places(rows.lengths, starts, places)
                         kept[depth][index] = values.cpu()[mask].to(self.dtype)
                     else:
                         kept[depth][torch.tensor(places)] = values.cpu().to(self.dtype)
@@ -210,49 +211,6 @@ class FrozenLayers:
         return all(gather_object([mine])) if self._is_shared else mine
 
 
-class _Kept(Inputs):
-    """Features as states that were kept: `inputs_embeds` `(batch, longest, width)`, fp32."""
-
-    def __init__(self, rows: TokenInputs, kept: Tensor, by_token: bool) -> None:
-        self.features = rows.features
-        self.lengths = rows.lengths
-        self._rows = rows
-        self._kept = kept
-        self._starts = _starts(rows.lengths) if by_token else None
-
-    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
-        if self._starts is None:
-            vectors = self._kept[torch.tensor(places)].float()[:, None]
-            batch = {"inputs_embeds": vectors, "attention_mask": torch.ones(vectors.shape[:2], dtype=torch.long)}
-        else:
-            mask, index = _token_places(self.lengths, self._starts, places)
-            states = torch.zeros(*mask.shape, self._kept.shape[1])
-            states[mask] = self._kept[index].float()
-            batch = {"inputs_embeds": states, "attention_mask": mask.long()}
-        return batch | self._rows.labels(places, batch["attention_mask"].bool())
-
-
-class _Computed(Inputs):
-    """Features as states that are computed for each batch: the frozen layers run again, and remember nothing."""
-
-    runs_network = True
-
-    def __init__(self, rows: TokenInputs, graft: Graft, run: Callable[[Sequence[int]], Tensor]) -> None:
-        self.features = rows.features
-        self.lengths = rows.lengths
-        self._rows = rows
-        self._graft = graft
-        self._run = run
-
-    def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
-        with self._graft.lifted():
-            states = self._run(places).float().cpu()
-        mask = self._rows.mask(places)
-        if states.ndim == 2:
-            states, mask = states[:, None], mask[:, :1]
-        return {"inputs_embeds": states, "attention_mask": mask.long()} | self._rows.labels(places, mask)
-
-
 def _hash_of_weights(encoder: Encoder, depth: int) -> str:
     """Of every weight that has a part in what layer `depth` is given, and of the config that says what is done."""
     above = {id(p) for module in encoder.above(depth) for p in module.parameters()}
@@ -278,19 +236,6 @@ def _hash_of_tokens(rows: TokenInputs) -> str:
     for part in itertools.chain.from_iterable(map(rows.columns, names)):
         digest.update(part.flatten().to_numpy(zero_copy_only=False).astype(np.int64).data)
     return digest.hexdigest()
-
-
-def _starts(lengths: np.ndarray) -> np.ndarray:
-    """Where the tokens of each row begin among the tokens of all rows."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[:-1]
-
-
-def _token_places(lengths: np.ndarray, starts: np.ndarray, places: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The mask of a batch, `(batch, longest)`, and where its real tokens stand among those of all rows."""
-    chosen = lengths[list(places)]
-    within = np.arange(chosen.max())
-    mask = within < chosen[:, None]
-    return torch.from_numpy(mask), torch.from_numpy((starts[list(places)][:, None] + within)[mask])
 
 
 def _mapped(path: Path, shape: tuple[int, int], dtype: torch.dtype, for_writing: bool) -> Tensor:

@@ -9,57 +9,25 @@ what its users would write. Of this package it takes the names of checkpoints, w
 from __future__ import annotations
 
 import json
-import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import nn
+from turn import Job, features, predicted, random_batches, score, trained, watch
 
 import nlp_transfer as nt
 from nlp_transfer import hardware
-from nlp_transfer.flops import training_flops
 from nlp_transfer.machine import Machine, peak_memory
 from nlp_transfer.pretrained import Checkpoint, max_positions
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a turn is told: the same for every side, but for `side` and `folder`.
-
-    `files` maps train, validation and test to JSONL files. `folder` is where a trained network goes, and where a turn
-    that predicts finds one.
-    """
-
-    side: str
-    task: str = "classification"
-    files: dict[str, str] = field(default_factory=dict)
-    folder: str = "."
-    encoder: str = ""
-    max_length: int | None = None
-    steps: int = 1
-    batch_size: int = 32
-    rate: float = 5e-5
-    seed: int = 0
-    mixed_precision: str = "auto"
-    strategy: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def tags(self) -> bool:
-        """Whether each word has a label, and not each row."""
-        return self.task == "ner"
-
-    def rows(self, split: str) -> list[dict[str, Any]]:
-        """The rows of a split, with `text` and `label`, or `words` and `tags`."""
-        return [json.loads(line) for line in Path(self.files[split]).read_text(encoding="utf-8").splitlines()]
 
 
 def machine(job: Job) -> dict[str, Any]:
@@ -246,85 +214,6 @@ def with_lora(network: nn.Module, job: Job) -> nn.Module:
         target_modules=job.strategy.get("lora_targets", ["query", "key", "value"]),
     )
     return get_peft_model(network, config)
-
-
-def features(job: Job, split: str, tokenizer: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Token ids and labels of each row; a word's label stands at its first token."""
-    rows, ids = job.rows(split), {name: place for place, name in enumerate(names)}
-    texts = [row["words" if job.tags else "text"] for row in rows]
-    encoded = tokenizer(texts, truncation=True, is_split_into_words=job.tags)
-    found = []
-    for i, row in enumerate(rows):
-        labels: Any = ids[row["label"]] if not job.tags else []
-        if job.tags:
-            words = encoded.word_ids(i)
-            for word, before in zip(words, [None, *words], strict=False):
-                # A tag that train has not is scored as wrong, and no tag of train stands for it.
-                is_first = word is not None and word != before
-                labels.append(ids.get(row["tags"][word], len(ids)) if is_first else -100)
-        found.append({"input_ids": encoded["input_ids"][i], "labels": labels})
-    return found
-
-
-def random_batches(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Batches of every row once in random order, over and over."""
-    while True:
-        order = random.sample(rows, len(rows))
-        yield from (order[i : i + size] for i in range(0, len(order), size))
-
-
-def watch(network: nn.Module) -> list[Tensor]:
-    """A list that fills with the lengths of the rows that the network trains on, `(rows,)` for each batch."""
-    lengths: list[Tensor] = []
-
-    def see(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        if module.training:
-            lengths.append(kwargs["attention_mask"].sum(1))
-
-    network.register_forward_pre_hook(see, with_kwargs=True)
-    return lengths
-
-
-def trained(
-    network: Any, lengths: list[Tensor], seconds: float, precision: str, first_layer: int = 0
-) -> dict[str, Any]:
-    """What every side tells of its training; layers under `first_layer` did not run in it."""
-    rows = torch.cat(lengths).cpu().numpy()
-    base = network.get_base_model() if hasattr(network, "get_base_model") else network
-    return {
-        "work_seconds": seconds,
-        "rows": len(rows),
-        "tokens": int(rows.sum()),
-        "trained_weights": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "precision": precision,
-        "flops": training_flops(nt.Encoder(base), rows, first_layer),
-    }
-
-
-def predicted(rows: list[dict[str, Any]], answers: list[Any], seconds: float, job: Job) -> dict[str, Any]:
-    """What either side tells of its predicting."""
-    gold = [row["tags" if job.tags else "label"] for row in rows]
-    return {"work_seconds": seconds, "rows": len(rows), "score": agreement(gold, answers, job)}
-
-
-def score(answers: list[tuple[Any, Any]], names: Sequence[str], job: Job) -> float:
-    """The score of pairs of label ids, given and gold, or of rows of them."""
-    known = [*names, "B-a type that train has not"]
-    if not job.tags:
-        return agreement([known[gold] for _, gold in answers], [known[given] for given, _ in answers], job)
-    # The Trainer pads rows of a test set to the longest with -100 as well.
-    kept = [[(g, t) for g, t in zip(*pair, strict=True) if t != -100] for pair in answers]
-    return agreement([[known[t] for _, t in row] for row in kept], [[known[g] for g, _ in row] for row in kept], job)
-
-
-def agreement(gold: list[Any], given: list[Any], job: Job) -> float:
-    """Accuracy of labels, or strict F1 of entities."""
-    if not job.tags:
-        return float(np.mean([g == t for g, t in zip(given, gold, strict=True)]))
-    from seqeval.metrics import f1_score  # brings scikit-learn
-    from seqeval.scheme import IOB2
-
-    return float(f1_score(gold, given, mode="strict", scheme=IOB2))
 
 
 SIDES: dict[str, Callable[[Job], dict[str, Any]]] = {

@@ -35,7 +35,7 @@ LAYERS = (
     ("model",),
     ("prediction",),
     ("grafting", "optim", "activations", "dropout", "words", "flops"),
-    ("shards",),
+    ("shards", "kept_states"),
     ("strategies", "frozen"),
     ("checks", "selection"),
     ("progress", "best", "collapse", "identity", "attempts"),
