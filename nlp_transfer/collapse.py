@@ -51,8 +51,8 @@ class Collapse:
         if not self.said and (has_lasted or (best is not None and self.since <= best)):
             self.said = True
             log.info(
-                "After epoch %.3g the network gives every validation item one label, and its loss, %.3f, is that of "
-                "guessing (%.3f): it has collapsed, or learned nothing yet. %s",
+                "After epoch %.3g the network gives every validation item one label, and its loss, %.3f, is no better "
+                "than that of guessing (%.3f): it has collapsed, or learned nothing yet. %s",
                 epoch,
                 loss,
                 prior,
