@@ -225,6 +225,8 @@ def _trainer(
         trainer.gather()
     finally:
         accelerator.unwrap_model(module, keep_fp32_wrapper=False)
+        # Accelerate prepares nothing twice, and would train the next stage without autocast.
+        learns.__dict__.pop("_is_accelerate_prepared", None)
         accelerator.free_memory()
 
 

@@ -104,6 +104,21 @@ def test_half_precision_ends_within_the_noise_between_seeds(checkpoint, review_s
 
 
 @pytest.mark.usefixtures("other_accelerators")
+def test_every_stage_of_a_run_and_a_second_run_are_in_bf16(checkpoint, review_splits, options):
+    model = classifier(checkpoint, review_splits)
+    seen = []
+    for module in model.network.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda module, _, given: seen.append((module.training, given.dtype)))
+    told = replace(options, num_train_epochs=1, mixed_precision="bf16")
+    for strategy in (nt.strategies.HeadThenFull(head_epochs=1), nt.strategies.Gradual(), nt.strategies.Full()):
+        nt.fit(model, review_splits, told, strategy=strategy)
+        in_training = {dtype for training, dtype in seen if training}
+        assert in_training == {torch.bfloat16}, strategy.name
+        seen.clear()
+
+
+@pytest.mark.usefixtures("other_accelerators")
 def test_a_compiled_network_learns_the_same(checkpoint, review_splits, options):
     """With the compiler's front half: what it makes of the network runs as PyTorch runs it."""
     torch._dynamo.reset()
