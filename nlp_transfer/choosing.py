@@ -7,11 +7,12 @@ import importlib.util
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
@@ -25,6 +26,7 @@ from nlp_transfer.inference import infer
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import epochs_of
 from nlp_transfer.recipe import quiet
+from nlp_transfer.shallow.fitting import LINEAR
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.training import fit, make_accelerator
@@ -109,13 +111,13 @@ def choose_strategy(
 
     With 300 rows a label or more, `full`: of MiniLM on TREC and TweetEval emotion (800 and more) it is within half a
     point of the best or better. With fewer, `features` and `head_then_full` are tried on two thirds of the training
-    rows, the latter for as many steps as the run will take (with fewer it looks worse than it is), and scored on the
-    last third. The usual one is taken unless the other leads by more than a standard error: `head_then_full`, or
-    below 10 rows a label, where a third less hurts a classifier on features most, `features` (BANKING77, 5 rows a
-    label: 78.0 and 70.6 in the end, 64.9 and 67.9 in the trial). Siblings are not tried: with 25 to 75 rows a label
-    `full` and `lora` were behind `head_then_full`, by a point on SST-2 and by 9 and 30 on TREC; `freeze` does what
-    `features` does, and `scratch` wins where an encoder knows nothing of the language. Every process of a run calls
-    this, and hears the same.
+    rows, and scored on the last third: of the classifiers on features the one that successive halving leaves, and
+    `head_then_full` for as many steps as the run will take (with fewer it looks worse than it is). The usual one is
+    taken unless the other leads by more than a standard error: `head_then_full`, or below 10 rows a label, where a
+    third less hurts a classifier on features most, `features` (BANKING77, 5 rows a label: 78.0 and 70.6 in the end,
+    64.9 and 67.9 in the trial). Siblings are not tried: with 25 to 75 rows a label `full` and `lora` were behind
+    `head_then_full`, by a point on SST-2 and by 9 and 30 on TREC; `freeze` does what `features` does, and `scratch`
+    wins where an encoder knows nothing of the language. Every process of a run calls this, and hears the same.
 
     >>> choice = choose_strategy(model, splits)
     >>> fit(model, splits, strategy=choice.strategy)
@@ -143,9 +145,13 @@ def choose_strategy(
         metric_for_best_model=None, eval_steps=None, checkpoint_every=[], torch_compile=False,
         restart_on_collapse=0,  # which validation rows would have to tell
     )  # fmt: skip
-    features = _features(head)
-    tried = {name: _score(name, model, learned, judged, trial, cache) for name in (features, "head_then_full")}
-    scores = {name: score for name, score in tried.items() if score is not None}
+    scores: dict[str, float] = {}
+    features = _halved(
+        _probes(head), lambda name, rows: _score(name, model, rows, judged, trial, cache), learned, trial.seed
+    )
+    for name in (features, "head_then_full"):
+        score = _score(name, model, learned, judged, trial, cache)
+        scores |= {} if score is None else {name: score}
     usual, other = (features, "head_then_full") if each < _SCARCE else ("head_then_full", features)
     name, so = _decided(usual, other, scores, len(judged.data))
     listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
@@ -153,10 +159,26 @@ def choose_strategy(
     return Choice(*_named(name), (facts, why, so), scores)
 
 
-def _features(head: TaskHead) -> str:
-    """`features`, and after a colon the classifier that is best where it can be."""
-    is_plain = not isinstance(head, NERHead | MultiLabelHead | RegressionHead)
-    return "features:svm" if is_plain and importlib.util.find_spec("skops") else "features:logistic"
+def _probes(head: TaskHead) -> tuple[str, ...]:
+    """`features` with each classifier that can be the best; of two that are as good the first is taken."""
+    if isinstance(head, RegressionHead):
+        return ("features",)
+    may_be_any = not isinstance(head, NERHead | MultiLabelHead) and importlib.util.find_spec("skops")
+    return tuple(f"features:{classifier}" for classifier in (("svm", *LINEAR) if may_be_any else LINEAR))
+
+
+def _halved(names: Sequence[str], score: Callable[[str, Rows], float | None], rows: Rows, seed: int) -> str:
+    """The candidate that successive halving leaves (Jamieson and Talwalkar 2016): the worse half goes in each round.
+
+    A round has twice the rows of the one before, and all `rows` are left for the last candidate.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows.data))
+    while len(names) > 1:
+        some = order[: len(order) >> math.ceil(math.log2(len(names)))]
+        few = replace(rows, data=rows.data.select(some))
+        seen = {name: -math.inf if (found := score(name, few)) is None else found for name in names}
+        names = sorted(names, key=seen.__getitem__, reverse=True)[: (len(names) + 1) // 2]
+    return names[0]
 
 
 def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -> tuple[str, str]:
@@ -204,9 +226,16 @@ def _score(
         model.checkpoint,
     )  # fmt: skip
     accelerator = make_accelerator(options)
+    # What is fitted at once takes nothing from the rows that judge it, and reads their features from the cache.
+    judging = judged if strategy == "features" else None
+    options = replace(options, metric_for_best_model=_metric(tried.head) if judging else None)
     try:
         with quiet():
-            fit(tried, Splits(learned, None, None), options, accelerator, strategy_named(strategy, **given), cache)
+            run = fit(
+                tried, Splits(learned, judging, None), options, accelerator, strategy_named(strategy, **given), cache
+            )
+            if judging:
+                return run.best_score
             inputs = TokenInputs(tried.encode(judged.data), tried.pad_id)
             outputs = infer(
                 tried.network,
