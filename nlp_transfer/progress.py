@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
+from nlp_transfer.durations import in_words
 from nlp_transfer.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -117,11 +118,11 @@ class Progress:
         """Log how long the steps that are `left` will take, if minutes, judged by the first ones of this stage."""
         seconds = (self.seconds - self._begun) / steps * left
         if seconds >= _WORTH_TELLING:
-            told = f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
             of = "this stage" if is_stage else "the run"
             log.info(
-                "By its first %d steps, training in %s will take %s more, and evaluations beside.", steps, of, told
-            )
+                "By its first %d steps, training in %s will take %s more, and evaluations beside.",
+                steps, of, in_words(seconds),
+            )  # fmt: skip
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

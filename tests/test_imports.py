@@ -22,7 +22,7 @@ RECIPES = PACKAGE.parent / "recipes"
 
 # A module imports from its own line and those above it.
 LAYERS = (
-    ("errors", "version", "pages", "flushing", "writing"),
+    ("errors", "version", "durations", "pages", "flushing", "writing"),
     ("types", "pickles"),
     ("config", "parsing", "recipe", "stopping", "hardware", "parts", "precision", "checkpoint"),
     ("machine", "output"),

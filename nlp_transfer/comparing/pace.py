@@ -11,6 +11,7 @@ from statistics import mean
 from tqdm import tqdm
 
 from nlp_transfer.comparing.trial import Trial
+from nlp_transfer.durations import in_words
 
 log = logging.getLogger(__name__)
 
@@ -88,18 +89,6 @@ class Pace:
     def _expected(self, trial: Trial) -> float:
         rates = self._rates.get(trial.candidate.name) or [rate for known in self._rates.values() for rate in known]
         return mean(rates) * _work(trial)
-
-
-def in_words(seconds: float) -> str:
-    """A time as a person says it.
-
-    >>> in_words(4000)
-    '1 h 7 min'
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _work(trial: Trial) -> float:

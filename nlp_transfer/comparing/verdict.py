@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
 from nlp_transfer.best import is_error
-from nlp_transfer.comparing.pace import in_words
 from nlp_transfer.comparing.summary import Group, Line
 from nlp_transfer.comparing.units import bounds, margin_of, shown
+from nlp_transfer.durations import in_words
 from nlp_transfer.metrics import Interval, difference, interval
 
 _NEAR = 0.5  # of the margin: validation scores that are taken for equal

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nlp_transfer.durations import in_words
+
 _NAMES = {
     "mcc": "MCC",
     "macro_f1": "macro F1",
@@ -110,13 +112,6 @@ def size(count: float | None) -> str:
     raise AssertionError("the last unit takes everything")
 
 
-def seconds_told(seconds: float) -> str:
-    """A duration: "12.3 s", "4.1 minutes", "2.5 hours"."""
-    if seconds < 120:
-        return f"{seconds:,.1f} s"
-    return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
-
-
 def changed(options: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names of options in which runs differ, where they go left out."""
     names = dict.fromkeys(name for given in options for name in given)
@@ -137,7 +132,7 @@ FORMS = {
     "signed": signed,
     "score_name": score_name,
     "size": size,
-    "seconds_told": seconds_told,
+    "in_words": in_words,
     "public": public,
 }
 """What templates tell numbers with."""

@@ -13,7 +13,7 @@ import pytest
 from nlp_transfer.comparing import running
 from nlp_transfer.comparing.candidates import Candidate
 from nlp_transfer.comparing.folder import ComparisonFolder
-from nlp_transfer.comparing.pace import Pace, in_words
+from nlp_transfer.comparing.pace import Pace
 from nlp_transfer.comparing.running import run_trials, workers_for
 from nlp_transfer.comparing.trial import Trial
 from nlp_transfer.errors import DataError, OptionError
@@ -77,7 +77,6 @@ def test_what_is_left_is_told_from_trials_of_the_same_candidate():
     assert pace.left() == pytest.approx(100 + 10 + 20)
     pace.failed(waiting[0], "it did")
     assert pace.left() == pytest.approx(30)
-    assert (in_words(89), in_words(4000)) == ("89 s", "1 h 7 min")
 
 
 def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
