@@ -21,6 +21,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
 from nlp_transfer.model import TransferModel
 from nlp_transfer.strategies import Strategy
+from nlp_transfer.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +90,15 @@ def require_same(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     )
 
 
+def versions() -> dict[str, str]:
+    """Those of this package and of the libraries that decide what a training comes to."""
+    names = ("torch", "transformers", "accelerate", "numpy", "scikit-learn")
+    return {"nlp_transfer": __version__} | {name: version(name) for name in names}
+
+
 def surroundings() -> dict[str, Any]:
     """What may change, and may change the last digits of a sum: versions, and how many threads share it."""
-    names = ("torch", "transformers", "accelerate", "numpy")
-    return {name: version(name) for name in names} | {"threads": torch.get_num_threads()}
+    return {**versions(), "threads": torch.get_num_threads()}
 
 
 def say_what_differs(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.rows import SharedRows
 from nlp_transfer.comparing.running import run_trials, workers_for
 from nlp_transfer.comparing.trial import Job, Trial
+from nlp_transfer.comparing.versions import of_other_versions
 from nlp_transfer.comparing.work import do
 from nlp_transfer.config import CacheOptions, CompareOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
@@ -68,6 +69,9 @@ def compare(
     folder.open_for(_identity(splits, head, metric, model, training, cache) | weights | _files_of(candidates))
     try:
         trials = trials_of(candidates, options, training.seed)
+        older = of_other_versions(folder, trials)
+        for said in older:
+            log.warning(said)
         failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
         for encoder, reason in lost.items():
             log.warning("%s is left out: %s", encoder, reason)
@@ -85,7 +89,7 @@ def compare(
         folder.close()
     split = "test" if splits.test else "validation"
     entries = entries_of(folder, possible, head, metric, split)
-    return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures))
+    return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures), older)
 
 
 def _refuse_what_cannot_be(options: CompareOptions, training: TrainingOptions) -> None:

@@ -36,9 +36,15 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, entries: Sequence[Entry], task: str, metric: str, split: str, failures: Mapping[str, str]
+        cls,
+        entries: Sequence[Entry],
+        task: str,
+        metric: str,
+        split: str,
+        failures: Mapping[str, str],
+        more_notes: Sequence[str] = (),
     ) -> Comparison:
-        """What entries come to. UserError where no candidate was trained."""
+        """What entries come to, `more_notes` told first. UserError where no candidate was trained."""
         groups = groups_of(entries, metric)
         if not groups:
             reasons = "; ".join(dict.fromkeys(failures.values()))
@@ -52,7 +58,7 @@ class Comparison:
             tuple(groups),
             chosen(groups[0], metric),
             verdict(groups[0], metric, rows),
-            (*notes(groups, metric, split, failures), *([_NO_MAJORITY] if task == "ner" else [])),
+            (*more_notes, *notes(groups, metric, split, failures), *([_NO_MAJORITY] if task == "ner" else [])),
             failures,
         )
 

@@ -12,6 +12,7 @@ from nlp_transfer.comparing.predictions import write_predictions
 from nlp_transfer.comparing.trial import Job, Learned, Trial, learn
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.identity import versions
 from nlp_transfer.writing import write_whole
 
 
@@ -27,6 +28,7 @@ def do(trial: Trial, job: Job, folder: Path) -> None:
         "learned": told,
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,
+        "versions": versions(),
     }
     write_whole(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
 

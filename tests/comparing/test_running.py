@@ -16,7 +16,9 @@ from nlp_transfer.comparing.folder import ComparisonFolder
 from nlp_transfer.comparing.pace import Pace
 from nlp_transfer.comparing.running import run_trials, workers_for
 from nlp_transfer.comparing.trial import Trial
+from nlp_transfer.comparing.versions import of_other_versions
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.identity import versions
 
 FATES = ("well", "badly", "oddly", "killed", "well too")
 
@@ -64,6 +66,12 @@ def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, cap
     again.open_for({"what": "it is"})
     assert run_trials(trials, tmp_path, again, work, workers=1) == {}  # type: ignore[arg-type]
     assert all(again.has(some.name) for some in trials)
+    assert of_other_versions(again, trials) == []
+    for some, torch in zip(trials, ("1.0", "2.0", versions()["torch"]), strict=False):
+        (again.of(some.name) / "result.json").write_text(json.dumps({"versions": {"torch": torch, "other": "1"}}))
+    (said,) = of_other_versions(again, trials)
+    assert said.startswith("2 of 5 trainings come from other versions")
+    assert said.endswith(f": torch 1.0, 2.0 (now {versions()['torch']}).")
     done = (tmp_path / "done.txt").read_text().splitlines()
     assert sorted(done) == sorted([*FATES, "badly", "oddly", "killed"])
 
