@@ -25,6 +25,7 @@ from nlp_transfer.errors import ModelError, OptionError, UserError
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.identity import content, files_of
 from nlp_transfer.pretrained import Checkpoint
+from nlp_transfer.reporting.telling import without_folders
 from nlp_transfer.training import require_score
 
 log = logging.getLogger(__name__)
@@ -109,8 +110,8 @@ def _by_candidate(trials: Sequence[Trial], failures: Mapping[str, str]) -> dict[
     """Why candidates failed, by name: once for all trainings of one where they failed alike."""
     reasons: dict[str, list[str]] = {}
     for trial in trials:
-        if trial.name in failures:
-            reasons.setdefault(trial.candidate.name, []).append(failures[trial.name])
+        if trial.name in failures:  # pages are published, and the log has told the whole paths
+            reasons.setdefault(trial.candidate.name, []).append(without_folders(failures[trial.name]))
     counts = Counter(trial.candidate.name for trial in trials)
     return {
         name: "; ".join(f"{said} ({told.count(said)} of {counts[name]} trainings)" for said in dict.fromkeys(told))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nlp_transfer.durations import in_words
+
+# Of an absolute path all up to its last part; what follows a letter or a colon is a share, a unit, or an address.
+_FOLDERS = re.compile(r"(?<![\w.:/\\~-])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:;,'\"()]+[/\\])+(?=[^\s/\\])")
 
 _NAMES = {
     "mcc": "MCC",
@@ -99,6 +103,15 @@ def public(value: Any) -> str:
     """A value as text, and of an absolute path its last part."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return Path(text).name if isinstance(value, str) and Path(text).is_absolute() else text
+
+
+def without_folders(text: str) -> str:
+    """A text, and of absolute paths in it their last parts.
+
+    >>> without_folders("cannot read /home/anna/data/train.csv: it is not at https://a.org/b/c.")
+    'cannot read train.csv: it is not at https://a.org/b/c.'
+    """
+    return _FOLDERS.sub("", text)
 
 
 def size(count: float | None) -> str:

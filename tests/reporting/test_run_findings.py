@@ -13,7 +13,7 @@ from nlp_transfer.reporting.entities import _parts, matched
 from nlp_transfer.reporting.findings import _thinned
 from nlp_transfer.reporting.labels import by_label
 from nlp_transfer.reporting.sets import _before
-from nlp_transfer.reporting.telling import changed, options_told, size
+from nlp_transfer.reporting.telling import changed, options_told, size, without_folders
 from nlp_transfer.reporting.trust import coverage
 
 
@@ -131,3 +131,13 @@ def test_numbers_and_options_are_told_plainly():
     told = options_told({"train_file": "/home/me/x.csv", "seed": 0, "hidden": [], "levels": ["a", "b"], "on": False})
     assert told == [("train_file", "x.csv"), ("seed", "0"), ("levels", "a b"), ("on", "false")]
     assert changed([{"seed": 0, "output_dir": "a"}, {"seed": 1, "output_dir": "b"}]) == ["seed"]
+
+
+def test_paths_in_a_sentence_lose_their_folders_and_nothing_else_does():
+    for said, told in (
+        ("there is no folder /home/anna/no-such; give one.", "there is no folder no-such; give one."),
+        ("OSError: '/tmp/a/b.bin' and \"/c/d\".", "OSError: 'b.bin' and \"d\"."),
+        ("C:\\Users\\anna\\x.csv is empty", "x.csv is empty"),
+        ("see https://a.org/b/c, at 3/4/5 rows/s, ./here/x, ~/mine/x, and/or /", ""),
+    ):
+        assert without_folders(said) == (told or said)
