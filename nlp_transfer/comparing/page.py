@@ -8,7 +8,7 @@ from nlp_transfer.comparing.pictures import curve_picture, score_picture
 from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.table import caption, curve_rows, gain_rows, rows_of
 from nlp_transfer.pages.shell import filled
-from nlp_transfer.reporting.telling import public
+from nlp_transfer.reporting.telling import public, task_name
 
 _RECIPES = {"ner": "ner", "sentiment": "sentiment"}
 
@@ -20,7 +20,7 @@ def page(found: Comparison) -> str:
     return filled(
         "nlp_transfer.comparing",
         "page.html",
-        task=found.task.replace("_", " "),
+        task=task_name(found.task),
         verdict=found.verdict,
         notes=found.notes,
         command=f"accelerate launch recipes/{recipe}.py {shlex.join(public(flag) for flag in flags)} ..."

@@ -29,11 +29,12 @@ def score_picture(found: Comparison) -> Picture:
     height = len(lines) * _ROW + _AXIS
 
     def draw(axes: Axes) -> None:
-        # The best baseline goes through all rows: what lies to its right has paid.
-        axes.axvline(_points(group.baseline.entry.score, found.metric), color="#bbbbbb", linewidth=1, linestyle="--")
+        # The best baseline goes through all rows, but not through their words: what lies to its right has paid.
+        best = [_points(group.baseline.entry.score, found.metric)] * 2
         for row, line in enumerate(lines):
             colour, mark, _ = looks[line.entry.name]
             ends = [_points(end, found.metric) for end in (line.interval.low, line.interval.high)]
+            axes.plot(best, [row - 0.05, row + 0.45], color="#bbbbbb", linewidth=1, linestyle=(0, (3, 2)))
             axes.plot(ends, [row + 0.2] * 2, color=colour, linewidth=2)
             axes.plot([_points(line.entry.score, found.metric)], [row + 0.2], color=colour, marker=mark, markersize=7)
             axes.text(
@@ -43,7 +44,6 @@ def score_picture(found: Comparison) -> Picture:
             axes.text(
                 1.0, row - 0.12, _score(line.entry.score, line.interval, found.metric), ha="right", va="bottom",
                 transform=axes.get_yaxis_transform(), color="#555555", fontsize=FONT - 1,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
         axes.set(ylim=(len(lines) - 0.4, -0.75), yticks=[], xlabel=_unit(found.metric))
         axes.spines[["left", "top", "right"]].set_visible(False)
@@ -57,7 +57,8 @@ def score_picture(found: Comparison) -> Picture:
 def curve_picture(found: Comparison) -> Picture:
     """The score of each candidate and baseline against the rows that it learned from."""
     looks = _looks(found)
-    legend = 20 * -(-len(looks) // 2)
+    columns = 2 if all(fitting(name, WIDTH * 0.42) == name for name in looks) else 1
+    legend = 20 * -(-len(looks) // columns)
     height = _PLOT + _AXIS + legend
     points: dict[str, list[tuple[int, float, Interval]]] = {name: [] for name in looks}
     for group in reversed(found.groups):
@@ -83,10 +84,10 @@ def curve_picture(found: Comparison) -> Picture:
         axes.set(ylabel=_unit(found.metric), xlim=(ticks[0] / 1.15, ticks[-1] * 1.15))
         axes.set_xlabel("labelled rows")
         axes.spines[["top", "right"]].set_visible(False)
-        names = [fitting(name, WIDTH * 0.4) for name in looks]
+        names = [fitting(name, WIDTH * 0.85 / columns) for name in looks]
         axes.legend(
             [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")],
-            names, loc="upper center", bbox_to_anchor=(0.42, -_AXIS / _PLOT - 0.02), ncols=2, frameon=False,
+            names, loc="upper center", bbox_to_anchor=(0.42, -_AXIS / _PLOT - 0.02), ncols=columns, frameon=False,
             fontsize=FONT - 1, borderpad=0, columnspacing=1.0, handlelength=1.8, labelspacing=0.35,
         )  # fmt: skip
 

@@ -136,7 +136,8 @@ def _best_of_candidates(group: Group, taken: Line, metric: str) -> str:
 def _negative(lost: Sequence[Line], baseline: str, metric: str) -> str:
     told = [f"{line.entry.name} {_told(line.to_baseline, metric)}" for line in lost if line.to_baseline]
     are = "is" if len(lost) == 1 else "are"
-    return f"Negative transfer: {' and '.join(told)} {are} worse than {baseline}."
+    named = " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    return f"Negative transfer: {named} {are} worse than {baseline}."
 
 
 def _worth(taken: Line, baseline: str, metric: str) -> str:

@@ -37,6 +37,11 @@ def score_name(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
+def task_name(name: str) -> str:
+    """What a person calls a task."""
+    return "NER" if name == "ner" else name.replace("_", " ")
+
+
 def number(value: float) -> str:
     """A score in three digits, without a sign before 0."""
     return f"{round(value, 3) + 0.0:.3f}"
@@ -144,6 +149,7 @@ FORMS = {
     "number": number,
     "signed": signed,
     "score_name": score_name,
+    "task_name": task_name,
     "size": size,
     "in_words": in_words,
     "public": public,

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from invented import ROWS, SCRATCH, SVM, all_beside, entry
 
 from nlp_transfer.comparing.curve import RowsNeeded, rows_needed
 from nlp_transfer.comparing.folder import ComparisonFolder
+from nlp_transfer.comparing.pictures import curve_picture
 from nlp_transfer.comparing.result import Comparison
 from nlp_transfer.comparing.table import as_csv, comparison_table
 from nlp_transfer.comparing.writing import write_comparison
@@ -139,6 +141,14 @@ def test_fewer_rows_make_a_curve_and_what_the_transfer_is_worth_there():
     gain = next(gain for gain in found.groups[1].best.gains if gain.over == SVM)
     assert 300 < gain.rows_needed.rows < 500  # 0.55 of 100 rows, 0.8 of 1,000
     assert "100" in comparison_table(found)
+
+
+def test_names_of_encoders_are_whole_in_the_legend():
+    names = [f"features on {encoder}" for encoder in ("all-MiniLM-L6-v2", "all-MiniLM-L6-v1")]
+    lines = [all_beside(*(entry(name, 0.8, fraction=share) for name in names)) for share in (0.1, 1.0)]
+    several = of([replace(one, fraction=share) for share, some in zip((0.1, 1.0), lines, strict=True) for one in some])
+    drawn = curve_picture(several).svg
+    assert all(name in drawn for name in names)
 
 
 def test_what_limits_the_numbers_is_said():
