@@ -42,26 +42,27 @@ def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, in
         rows[place[true]] += count
     size = len(names) * cell
     # Above the cells stand the names of what was predicted, and above these what the names are.
-    top, total = room + 20, 50 if has_counts else 0
+    # Totals stand left of them: at the right, where a telephone cuts what it scrolls to, "of 412" would read "of 41".
+    top, left = room + 20, room + (50 if has_counts else 0)
 
     def draw(axes: Axes) -> None:
-        axes.set(xlim=(0, room + size + total), ylim=(top + size, 0))
+        axes.set(xlim=(0, left + size), ylim=(top + size, 0))
         axes.axis("off")
-        axes.text(room, 10, "predicted →", fontsize=FONT, va="center", color="#444444")
+        axes.text(left, 10, "predicted →", fontsize=FONT, va="center", color="#444444")
         axes.text(0, top - 8, "true ↓", fontsize=FONT, va="center", color="#444444")
         for i, name in enumerate(names):
             told = fitting(name or _NOTHING, (room - 8) * 12 / font)
             middle = cell * (i + 0.5)
             axes.text(room - 5, top + middle, told, ha="right", va="center", fontsize=font)
-            axes.text(room + middle, top - 4, told, ha="center", va="bottom", rotation=90, fontsize=font)
+            axes.text(left + middle, top - 4, told, ha="center", va="bottom", rotation=90, fontsize=font)
             if has_counts:
-                axes.text(room + size + 6, top + middle, f"of {rows[i]:,}", va="center", fontsize=10, color="#444444")
+                axes.text(room, top + middle, f"of {rows[i]:,}", va="center", fontsize=10, color="#444444")
         lines = [cell * i for i in range(len(names) + 1)]
-        axes.hlines([top + at for at in lines], room, room + size, colors="#e2e2e2", linewidth=0.6)
-        axes.vlines([room + at for at in lines], top, top + size, colors="#e2e2e2", linewidth=0.6)
+        axes.hlines([top + at for at in lines], left, left + size, colors="#e2e2e2", linewidth=0.6)
+        axes.vlines([left + at for at in lines], top, top + size, colors="#e2e2e2", linewidth=0.6)
         for true, predicted, count in confusion:
             share = count / max(rows[place[true]], 1)
-            x, y = room + place[predicted] * cell, top + place[true] * cell
+            x, y = left + place[predicted] * cell, top + place[true] * cell
             patch = bar(x + 0.5, y + 0.5, cell - 1, cell - 1, "#1f5f8b" if true == predicted else "#b00020")
             patch.set_alpha(0.15 + 0.85 * share)
             axes.add_patch(patch)
@@ -75,7 +76,7 @@ def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, in
     pairs = [pair for pair in confusion if pair[0] != pair[1]][:5]
     told = "; ".join(f"{count:,} of {true or _NOTHING} as {said or _NOTHING}" for true, said, count in pairs)
     words = f"Confusion matrix of {len(names)} labels, {wrong:,} of {sum(rows):,} off its diagonal. Most often: {told}."
-    width = room + size + total
+    width = left + size
     return Picture("Confusion matrix", words if pairs else f"{words[: words.index('.')]}.", svg(
         draw, top + size, "confusion", width=width
     )), width  # fmt: skip
@@ -85,5 +86,5 @@ def _shape(labels: int, longest: int) -> _Shape:
     """The picture of few labels has a telephone's width; that of many scrolls."""
     if labels <= 12:
         room = min(125, 16 + int(7.4 * longest))
-        return _Shape(max(32, min(64, (352 - room - 50) // labels)), room, FONT, True)
+        return _Shape(max(28, min(64, (352 - room - 50) // labels)), room, FONT, True)
     return _Shape(12, min(200, 12 + 6 * longest), 9, False)

@@ -241,6 +241,9 @@ def test_all_of_77_labels_are_named_in_letters_that_can_be_read():
     assert width < 1200
     assert matrix_picture([str(i) for i in range(MOST_LABELS + 1)], []) is None
     assert matrix_picture(["a", "b"], [("a", "a", 3), ("b", "a", 1)])[1] <= 352
+    assert (
+        matrix_picture([f"creative-wor{i}" for i in range(6)], [("", "creative-wor0", 412)])[1] <= 368
+    )  # no scrolling
 
 
 @pytest.mark.parametrize(
