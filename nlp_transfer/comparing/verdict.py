@@ -93,11 +93,14 @@ def notes(groups: Sequence[Group], metric: str, split: str, failures: Mapping[st
 def _too_few(split: str, rows: int, sure: Interval, metric: str) -> Iterator[str]:
     """What to do about an interval that is wider than what can be acted on."""
     half, wanted = (sure.high - sure.low) / 2, margin_of(metric, sure.score)
+    needed = rows * (half / wanted) ** 2 if wanted else 0.0
+    if not half and not is_error(metric):  # all rows are right, or none, and draws of them alike: 3 / rows may be wrong
+        half, needed = min(1.5 / rows, 0.5), 1.5 / wanted  # (Hanley and Lippman-Hand 1983)
     if half > wanted > 0:
         points = "" if is_error(metric) else " points"
         yield (
             f"{split.capitalize()} has {rows:,} rows, which tell a score to ±{shown(half, metric)}{points}; "
-            f"±{shown(wanted, metric)} would take about {_rounded(rows * (half / wanted) ** 2):,} rows."
+            f"±{shown(wanted, metric)} would take about {_rounded(needed):,} rows."
         )
 
 

@@ -13,7 +13,8 @@ def filled(package: str, template: str, **values: Any) -> str:
     """A template of `package`, filled: no script, no network, the pictures in it, and no text taken for code.
 
     The template extends `shell.html` and fills its blocks: `title`, `style`, `header`, `main` and `footer`; what
-    `parts.html` holds it may import: a figure, a box for what is wide, a table of numbers, whose look is the shell's. A name that the template has and `values` lack is an error.
+    `parts.html` holds it may import: a figure, a box for what is wide, a table of numbers, whose look is the shell's.
+    A name that the template has and `values` lack is an error.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined  # takes a while, and only where a page is made
 

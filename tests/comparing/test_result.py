@@ -166,6 +166,10 @@ def test_what_limits_the_numbers_is_said():
         r"Validation has 40 rows, which tell a score to ±\d+\.\d points; ±2\.0 would take about [\d,]+ rows", said
     )
     assert "Failed: lora: it was killed" in said
+    all_right = of([entry("full", 1.0, seeds=1, rows=10), entry(SCRATCH, 0.5, seeds=1, rows=10)])
+    assert (
+        "Validation has 10 rows, which tell a score to ±15.0 points; ±2.0 would take about 75 rows." in all_right.notes
+    )
     assert of(all_beside(entry("full", 1.0)), failures={}).notes == ()
     uneven = of(all_beside(entry("full", 1.0), entry("lora", 1.0, seeds=1)))
     assert "Fewer seeds than the others have: lora." in uneven.notes
