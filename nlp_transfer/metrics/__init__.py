@@ -31,6 +31,7 @@ from nlp_transfer.metrics.resampling import (
     interval,
     label_counts,
     number_counts,
+    scores_of_draws,
     set_counts,
     span_counts,
 )
@@ -42,5 +43,5 @@ __all__ = [
     "MatthewsCorrelation", "MeanAbsoluteError", "MeanAbsoluteSteps", "MeanSquaredError", "MultiLabelF1",
     "PearsonCorrelation", "Precision", "QuadraticKappa", "Recall", "RowCounts", "SpanF1", "SpearmanCorrelation",
     "classification_scores", "difference", "interval", "label_counts", "multi_label_scores", "number_counts",
-    "regression_scores", "sentiment_scores", "set_counts", "span_counts", "span_scores",
+    "regression_scores", "scores_of_draws", "sentiment_scores", "set_counts", "span_counts", "span_scores",
 ]  # fmt: skip

@@ -78,6 +78,13 @@ def difference(
     return _intervals(_listed(models), _listed(others), draws, level, seed)
 
 
+def scores_of_draws(models: Sequence[RowCounts], draws: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+    """Each score `(draws, models)` of models that were scored on the same rows, on the same draws of these."""
+    blocks = [[model.of(weights) for model in models] for weights in _weights(len(models[0]), draws, seed)]
+    return {name: np.concatenate([np.stack([of[name] for of in block], axis=1) for block in blocks])
+            for name in blocks[0][0]}  # fmt: skip
+
+
 def label_counts(predictions: Sequence[str], references: Sequence[str], labels: Sequence[str]) -> RowCounts:
     """Of one label a row; `labels` in order, for the scores of a scale. Scores as `sentiment_scores` has them."""
     from scipy.sparse import csr_array

@@ -17,13 +17,14 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import counted
 from nlp_transfer.errors import ModelError, UserError, is_full_disk
+from nlp_transfer.metrics import Interval, RowCounts, interval
 from nlp_transfer.model import TransferModel
 from nlp_transfer.selection.features import features_by_layer
 from nlp_transfer.selection.h_score import h_score
 from nlp_transfer.selection.logme import logme
 from nlp_transfer.selection.nleep import nleep
 from nlp_transfer.selection.probe import probe
-from nlp_transfer.selection.ranking import bootstrap, interval, parts_of_score, score, shares_first
+from nlp_transfer.selection.ranking import counts_of, shares_first
 from nlp_transfer.selection.sample import Sample, sample_of
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,8 @@ class _Found:
     """What was estimated of one encoder, before it has been compared with others."""
 
     known: dict[str, Any]
-    parts: np.ndarray
-    by_layer: dict[int, tuple[np.ndarray, dict[str, float]]]
+    counts: RowCounts
+    by_layer: dict[int, tuple[RowCounts, dict[str, float]]]
 
 
 def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptions | None = None) -> Selection:
@@ -159,7 +160,7 @@ def _look_at(
             seen = probe(values, sample.labels, sample.groups, options.seed).chances
             chances.append(seen)
             by_layer[layer] = (
-                _parts(seen, sample),
+                _counts(seen, sample),
                 {
                     "logme": logme(values, sample.labels),
                     "h_score": h_score(values, sample.labels),
@@ -178,36 +179,36 @@ def _look_at(
         "seconds_of_pass": round(passed - began, 2),
         "seconds_of_estimating": round(time.perf_counter() - passed, 2),
     }
-    return _Found(known, _parts(np.mean(chances, axis=0), sample), by_layer)
+    return _Found(known, _counts(np.mean(chances, axis=0), sample), by_layer)
 
 
-def _parts(chances: np.ndarray, sample: Sample) -> np.ndarray:
-    return parts_of_score(chances.argmax(axis=1), sample.labels, sample.groups, sample.outside)
+def _counts(chances: np.ndarray, sample: Sample) -> RowCounts:
+    return counts_of(chances.argmax(axis=1), sample.labels, sample.groups, sample.outside)
 
 
 def _ranked(found: Mapping[str, _Found], seed: int) -> tuple[EncoderScores, ...]:
     several = list(found.values())
-    draws = bootstrap([one.parts for one in several], seed)
-    firsts = shares_first(draws)
-    scores = [score(one.parts) for one in several]
+    firsts = shares_first([one.counts for one in several], seed)
+    sure = [_interval(one.counts, seed) for one in several]
     lasts = [list(one.by_layer.values())[-1][1] for one in several]
-    ranks = {"probe": _ranks(scores)} | {
+    ranks = {"probe": _ranks([score for score, _, _ in sure])} | {
         name: _ranks([last[name] for last in lasts]) for name in ESTIMATORS if name != "probe"
     }
     encoders = []
     for i, one in enumerate(several):
-        low, high = interval(draws[:, i])
-        layers = tuple(_layer(number, parts, values, seed) for number, (parts, values) in one.by_layer.items())
+        score, low, high = sure[i]
+        layers = tuple(
+            LayerScores(number, *_interval(counts, seed), **values) for number, (counts, values) in one.by_layer.items()
+        )
         mine = {name: places[i] for name, places in ranks.items()}
         encoders.append(
-            EncoderScores(**one.known, probe=scores[i], low=low, high=high, first=firsts[i], ranks=mine, layers=layers)
+            EncoderScores(**one.known, probe=score, low=low, high=high, first=firsts[i], ranks=mine, layers=layers)
         )
     return tuple(sorted(encoders, key=lambda encoder: encoder.ranks["probe"]))
 
 
-def _layer(number: int, parts: np.ndarray, values: dict[str, float], seed: int) -> LayerScores:
-    low, high = interval(bootstrap([parts], seed)[:, 0])
-    return LayerScores(number, score(parts), low, high, **values)
+def _interval(counts: RowCounts, seed: int) -> Interval:
+    return interval(counts, seed=seed)["score"]
 
 
 def _ranks(values: Sequence[float]) -> list[int]:

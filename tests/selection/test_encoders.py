@@ -28,7 +28,7 @@ def test_minilm_is_above_a_random_network_of_its_shape(tmp_path):
     found = json.loads((tmp_path / "runs/select_encoder/select.json").read_text())
     best, other = found["encoders"]
     assert (best["encoder"], other["encoder"]) == (BUNDLED, "random")
-    assert (best["first"], best["probe"] > other["high"]) == (1.0, True)
+    assert (best["first"] > 0.99, best["probe"] > other["high"]) == (True, True)
     assert [layer["layer"] for layer in best["layers"]] == [1, 2, 3, 4, 5, 6]
     assert found["verdict"].startswith(f"Take {BUNDLED}: ")
     assert f"left out: broken: {found['failed']['broken']}" in outcome.out

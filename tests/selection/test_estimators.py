@@ -8,11 +8,12 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 
+from nlp_transfer.metrics import interval
 from nlp_transfer.selection.h_score import between, h_score, trace_ratio
 from nlp_transfer.selection.logme import logme
 from nlp_transfer.selection.nleep import leep, nleep
 from nlp_transfer.selection.probe import probe
-from nlp_transfer.selection.ranking import bootstrap, interval, parts_of_score, score, shares_first
+from nlp_transfer.selection.ranking import counts_of, shares_first
 
 
 def evidence(features: np.ndarray, marks: np.ndarray) -> float:
@@ -128,18 +129,17 @@ def test_the_probe_has_seen_no_item_of_the_group_that_it_judges():
 
 def test_f1_leaves_out_words_in_no_entity_and_draws_are_of_whole_groups():
     labels, predicted, groups = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1])
-    parts = parts_of_score(predicted, labels, groups, outside=0)
-    assert score(parts) == pytest.approx(2 * 1 / (2 + 2))  # one right of two said and two there
-    assert parts.tolist() == [[0.0, 1.0], [2.0, 3.0]]
-    assert score(parts_of_score(predicted, labels, groups)) == 0.5
+    of_words = counts_of(predicted, labels, groups, outside=0)
+    assert interval(of_words)["score"].score == pytest.approx(2 * 1 / (2 + 2))  # one right of two said and two there
+    assert of_words.counts.tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    assert interval(counts_of(predicted, labels, groups))["score"].score == 0.5
 
 
 def test_bootstrap_knows_a_difference_from_a_tie():
     rng = np.random.default_rng(0)
-    right = (rng.random((3, 400)) < [[0.9], [0.7], [0.7]]).astype(float)
-    parts = [np.stack([row, np.ones(400)], axis=1) for row in (*right, right[2])]
-    draws = bootstrap(parts)
-    assert shares_first(draws)[0] > 0.99
-    assert shares_first(draws[:, 2:]) == [0.5, 0.5]
-    low, high = interval(draws[:, 1])
+    right = (rng.random((3, 400)) < [[0.9], [0.7], [0.7]]).astype(int)
+    candidates = [counts_of(row, np.ones(400, int), np.arange(400)) for row in (*right, right[2])]
+    assert shares_first(candidates)[0] > 0.99
+    assert shares_first(candidates[2:]) == [0.5, 0.5]
+    _, low, high = interval(candidates[1])["score"]
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.7 * 0.3 / 400), rel=0.15)
