@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from types import TracebackType
 from nlp_transfer.config import CHECKPOINTS
 from nlp_transfer.errors import OptionError, RunFinished
 from nlp_transfer.flushing import flush, flush_whole
+from nlp_transfer.locking import Lock
 
 _HIDDEN = ".incomplete-"
 _RUN_FILE = "transfer.json"
@@ -34,9 +36,9 @@ class RunFolder:
     ended well; after an error it stays, with the logs in the hidden folder, which the run that goes on adopts. Where it
     holds nothing, nothing is left behind.
 
-    Raises OptionError for a folder that holds something, unless `overwrite`: then what the run wrote replaces what has
-    the same name, and other files stay. With `resume` (see OutputOptions) it may hold checkpoints; RunFinished where
-    its run has ended.
+    Raises OptionError for a folder that another run is at work on, and for one that holds something, unless
+    `overwrite`: then what the run wrote replaces what has the same name, and other files stay. With `resume` (see
+    OutputOptions) it may hold checkpoints; RunFinished where its run has ended.
     """
 
     def __init__(self, target: str | Path, overwrite: bool = False, resume: str | None = None) -> None:
@@ -45,6 +47,9 @@ class RunFolder:
         self._real = Path(os.path.realpath(target))
         self.checkpoints = self._real / CHECKPOINTS
         with self._as_option_error():
+            self._lock = self._lock_of_all_runs()
+            if self._writes:
+                self._lock.require_free()  # first, for what else would be said is not so while a run goes on
             self._refuse_what_is_there(overwrite, resume is not None)
             home = self._real if self._real.is_dir() else self._real.parent
             self._new_parents = [parent for parent in (self._real, *self._real.parents) if not parent.exists()]
@@ -56,9 +61,11 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         if self._writes:
             with self._as_option_error():
-                for path in self._abandoned:
-                    shutil.rmtree(path, ignore_errors=True)
                 try:
+                    self._lock.path.parent.mkdir(parents=True, exist_ok=True)
+                    self._lock.acquire()
+                    for path in self._abandoned:
+                        shutil.rmtree(path, ignore_errors=True)
                     self.path.mkdir(parents=True, exist_ok=True)
                     self._keep_logs_alone()
                     self._mode = _mode_of_new_files(self.path)
@@ -81,12 +88,18 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self._writes:
             return
-        if kind is not None and _holds_something(self.checkpoints):
+        try:
+            self._end(is_well=kind is None)
+        finally:
+            self._lock.release(remove=True)
+
+    def _end(self, is_well: bool) -> None:
+        if not is_well and _holds_something(self.checkpoints):
             self._keep_logs_alone()
             with contextlib.suppress(OSError):  # it holds them
                 self.path.rmdir()
             return
-        if kind is not None:
+        if not is_well:
             self._remove_leftovers()
             return
         try:
@@ -125,6 +138,7 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release(remove=True)
         for parent in self._new_parents:
             with contextlib.suppress(OSError):  # it holds something
                 parent.rmdir()
@@ -132,6 +146,16 @@ class RunFolder:
     @property
     def _hidden(self) -> str:
         return f"{_HIDDEN}{self._real.name[:100]}-"
+
+    def _lock_of_all_runs(self) -> Lock:
+        """The lock that every run of this folder asks for: beside it, or inside where nothing can be beside it."""
+        parent = self._real.parent
+        is_apart = os.path.ismount(self._real) or (self._real.is_dir() and not os.access(parent, os.W_OK))
+        home = self._real if is_apart else parent
+        return Lock(
+            home / f"{self._hidden}{zlib.crc32(os.fsencode(self._real.name)):08x}.lock",
+            f"--output_dir {self.target}: another run is at work on it; wait for its end, or name another folder.",
+        )
 
     def _left_behind(self) -> list[Path]:
         """Hidden folders of runs of this folder that were stopped, the latest first."""
@@ -147,8 +171,11 @@ class RunFolder:
         there = [p.name for p in self._real.iterdir() if not p.name.startswith(_HIDDEN)] if self._real.is_dir() else []
         is_stopped = CHECKPOINTS in there
         if resume and _RUN_FILE in there and not is_stopped:
-            for path in self._left_behind() if self._writes else ():  # by a kill when all was done
-                shutil.rmtree(path, ignore_errors=True)
+            if self._writes:
+                self._lock.acquire()
+                for path in self._left_behind():  # by a kill when all was done
+                    shutil.rmtree(path, ignore_errors=True)
+                self._lock.release(remove=True)
             raise RunFinished(f"The run in {self.target} has ended; there is nothing to resume.")
         if not there or overwrite or (resume and is_stopped):
             return

@@ -15,10 +15,13 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from nlp_transfer.errors import OptionError
+from nlp_transfer.locking import Lock
 
 log = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
+
+_LOCK = ".lock"
 
 
 class Parts:
@@ -30,14 +33,16 @@ class Parts:
     >>> parts.join(1)
 
     A part has its name once it is whole, so that whoever is killed goes on where it stopped. Raises OptionError for
-    another suffix than .jsonl or .parquet, for a file that is there, unless `overwrite`, and for a folder that cannot
-    be written to.
+    another suffix than .jsonl or .parquet, for a file that is there, unless `overwrite`, for one that another process
+    is writing, and for a folder that cannot be written to.
     """
 
     def __init__(self, target: Path, overwrite: bool) -> None:
         self.target = target
         self.folder = target.parent / f".{target.name}.parts"
         self.suffix = target.suffix.lower()
+        busy = f"--output_file {target}: another run is writing it; wait for its end, or name another file."
+        self._lock = Lock(self.folder / _LOCK, busy)
         if self.suffix not in _FORMS:
             raise OptionError(f"--output_file {target}: what can be written is {' or '.join(_FORMS)}.")
         if target.is_dir():
@@ -51,10 +56,13 @@ class Parts:
         """Make the folder; parts of anything else than `made_of` in it are removed. One process does this."""
         try:
             label = self.folder / "made_of"
-            if self.folder.exists() and not (label.exists() and label.read_text() == made_of):
-                log.info("%s holds parts of another model, input or options; they are made anew.", self.folder)
-                shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            there = [path for path in self.folder.iterdir() if path.name != _LOCK]
+            if there and not (label.exists() and label.read_text() == made_of):
+                log.info("%s holds parts of another model, input or options; they are made anew.", self.folder)
+                for path in there:
+                    path.unlink()
             with self._whole(label) as half:
                 half.write_text(made_of)
         except OSError as error:
@@ -74,6 +82,7 @@ class Parts:
         with self._whole(self.target, self.folder / "joined") as half:
             _FORMS[self.suffix][1](half, [self._part(number) for number in range(count)])
         shutil.rmtree(self.folder)
+        self._lock.release()
 
     def _part(self, number: int) -> Path:
         return self.folder / f"{number:08}"

@@ -23,7 +23,7 @@ RECIPES = PACKAGE.parent / "recipes"
 # A module imports from its own line and those above it.
 LAYERS = (
     ("errors", "version", "durations", "pages", "flushing", "writing"),
-    ("types", "pickles"),
+    ("types", "pickles", "locking"),
     ("config", "parsing", "recipe", "stopping", "hardware", "parts", "precision", "checkpoint"),
     ("machine", "output"),
     ("data",),

@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -254,13 +254,14 @@ nt.run_recipe(main)
 """
 
 
-def stopped_run(target: Path, how: signal.Signals) -> tuple[int, str]:
-    """Status and stderr of a run that another process ended while it was writing."""
+def stopped_run(target: Path, how: signal.Signals, seen: Callable[[], None] = lambda: None) -> tuple[int, str]:
+    """Status and stderr of a run that another process ended while it was writing, and had `seen` it."""
     command = [sys.executable, "-c", SLOW_RUN, str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout
         assert run.stderr
         assert run.stdout.readline() == "writing\n"
+        seen()
         run.send_signal(how)
         return run.wait(timeout=30), run.stderr.read()
 
@@ -273,13 +274,51 @@ def test_a_run_that_is_told_to_end_cleans_up(old_run, tmp_path, how):
     assert tree(tmp_path) == before
 
 
+def assert_refused(target: Path, **more: Any) -> None:
+    """A second run is told in one line, and touches nothing."""
+    before = tree(target.parent)
+    with pytest.raises(nt.OptionError, match=r"--output_dir .*: another run is at work on it; wait"):
+        nt.RunFolder(target, **more)
+    assert tree(target.parent) == before
+
+
+def test_of_two_that_look_at_once_one_works(tmp_path):
+    """And until it has ended any other is refused, whether it resumes, overwrites or begins."""
+    target = tmp_path / "run"
+    (tmp_path / "link").symlink_to(target)
+    one, two = nt.RunFolder(target, resume=""), nt.RunFolder(target, resume="")
+    with one:
+        with pytest.raises(nt.OptionError, match="another run is at work on it"), two:
+            pytest.fail("was entered")
+        fill(one.path)
+        (target / "checkpoints" / "step-00000001").mkdir(parents=True)
+        for more in ({}, {"overwrite": True}, {"resume": ""}):
+            assert_refused(target, **more)
+            assert_refused(tmp_path / "link", **more)
+        with nt.RunFolder(tmp_path / "other"):
+            pass
+    assert tree(target) == NEW
+    assert set(os.listdir(tmp_path)) == {"run", "other", "link"}
+
+
+def test_the_lock_lies_inside_where_nothing_can_lie_beside(tmp_path, monkeypatch):
+    (target := tmp_path / "run").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with nt.RunFolder(target) as folder:
+        assert os.listdir(tmp_path) == ["run"]
+        assert_refused(target)
+        fill(folder.path)
+    assert tree(tmp_path) == {"run": None} | {f"run/{name}": text for name, text in NEW.items()}
+
+
 def test_a_run_that_is_killed_leaves_what_was_there_and_is_not_in_the_way(old_run, tmp_path):
     def seen() -> dict[str, str | None]:
         return {name: text for name, text in tree(tmp_path).items() if ".incomplete-" not in name}
 
     before = seen()
-    assert stopped_run(old_run, signal.SIGKILL)[0] == -signal.SIGKILL
-    assert stopped_run(tmp_path / "new", signal.SIGKILL)[0] == -signal.SIGKILL
+    refused = lambda: assert_refused(old_run, resume="")  # noqa: E731
+    assert stopped_run(old_run, signal.SIGKILL, refused)[0] == -signal.SIGKILL
+    assert stopped_run(tmp_path / "new", signal.SIGKILL, lambda: assert_refused(tmp_path / "new"))[0] == -signal.SIGKILL
     assert seen() == before
     (tmp_path / "empty").mkdir()
     stopped_run(tmp_path / "empty", signal.SIGKILL)

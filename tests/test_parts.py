@@ -43,7 +43,19 @@ def test_parts_stay_for_the_same_and_go_for_anything_else(tmp_path):
     (tmp_path / ".out.jsonl.parts" / "00000001.incomplete").write_text("{")  # killed while it was written
     parts = begun(tmp_path, "out.jsonl")
     assert (parts.has(0), parts.has(1)) == (True, False)
+    del parts  # and its lock
     assert not begun(tmp_path, "out.jsonl", "that").has(0)
+
+
+def test_a_second_one_that_writes_the_same_file_is_refused(tmp_path):
+    first = begun(tmp_path, "out.jsonl")
+    first.write(0, ROWS[0], SCHEMA)
+    with pytest.raises(nt.OptionError, match=r"--output_file .*: another run is writing it; wait for its end"):
+        begun(tmp_path, "out.jsonl", "that")
+    assert first.has(0)
+    first.join(1)
+    with pytest.raises(nt.OptionError, match="is already there"):
+        begun(tmp_path, "out.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from nlp_transfer.errors import OptionError
+from nlp_transfer.locking import Lock
 from nlp_transfer.writing import write_whole
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,8 @@ class ComparisonFolder:
                 "--overwrite_output_dir."
             )
         self._overwrite = overwrite
-        self._lock = FileLock(self.path / _LOCK, timeout=0)  # which the kernel takes from a process that is killed
+        busy = f"--output_dir {target}: another comparison is at work there; wait for its end, or name another folder."
+        self._lock = Lock(self.path / _LOCK, busy)
 
     @property
     def rows(self) -> Path:
@@ -65,11 +65,6 @@ class ComparisonFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-        except Timeout as error:
-            raise OptionError(
-                f"--output_dir {self.path}: another comparison is at work there; wait for its end, or name "
-                "another folder."
-            ) from error
         except OSError as error:
             raise OptionError(f"cannot write to --output_dir {self.path}: {error.strerror}.") from error
         try:
@@ -80,7 +75,7 @@ class ComparisonFolder:
 
     def close(self) -> None:
         """Let others work here."""
-        self._lock.release(force=True)
+        self._lock.release()
 
     def _open_for(self, told: Mapping[str, Any]) -> None:
         path = self.path / _ABOUT
