@@ -35,7 +35,8 @@ class Place:
 
     `is_judged` says that there is no evaluation of this step to be done. `fed` names what the network was fed with:
     token ids, kept states, or states computed for each batch, which differ in rounding. `attempt` says which one of a
-    run that has collapsed before, `before` how many steps it took until then: checkpoints are numbered on.
+    run that has collapsed before, `before` how many steps it took until then: checkpoints are numbered on. `parts` are
+    those in which a process took its share of the step, more than the options say where memory had run out.
     """
 
     stage: int
@@ -48,10 +49,14 @@ class Place:
     fed: str
     attempt: int = 0
     before: int = 0
+    parts: int | None = None
 
     def moved_to(self, step: Step, is_judged: bool) -> Place:
         """The same stage, after `step`."""
-        return replace(self, step=step.number, epoch=step.epoch, learning_rate=step.learning_rate, is_judged=is_judged)
+        return replace(
+            self, step=step.number, epoch=step.epoch, learning_rate=step.learning_rate, is_judged=is_judged,
+            parts=step.parts,
+        )  # fmt: skip
 
 
 class Keeper:

@@ -28,7 +28,8 @@ _SOUND = torch.ones((), dtype=torch.bool)
 class Step:
     """One update of the weights. `loss` is this process's part of the mean loss of a labelled item of the batch.
 
-    `is_sound`, `()`, says whether loss and gradient were finite; where they were not, the step was not taken.
+    `is_sound`, `()`, says whether loss and gradient were finite; where they were not, the step was not taken. Each
+    process took its share in `parts`, one after another.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Step:
     rows: int
     stage_ends: bool = False
     is_sound: Tensor = _SOUND
+    parts: int = 1
 
 
 class Progress:

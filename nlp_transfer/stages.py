@@ -70,6 +70,7 @@ class Run:
             step = replace(step, number=place.first_step, epoch=place.first_epoch)
         left = options.max_train_steps and options.max_train_steps - step.number
         plan = Plan.make(train, options, self.accelerator.num_processes, stage, step, left, is_last)
+        plan = replace(plan, micro_batches=place.parts or plan.micro_batches)
         if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
             return step
         begins, most = number == 0 and not saved, 0

@@ -6,13 +6,15 @@ import contextlib
 import itertools
 import logging
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
 
 from nlp_transfer.data.batch import epoch_batches, shares, unlabelled
@@ -54,26 +56,35 @@ def steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int = 0) -> Generato
     """Update the weights once for each global batch of `rows`, and yield what was done.
 
     The first `done` batches have been learned from already. Where a gradient is not finite the weights stay as they
-    are, and so do the optimizer's moments; the schedule goes on. Where one process runs out of memory, it takes the
-    batch again in twice as many parts, and all batches after it: the loss of a step is a sum over its parts. Raises
-    UserError where that cannot be done.
+    are, and so do the optimizer's moments; the schedule goes on. Where a process runs out of memory, all take the batch
+    again in twice as many parts, and all batches after it: the loss of a step is a sum over its parts. Raises UserError
+    where that cannot be done: parts are of one row already, or the others wait for a process within the step, as in
+    shards, and with a batch no larger than one that has fitted.
     """
+    fitted = _Fitted()
     while True:
+        is_heard = trainer.accelerator.num_processes == 1
         try:
-            for step in _steps(trainer, rows, plan, done):
+            for step in _steps(trainer, rows, plan, done, fitted):
                 done += 1
                 yield step
             return
+        except _NoRoomError:
+            is_heard = True
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
         # Here, where the error and what the failed step held are gone.
         trainer.optimizer.zero_grad()
         clear_device_cache(garbage_collection=True)
-        plan = _in_smaller_parts(plan, plan.first_step + done + 1, trainer.accelerator)
+        plan = _in_smaller_parts(plan, plan.first_step + done + 1, trainer.accelerator, is_heard)
 
 
-def _in_smaller_parts(plan: Plan, step: int, accelerator: Accelerator) -> Plan:
+class _NoRoomError(RuntimeError):
+    """A process is out of memory, and all have heard of it."""
+
+
+def _in_smaller_parts(plan: Plan, step: int, accelerator: Accelerator, is_heard: bool) -> Plan:
     """The plan with parts of half the size. UserError where they cannot be smaller, or other processes would wait."""
     per_step = math.ceil(plan.batch_size / accelerator.num_processes)
     rows, parts = math.ceil(per_step / plan.micro_batches), 2 * plan.micro_batches
@@ -83,7 +94,7 @@ def _in_smaller_parts(plan: Plan, step: int, accelerator: Accelerator) -> Plan:
             f"out of memory at step {step}, with one row at a time; give a smaller --max_length or encoder, or let "
             f"less train (--strategy freeze, lora)."
         )
-    if accelerator.num_processes > 1:
+    if not is_heard:
         raise UserError(
             f"process {accelerator.process_index} is out of memory at step {step}, with {rows} rows at a time; give "
             f"{smaller}, which learns the same."
@@ -92,20 +103,58 @@ def _in_smaller_parts(plan: Plan, step: int, accelerator: Accelerator) -> Plan:
     return replace(plan, micro_batches=parts)
 
 
-def _steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int) -> Generator[Step, None, None]:
+class _Fitted:
+    """The largest part of a batch that has fitted into memory so far, on every process."""
+
+    def __init__(self) -> None:
+        self._most = np.zeros(2)
+
+    def has(self, size: np.ndarray) -> bool:
+        """Whether one at least as large, `(tokens, tokens * longest)`, was among them: states, and attention."""
+        return bool((size <= self._most).all())
+
+    def add(self, size: np.ndarray) -> None:
+        self._most = np.maximum(size, self._most)
+
+
+def _size(batch: Sequence[int], plan: Plan, processes: int) -> np.ndarray:
+    """Of the largest part of a global batch, `(tokens, tokens * longest)`; every process finds the same."""
+    parts = np.array_split(plan.lengths[list(batch)], processes * plan.micro_batches)  # as `shares` does
+    return np.max([[part.max() * len(part), part.max() ** 2 * len(part)] for part in parts if len(part)], axis=0)
+
+
+def _steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int, fitted: _Fitted) -> Generator[Step, None, None]:
     number, last = plan.first_step + done, plan.last_step
     dealt = _dealt(rows, plan, trainer.accelerator, done)
     with contextlib.closing(dealt if rows.runs_network else ahead(dealt)) as batches:
         for batch, mine in batches:
             number += 1
             trainer.module.train()
-            loss = _backward(trainer, batch, mine, plan, number)
+            with _drawn_again(trainer.accelerator.device):
+                loss = _gradients(trainer, batch, mine, plan, number, fitted)
             rate = float(trainer.rates.get_last_lr()[0])
             is_sound = _update(trainer)
             trainer.rates.step()
             trainer.optimizer.zero_grad()
             epochs = plan.first_epoch + (number - plan.first_step) / plan.steps_per_epoch
-            yield Step(number, epochs, loss, rate, len(batch), stage_ends=number == last, is_sound=is_sound)
+            yield Step(
+                number, epochs, loss, rate, len(batch), stage_ends=number == last, is_sound=is_sound,
+                parts=plan.micro_batches,
+            )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _drawn_again(device: torch.device) -> Iterator[None]:
+    """Where what is inside ends in an error, the random numbers that dropout drew are those that it draws next."""
+    before = torch.get_rng_state()
+    of_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state()
+    try:
+        yield
+    except RuntimeError:
+        torch.set_rng_state(before)
+        if of_device is not None:
+            torch.get_device_module(device).set_rng_state(of_device)
+        raise
 
 
 def _update(trainer: Trainer) -> Tensor:
@@ -148,6 +197,39 @@ def _tensors(rows: Inputs, plan: Plan, places: list[int], batch: Sequence[int]) 
     # Nothing is left for this part, but other processes may wait for its gradients: they will be all zeros.
     one = rows.batch(plan.features_of([batch[0]]))
     return one | {"labels": unlabelled(one["labels"])}
+
+
+def _gradients(
+    trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], plan: Plan, step: int, fitted: _Fitted
+) -> Tensor:
+    """Gradients of a global batch, averaged over the processes; gives this one's part of the loss.
+
+    DistributedDataParallel averages them while the backward pass runs, and a process that ran out of memory in it would
+    leave the others waiting for good. So with a batch larger than all before it, each process computes alone, and they
+    ask each other how it went before they average; `_NoRoomError` is raised on all where one had no room.
+    """
+    processes = trainer.accelerator.num_processes
+    if not isinstance(trainer.module, DistributedDataParallel):
+        return _backward(trainer, batch, mine, plan, step)
+    size = _size(batch, plan, processes)
+    if fitted.has(size):
+        return _backward(trainer, batch, mine, plan, step)
+    loss = None
+    try:
+        loss = _backward(replace(trainer, module=trainer.module.module), batch, mine, plan, step)
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+    asked = torch.tensor(int(loss is None), device=trainer.accelerator.device)
+    torch.distributed.all_reduce(asked)
+    if loss is None or asked:
+        raise _NoRoomError
+    for parameter in trainer.module.parameters():
+        if parameter.grad is not None:
+            torch.distributed.all_reduce(parameter.grad.mul_(1 / processes))  # first divided, as there
+    if trainer.optimizer.state:  # from the first update on, the optimizer's moments take room too
+        fitted.add(size)
+    return loss
 
 
 def _backward(trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], plan: Plan, step: int) -> Tensor:

@@ -242,6 +242,29 @@ def test_what_says_no_interval_is_one_line(said):
 PATIENCE = {"num_train_epochs": 9, "early_stopping_patience": 3, "learning_rate": 1e-2, "eval_steps": 2}
 
 
+def test_a_batch_that_had_no_room_stays_in_parts(fit, monkeypatch):
+    """Though there is room now, or dropout would be drawn otherwise; a run in parts from the start does the same."""
+    loss, full = nt.strategies.Full.loss, []
+
+    def once(strategy: Any, model: Any, module: Any, batch: Any, labels: torch.Tensor, part: Any) -> torch.Tensor:
+        if part.step == full[-1] and len(labels) == 8:
+            loss(strategy, model, module, batch, labels, part)  # which has drawn random numbers
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return loss(strategy, model, module, batch, labels, part)
+
+    monkeypatch.setattr(nt.strategies.Full, "loss", once)
+    full.append(1)
+    halves = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+    assert same(fit(folder="short")[0], fit(folder="halves", **halves)[0])
+    full.append(4)
+    unbroken, expected = fit(folder="others")
+    killed(fit, 8)
+    full.append(0)
+    resumed, result = fit(resume="")
+    assert same(resumed, unbroken)
+    assert result.history == expected.history
+
+
 def test_early_stopping_remembers(fit):
     """Killed after evaluations that were no better, and after the last one; the best is what it was."""
     unbroken, expected = fit(folder="others", **PATIENCE)

@@ -7,8 +7,9 @@ import math
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def train(
     )  # fmt: skip
     source = {"source_file": path} if strategy == "replay" else {}
     chosen = nt.strategy_named(strategy, **OPTIONS.get(strategy, {}), **source)
-    chosen = Unsound() if task == "unsound" else chosen
+    chosen = {"unsound": Unsound(), "short": Short(within="backward")}.get(task, chosen)
     return model, nt.fit(model, splits, options, strategy=chosen, cache=nt.CacheOptions(str(folder / cache)))
 
 
@@ -84,14 +85,36 @@ class Unsound(nt.strategies.Full):
         return loss * math.nan if (part.step, part.index) == (3, part.of - 1) else loss
 
 
+@dataclass
+class Short(nt.strategies.Full):
+    """The second of two processes has no room for its share of a batch as a whole."""
+
+    within: str = "forward"
+
+    def loss(self, model: nt.TransferModel, module: Any, batch: Any, labels: torch.Tensor, part: Any) -> torch.Tensor:
+        loss = super().loss(model, module, batch, labels, part)
+        if os.environ.get("RANK") == "1" and part.of == 2:
+            if self.within == "forward":
+                raise torch.OutOfMemoryError(NO_ROOM)
+            lowest = min(model.network.named_parameters(), key=lambda named: "layer.0." not in named[0])[1]
+            self.hook = lowest.register_hook(self.run_out)
+        return loss
+
+    def run_out(self, gradient: torch.Tensor) -> NoReturn:
+        """When the layers above have their gradients."""
+        self.hook.remove()
+        raise torch.OutOfMemoryError(NO_ROOM)
+
+
+NO_ROOM = "CUDA out of memory. Tried to allocate 2.00 GiB"
 OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
 RUNS = [("classification", strategy) for strategy in STRATEGIES] + [("ner", "full"), ("ner", "freeze")]
 RUNS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
-RUNS += [("collapse", "full"), ("unsound", "full")]
+RUNS += [("collapse", "full"), ("unsound", "full"), ("short", "full")]
 FEW = [("classification", "full"), ("ner", "full")]
 IN_SHARDS = [("classification", "full", 1), ("ner", "full", 3)]
 IN_SHARDS += [("unsound", "full", 1), ("classification", "gradual", 1), ("classification", "lora", 1)]
-FILES = dict.fromkeys(("classification", "collapse", "unsound"), "reviews.csv") | {"ner": "sentences.conll"}
+FILES = dict.fromkeys(("classification", "collapse", "unsound", "short"), "reviews.csv") | {"ner": "sentences.conll"}
 COLUMNS = {
     "several": {"label_column_name": "several"},
     "number": {"label_column_name": "number", "problem": "regression"},
@@ -181,17 +204,22 @@ def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_
 
 
 def stop_and_resume(folder: Path, checkpoint: str) -> None:
-    """One of two processes is told to stop: both do, after the same step, and go on as if they had not."""
+    """One of two processes is told to stop: both do, after the same step, and go on as if they had not.
+
+    One of them has run out of memory in the first step: both have taken it again in two parts, and do so with all after
+    it, those that are taken when the run goes on included.
+    """
     path = str(folder / "reviews.csv")
     splits = nt.load_splits(nt.DataOptions(train_file=path, validation_file=path), "classification")
     accelerator, update = nt.make_accelerator(nt.TrainingOptions(mixed_precision="no")), updates._update
 
-    def fit(resume: str | None, name: str) -> tuple[dict[str, torch.Tensor], RunResult]:
+    def fit(resume: str | None, name: str, strategy: Any = "full", parts: int = 1) -> tuple[Any, RunResult]:
         nt.set_seed(0)
         head = nt.TextClassificationHead.for_splits(splits, pooling="mean", dropout=0.3)
         model = nt.TransferModel.load(checkpoint, head)
-        options = nt.TrainingOptions(num_train_epochs=2, per_device_train_batch_size=3, mixed_precision="no")
-        result = nt.fit(model, splits, options, accelerator, checkpoints=folder / name, resume=resume)
+        options = nt.TrainingOptions(num_train_epochs=2, per_device_train_batch_size=4 // parts, mixed_precision="no",
+                                     gradient_accumulation_steps=parts)  # fmt: skip
+        result = nt.fit(model, splits, options, accelerator, strategy, checkpoints=folder / name, resume=resume)
         return {n: p.detach().clone() for n, p in model.network.named_parameters()}, result
 
     def told_to_stop(trainer: updates.Trainer) -> torch.Tensor:
@@ -199,16 +227,24 @@ def stop_and_resume(folder: Path, checkpoint: str) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         return update(trainer)
 
-    unbroken, expected = fit(None, "others")
+    whole, _ = fit(None, "whole")
+    unbroken, expected = fit(None, "others", parts=2)
+    assert any(not torch.equal(whole[name], unbroken[name]) for name in unbroken)  # dropout was drawn otherwise
+    for within in ("forward", "backward"):
+        short, result = fit(None, "short", Short(within=within))
+        assert all(torch.equal(short[name], unbroken[name]) for name in unbroken), within
+        assert result.history == expected.history
     updates._update = told_to_stop
     with pytest.raises(Interrupted, match="stopped by SIGTERM after step 1;"):
-        fit(None, "checkpoints")
+        fit(None, "checkpoints", Short())
     updates._update = update
-    resumed, result = fit("", "checkpoints")
-    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
-    assert result.history == expected.history
     saved = Checkpoints(folder / "checkpoints").newest()
     assert saved
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Short, "loss", nt.strategies.Full.loss)
+        resumed, result = fit("", "checkpoints", Short())
+    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
+    assert result.history == expected.history
     one, two = (saved.tensors(f"process-{rank}")["torch"] for rank in (0, 1))
     assert not one.equal(two)  # dropout differs between them
 

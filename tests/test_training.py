@@ -10,6 +10,7 @@ from dataclasses import replace
 from statistics import mean
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -17,7 +18,7 @@ from accelerate.utils import TorchDynamoPlugin, is_compiled_module
 from torch._dynamo.exc import TorchDynamoException
 
 import nlp_transfer as nt
-from nlp_transfer import stages
+from nlp_transfer import stages, updates
 from nlp_transfer.best import Best
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
@@ -177,6 +178,27 @@ def test_out_of_memory_with_one_row_is_one_line(checkpoint, review_splits, optio
     monkeypatch.setattr(Small, "holds", 0)
     with pytest.raises(nt.UserError, match="out of memory at step 1, with one row at a time; give a smaller"):
         nt.fit(classifier(checkpoint, review_splits), review_splits, options, strategy=Small())
+
+
+def test_processes_compute_apart_only_what_is_larger_than_all_before(checkpoint, review_splits, options):
+    two = replace(plan(checkpoint, review_splits, options, 1, processes=2), lengths=np.array([3, 5, 9, 2, 2, 2]))
+    fitted = updates._Fitted()
+    for batch, size, is_larger in (
+        ([0, 1, 3, 4], (10, 50), True),
+        ([0, 4, 3, 1], (10, 50), False),
+        ([0, 2], (9, 81), True),  # fewer tokens, and a longer row
+        ([0, 4, 2], (9, 81), False),
+        ([0, 1, 2, 3, 4], (27, 243), True),
+    ):
+        found = updates._size(batch, two, processes=2)
+        assert tuple(found) == size
+        assert fitted.has(found) != is_larger
+        fitted.add(found)
+    accelerator = SimpleNamespace(num_processes=2, process_index=1)
+    line = "process 1 is out of memory at step 9, with 8 rows at a time; give --per_device_train_batch_size 4 --grad"
+    with pytest.raises(nt.UserError, match=line):
+        updates._in_smaller_parts(two, 9, accelerator, is_heard=False)
+    assert updates._in_smaller_parts(two, 9, accelerator, is_heard=True).micro_batches == 2
 
 
 def test_the_time_that_is_left_is_told_where_it_is_minutes(checkpoint, review_splits, options, caplog, monkeypatch):
