@@ -116,15 +116,16 @@ class Progress:
         self.accelerator.log(values, step=self.before + step.number)
         self._bar.set_postfix_str(f"loss {loss:.3f}, {self.rows / self.seconds:.0f} rows/s")
 
-    def say_time_left(self, steps: int, left: int, is_stage: bool) -> None:
-        """Log how long the steps that are `left` will take, if minutes, judged by the first ones of this stage."""
+    def say_time_left(self, steps: int, left: int, slows_down: bool) -> None:
+        """Log how long the steps that are `left` of the run will take, if minutes, judged by the first ones of a stage.
+
+        It is no less than that where later stages are slower (`slows_down`).
+        """
         seconds = (self.seconds - self._begun) / steps * left
         if seconds >= _WORTH_TELLING:
-            of = "this stage" if is_stage else "the run"
-            log.info(
-                "By its first %d steps, training in %s will take %s more, and evaluations beside.",
-                steps, of, in_words(seconds),
-            )  # fmt: skip
+            told = f"{in_words(seconds)} more"
+            told = f"at least {told} (later stages train more layers)" if slows_down else told
+            log.info("By its first %d steps, training in the run will take %s, and evaluations beside.", steps, told)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

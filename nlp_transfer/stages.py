@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -115,7 +116,7 @@ class Run:
             for step in updates:
                 self.state.progress.step(step)
                 if step.number - place.step == _TIMED:
-                    self.state.progress.say_time_left(_TIMED, plan.last_step - step.number, len(self.stages) > 1)
+                    self.state.progress.say_time_left(_TIMED, *self._left(place.stage, plan, step))
                 stop, due = self.keeper.wants(step.number, plan, run_ends=step.number == last)
                 is_judged = not judged or step.number not in plan.evaluations
                 if judged and not is_judged and not stop:
@@ -151,6 +152,14 @@ class Run:
             )  # fmt: skip
         if self.state.collapse.said and not self.attempt.is_last:
             self.attempt.give_up(step.number)
+
+    def _left(self, number: int, plan: Plan, step: Step) -> tuple[int, bool]:
+        """How many steps of the run are left, those of later stages too, and whether these train more layers."""
+        stage, *later = self.stages[number:]
+        left = plan.last_step - step.number + sum(math.ceil(other.epochs * plan.steps_per_epoch) for other in later)
+        if self.options.max_train_steps:
+            left = self.options.max_train_steps - step.number
+        return left, any(other.below < stage.below for other in later)
 
     def _is_impatient(self) -> bool:
         patience = self.options.early_stopping_patience

@@ -24,7 +24,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.optim import decay_groups
 from nlp_transfer.plan import Plan
-from nlp_transfer.progress import Step
+from nlp_transfer.progress import Progress, Step
 from nlp_transfer.shards import Shards
 from nlp_transfer.stages import _compiling
 from nlp_transfer.strategies import Stage, Strategy
@@ -202,13 +202,26 @@ def test_processes_compute_apart_only_what_is_larger_than_all_before(checkpoint,
 
 
 def test_the_time_that_is_left_is_told_where_it_is_minutes(checkpoint, review_splits, options, caplog, monkeypatch):
+    """Of the whole run, later stages with it."""
+    told, left = replace(options, num_train_epochs=3), []
+    say = Progress.say_time_left
+    monkeypatch.setattr(Progress, "say_time_left", lambda *args: (left.append(args[2]), say(*args)))
     with caplog.at_level("INFO", "nlp_transfer"):
-        told = replace(options, num_train_epochs=3)
         nt.fit(classifier(checkpoint, review_splits), review_splits, told)
         assert "first 20 steps" not in caplog.text
         monkeypatch.setattr("nlp_transfer.progress._WORTH_TELLING", 0)
-        nt.fit(classifier(checkpoint, review_splits), review_splits, told)
-    assert re.search(r"By its first 20 steps, training in the run will take [\d.]+ s more", caplog.text)
+        for most in (None, 30):
+            strategy = nt.strategies.HeadThenFull(head_epochs=3)
+            nt.fit(
+                classifier(checkpoint, review_splits),
+                review_splits,
+                replace(told, max_train_steps=most),
+                strategy=strategy,
+            )
+    assert left == [4, 28, 4, 10]
+    said = [message for message in caplog.messages if "first 20 steps" in message]
+    assert all(re.search(r"training in the run will take (at least )?[\d.]+ s more", message) for message in said)
+    assert ["(later stages train more layers)" in message for message in said] == [True, False, True]
 
 
 def test_checkpoints_that_the_disk_cannot_hold_are_refused(
