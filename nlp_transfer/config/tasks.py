@@ -18,7 +18,9 @@ class ClassificationOptions:
     dropout: float | None = HfArg(default=None, help="Dropout of the head. Unless given: the family's own.")
     label_smoothing: float = HfArg(default=0.0, help="Share of each target spread over all labels.")
     class_weights: str = HfArg(
-        default="none", help="none, balanced or effective_number: factors on the loss that make up for rare labels."
+        default="none",
+        help="none, balanced or effective_number: factors on the loss that make up for rare labels, as --loss "
+        "logit_adjusted does in another way.",
     )
     loss: str = HfArg(default="cross_entropy", help="cross_entropy, focal or logit_adjusted.")
     focal_gamma: float = HfArg(default=2.0, help="How much less focal loss counts rows that the network is sure of.")

@@ -109,11 +109,18 @@ def positive_weights(how: str, counts: Mapping[str, int], rows: int) -> dict[str
 def evened_out(counts: Mapping[str, int], options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` of a head for one label a row, with what they need to know of how many rows each label has.
 
-    `class_weights` given as the name of a way are computed, and `logit_adjusted` gets the shares of the labels.
+    `class_weights` given as the name of a way are computed, and `logit_adjusted` gets the shares of the labels. Raises
+    OptionError for both at once: each by itself makes rare labels as likely as others. (Weights by label, which may say
+    what an error costs, go with either loss.)
     """
     weights = options.get("class_weights")
     if isinstance(weights, str):
         require_way(weights)
+        if weights != "none" and options.get("loss") == "logit_adjusted":
+            raise OptionError(
+                f"--class_weights {weights} and --loss logit_adjusted would make up for rare labels twice; give one of "
+                "them."
+            )
         weights = class_weights(weights, counts)
     told: dict[str, Any] = {"class_weights": weights}
     if options.get("loss") == "logit_adjusted":

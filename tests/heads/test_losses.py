@@ -89,8 +89,12 @@ def test_a_head_takes_its_weights_and_shares_from_the_training_rows(review_split
 
     splits = review_splits.each(less_praise)
     counts = {name: list(splits.train.data["label"]).count(name) for name in ("complaint", "praise")}
-    head = nt.text_head_for(splits, class_weights="balanced", loss="logit_adjusted")
-    assert head.class_weights == pytest.approx(losses.class_weights("balanced", counts))
+    weights = nt.text_head_for(splits, class_weights="balanced").class_weights
+    assert weights == pytest.approx(losses.class_weights("balanced", counts))
+    with pytest.raises(nt.OptionError, match="would make up for rare labels twice; give one of them"):
+        nt.text_head_for(splits, class_weights="balanced", loss="logit_adjusted")
+    head = nt.text_head_for(splits, class_weights=weights, loss="logit_adjusted")
+    assert head.class_weights == weights
     assert head.priors == pytest.approx({name: n / sum(counts.values()) for name, n in counts.items()})
     again = type(head)(**head.options())
     assert vars(again) == vars(head)
