@@ -25,11 +25,11 @@ def conll_table(path: Path, columns: str | None = None, delimiter: str | None = 
     """One word a line, in columns; a blank line ends a sentence, and so does one that begins with -DOCSTART-.
 
     `columns` names those of the word and its tag, by number from 0 (from the end: -1) or by name: of a header line, of
-    `# global.columns`, or of CoNLL-U. Unless given they are the first and the last, but for a first column that
-    numbers the words, and for a last one that mostly holds no tags where another does. Columns stand apart by
-    `delimiter`; unless given by tabs, or, where the first word's line has no tab, by blanks, or by commas, semicolons
-    or bars where that gives a tag. Comments begin with "# "; lines of several words or of none (1-2, 1.1) of CoNLL-U
-    are left aside.
+    `# global.columns`, or of CoNLL-U. Unless given they are those that a header line calls so (word or token, tag or
+    ner), else the first and the last, but for a first column that numbers the words, and for a last one that mostly
+    holds no tags where another does. Columns stand apart by `delimiter`; unless given by tabs, or, where the first
+    word's line has no tab, by blanks, or by commas, semicolons or bars where that gives a tag. Comments begin with
+    "# "; lines of several words or of none (1-2, 1.1) of CoNLL-U are left aside.
     """
     layout = _layout(path, columns, delimiter, tagged=True)
     return Table(
@@ -55,6 +55,9 @@ class _Layout(NamedTuple):
 
 
 def _notes(path: Path, layout: _Layout, columns: str | None) -> tuple[str, ...]:
+    if layout.header and not columns:
+        tag = layout.tag % layout.width
+        return (f"{path}: line {layout.header} names the columns; words are column {layout.word}, tags column {tag}.",)
     if columns or (layout.word, layout.tag, layout.mark) in ((0, -1, "tabs"), (0, -1, "blanks")):
         return ()
     tag = layout.tag % layout.width
@@ -83,10 +86,13 @@ def _layout(path: Path, columns: str | None, delimiter: str | None, *, tagged: b
     split, mark = _splitter(line, delimiter, tagged)
     width = len(split(line))
     rows = [split(line) if line else [] for _, line in shown]
-    layout = _Layout(split, mark, width, line_number, numbered=width > 2 and _numbers_words(rows))
+    first = next(place for place, fields in enumerate(rows) if len(fields) == width)
+    header = 0
+    if not names and _names_columns(rows[first]):
+        names, rows[first], header = rows[first], [], shown[first][0]
+    layout = _Layout(split, mark, width, line_number, numbered=width > 2 and _numbers_words(rows), header=header)
     if not columns:
         return _told(layout, names, rows)
-    first = next(place for place, fields in enumerate(rows) if len(fields) == width)
     return _named(path, columns, layout, names, shown[first][0], rows[first])
 
 
@@ -110,6 +116,12 @@ def _by_mark(line: str, mark: str) -> list[str]:
 
 def _by_blanks(line: str) -> list[str]:
     return re.split(r"[ \t]+", line.strip(" \t\r\n"))  # not str.split: a no-break space may be a word
+
+
+def _names_columns(fields: list[str]) -> bool:
+    """Whether a line is a header: it calls a column of its words so, and another its tags."""
+    names = {field.lower() for field in fields}
+    return not names.isdisjoint(_WORDS) and not names.isdisjoint(_TAGS)
 
 
 def _numbers_words(rows: list[list[str]]) -> bool:
@@ -152,7 +164,7 @@ def _named(path: Path, columns: str, layout: _Layout, names: list[str], line: in
             "--conll_columns takes the columns of the word and of its tag, such as 0,3 or FORM,NER; given was "
             f"{columns!r}."
         )
-    header = 0
+    header = layout.header
     if not all(re.fullmatch(r"-?\d{1,9}", name) for name in given):
         if not names and {name.lower() for name in given} <= {field.lower() for field in first}:
             names, header = first, line

@@ -253,6 +253,25 @@ def test_columns_that_the_file_names_itself(tmp_path):
     assert sentences(read_tagged(path, conll_columns="form, ner")) == SENTENCES
 
 
+@pytest.mark.parametrize(
+    ("named", "places", "text"),
+    [
+        ("Token,NER", (0, 2), "Token POS NER|Vamos X O|nos X O|Mar X B-LOC||Jo X B-PER"),
+        ("word,tag", (1, 2), "id word tag note|1 Vamos O -|2 nos O -|3 Mar B-LOC -||1 Jo B-PER -"),
+        ("1,0", (1, 0), "Label Word|O Vamos|O nos|B-LOC Mar||B-PER Jo"),
+    ],
+)
+def test_a_header_line_names_the_columns_and_is_no_word(tmp_path, named, places, text):
+    path = write(tmp_path, text.replace("|", "\n").replace(" ", "\t"), "a.tsv")
+    rows = read_tagged(path)
+    assert sentences(rows) == SENTENCES
+    told = f"line 1 names the columns; words are column {places[0]}, tags column {places[1]}."
+    assert rows.notes == (f"{path}: {told}",)
+    assert sentences(read_tagged(path, conll_columns=named)) == SENTENCES
+    read = open_texts(PredictionOptions("m", input_file=str(path), output_file="o"), tagged=True)
+    assert [row.text for row in read] == [words for words, _ in SENTENCES]
+
+
 def test_words_that_are_numbered_and_tags_that_stand_elsewhere(tmp_path):
     rows = "".join(line + ("\t-\tme\n" if "\t" in line else "\n") for line in UNIVERSAL.splitlines()[1:])
     path = write(tmp_path, rows, "a.iob2")  # as Universal NER has them: number, word, tag, note, annotator
