@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,3 +121,28 @@ def test_scripts_without_blanks_are_words_of_one_sign():
     assert words("東京タワー2号") == ["東", "京", "タ", "ワ", "ー", "2", "号"]
     assert words("ที่นี่") == ["ที่", "นี่"]
     assert words("Ünï-code 2go") == ["Ünï", "-", "code", "2go"]
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("王小明住在北京大学附近。", [("王小明", "PER"), ("北京大学", "ORG")]),
+        ("安倍晋三は東京都で生まれた。", [("安倍晋三", "PER"), ("東京都", "LOC")]),
+        ("トヨタ自動車の本社は、愛知県豊田市にあります。", [("トヨタ自動車", "ORG"), ("愛知県豊田市", "LOC")]),
+        ("ソニーのCEO、ハワード・ストリンガー氏", [("ソニー", "ORG"), ("ハワード・ストリンガー", "PER")]),
+        ("ポール・マッカートニーは日本武道館で演奏した。", [("ポール・マッカートニー", "PER"), ("日本武道館", "LOC")]),
+        ("สมชายเดินทางจากกรุงเทพมหานครไปเชียงใหม่", [("สมชาย", "PER"), ("กรุงเทพมหานคร", "LOC"), ("เชียงใหม่", "LOC")]),
+        ("บริษัท ปตท. จำกัด ตั้งอยู่ที่ถนนวิภาวดีรังสิต", [("บริษัท ปตท. จำกัด", "ORG"), ("ถนนวิภาวดีรังสิต", "LOC")]),
+        ("นายกฯ เศรษฐา ทวีสินพบกับน้ำฝนที่ลำปาง", [("เศรษฐา ทวีสิน", "PER"), ("น้ำฝน", "PER"), ("ลำปาง", "LOC")]),
+    ],
+)  # fmt: skip
+def test_entities_in_sentences_without_blanks_lose_no_sign(text, marked):
+    for form in ("NFC", "NFD"):  # in NFD the marks of kana stand apart
+        written = unicodedata.normalize(form, text)
+        found = [(unicodedata.normalize(form, name), kind) for name, kind in marked]
+        spans = [CharSpan(written.index(n), written.index(n) + len(n), kind) for n, kind in found]
+        offsets = word_offsets(written)
+        entities, misaligned = to_entities(written, spans, offsets, "strict")
+        assert misaligned == []
+        back = to_characters(schemes.spans(schemes.tags(entities, len(offsets), "IOB2"), "IOB2"), offsets)
+        assert [(written[start:end], kind) for start, end, kind in back] == found

@@ -185,6 +185,7 @@ TEXTS = [
     "  Anna\twas\r\n in\n\n  Oslo  ",
     "Anna😀was in ❤️ Oslo 👨‍👩‍👧!",
     "我爱北京天安门, said Anna in 東京",
+    "トヨタ自動車の本社は愛知県に、สมชายอยู่ที่กรุงเทพฯ",
     "अन्ना दिल्ली में थी. e\u0301te\u0301 می\u200cخواهم",
     "don't (Anna) e-mail@oslo.no https://oslo.no/a?b=c",
     "ﬁn\u00a0Anna\u2003\u200bOslo\ufeff",
