@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nlp_transfer import hardware
 from nlp_transfer.errors import OptionError
@@ -31,11 +31,11 @@ def precision_for(family: str, wanted: str) -> str:
 def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
     """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch.
 
-    Those among `modules` that are no linear layer, and all of them in another precision than `bf16` or `fp16`, are
-    left alone. Afterwards each has its own weights again, to the last bit.
+    Those among `modules` that are no linear layer, or one of `Whole`, and all of them in another precision than `bf16`
+    or `fp16`, are left alone. Afterwards each has its own weights again, to the last bit.
     """
     dtype = _DTYPES.get(precision)
-    linears = [m for m in modules if isinstance(m, nn.Linear)] if dtype else []
+    linears = [m for m in modules if isinstance(m, nn.Linear) and not isinstance(m, Whole)] if dtype else []
     whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
     try:
         for module in linears:
@@ -48,6 +48,18 @@ def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
             module.weight.data = weight
             if bias is not None:
                 module.bias.data = bias
+
+
+class Whole(nn.Linear):
+    """A linear layer that computes in the precision of its weights, also where autocast asks for half of it.
+
+    For a layer whose output is a number in itself: bf16 has 8 bits, so that next to 1.07 there is 1.0625 and 1.078.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., in)` to `(..., out)`."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 @contextlib.contextmanager

@@ -82,6 +82,7 @@ class Features(Strategy):
             shape["pooling"] = "tokens"
         if is_linear:
             model.network = PooledClassifier(PooledConfig(**shape), base)
+            model.head.adjust(model.network)
         else:
             model.network = ShallowClassifier(ShallowConfig(**shape), base)
         model.new_parameters = frozenset(

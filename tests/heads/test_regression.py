@@ -62,6 +62,12 @@ def test_a_run_learns_numbers_and_plain_transformers_says_them(numbers, checkpoi
     with torch.no_grad():
         theirs = network(**model.tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits.item()
     assert model.predict([text], precision="no")[0].value == pytest.approx(theirs, rel=1e-5)
+    for again in (model, nt.TransferModel.load(tmp_path)):
+        half = torch.tensor([p.value for p in again.predict(numbers.test.data["text"][:], precision="bf16")])
+        whole = torch.tensor([p.value for p in again.predict(numbers.test.data["text"][:], precision="no")])
+        assert not torch.equal(half, whole)
+        assert (half != half.bfloat16()).float().mean() > 0.9  # no coarse steps
+        assert (half - whole).abs().max() < 0.05 * whole.std()
 
 
 @pytest.mark.parametrize("strategy", ["full", "freeze"])
