@@ -3,7 +3,8 @@
     python recipes/check_data.py --train_file train.csv --test_file test.csv --label_errors
 
 It prints what it finds, the worst first, and writes check.json and check.html, a page with pictures. It takes what the
-training recipes take, and half a minute for 100,000 rows; --label_errors runs the encoder over all of them besides.
+training recipes take, and half a minute for 100,000 rows; --label_errors runs the encoder over all of them besides,
+and --label_errors thorough trains it on them, twice for an epoch.
 """
 
 import logging

@@ -126,7 +126,7 @@ def check_data(
             reason, mend = unfit
             found.append(Finding("warning", "label_errors", f"Label errors were not looked for: {reason}.", mend))
         else:
-            doubted = suspects(splits, parts, model_options, cache, options.seed)
+            doubted = suspects(splits, parts, model_options, cache, options.seed, options.label_errors)
             found += suspect_findings(doubted, _items(parts), parts[0].is_tagged)
     return DataReport(
         task,

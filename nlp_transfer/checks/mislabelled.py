@@ -1,7 +1,8 @@
-"""Which labels does a classifier on the encoder doubt, though it never saw them?
+"""Which labels are doubted by classifiers that have not learned them, or hardly?
 
 Confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels") on
-probabilities out of fold: those of each row are by classifiers that were fitted to other rows.
+probabilities out of fold (those of each row are by classifiers that were fitted to other rows), and on those of
+networks that were trained for so short a time that they know no row by heart.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nlp_transfer.checks.findings import Example, Finding, Place, some
-from nlp_transfer.checks.rows import Part, texts
+from nlp_transfer.checks.rows import Part
+from nlp_transfer.checks.words import chances_by_words, pooled
 from nlp_transfer.config import CacheOptions, ModelOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.store import values
@@ -24,7 +26,8 @@ log = logging.getLogger(__name__)
 
 _FOLDS = 5
 _STRENGTHS = (0.001, 0.01, 0.1)  # C of logistic regression on standardised features
-_WORDS_STRENGTH = 5.0  # C on TF-IDF
+_NETWORKS = 2  # that are trained on all rows
+_ENOUGH = 2000  # rows: with fewer, one epoch teaches a network too little
 
 
 class Suspect(NamedTuple):
@@ -43,9 +46,13 @@ class Suspect(NamedTuple):
 
 @dataclass(frozen=True)
 class _Items:
-    """Rows, or words, to be judged: features `(items, width)`, label names, groups that share a fold, and rows."""
+    """Rows, or words, to be judged: label names, groups that share a fold, and rows.
 
-    features: np.ndarray
+    What the encoder says of them is features `(items, width)`, or else probabilities `(items, labels)`.
+    """
+
+    features: np.ndarray | None
+    chances: np.ndarray | None
     labels: np.ndarray
     groups: np.ndarray
     rows: np.ndarray
@@ -59,16 +66,20 @@ def suspects(
     options: ModelOptions | None = None,
     cache: CacheOptions | None = None,
     seed: int = 0,
+    how: str = "quick",
 ) -> tuple[Suspect, ...]:
     """The rows of all splits that may be mislabelled, the most doubtful first; of tagged sentences, the words.
 
-    The encoder's features are kept on disk as `cache` says, so that a second look at the same rows starts at once. The
-    probabilities are those of logistic regression on them, for texts averaged with those on TF-IDF of words and word
-    pairs, which errs elsewhere. Rows of one text share a fold; labels of fewer rows than folds are left out. Of SST-2
-    with 5% of the training labels flipped, half of as many training rows ranked first by MiniLM were flipped (40% by
-    its features alone).
+    For texts two kinds of probabilities are pooled, which err on different rows: those of classifiers on words
+    (`words.chances_by_words`), and those by the encoder, of logistic regression on its features, out of fold. These are
+    kept on disk as `cache` says, so that a second look at the same rows starts at once. With `how` `thorough`, of 2,000
+    texts or more, the encoder's are the mean over networks that have been trained on all rows for one epoch
+    (`networks.trained_chances`). Rows of one text share a fold; labels of fewer rows than folds are left out.
+
+    Of as many training rows ranked first as were flipped (5%, by MiniLM), `quick` had 52% flipped on SST-2 and
+    `thorough` 60 (means of three draws and of two); on TREC `quick` was as good or better (one draw).
     """
-    items = _items(splits, parts, options or ModelOptions(), cache, seed)
+    items = _items(splits, parts, options or ModelOptions(), cache, seed, how)
     names, targets, counts = np.unique(items.labels, return_inverse=True, return_counts=True)
     kept = np.flatnonzero(counts[targets] >= _FOLDS)
     if len(kept) < len(targets):
@@ -76,7 +87,7 @@ def suspects(
     names, targets = np.unique(items.labels[kept], return_inverse=True)
     if len(names) < 2:
         return ()
-    chances = _out_of_fold(items, kept, targets, seed)
+    chances = _chances(items, kept, targets, seed)
     from cleanlab.filter import find_label_issues  # an optional package (extra `check`)
 
     with warnings.catch_warnings():
@@ -94,7 +105,7 @@ def suspect_findings(found: Sequence[Suspect], total: int, is_tagged: bool) -> l
         Finding(
             "note",
             "label_errors",
-            f"{len(found):,} of {total:,} {what} have a label that a classifier, fitted to other rows, doubts.",
+            f"{len(found):,} of {total:,} {what} have a label that classifiers doubt.",
             "Read them from the top, and correct the labels that are wrong; many further down will be right.",
             tuple(dict.fromkeys(suspect.place for suspect in found)),
             some(Example(suspect.place, suspect.text, told(suspect)) for suspect in found),
@@ -109,88 +120,70 @@ def told(suspect: Suspect) -> str:
 
 
 def _items(
-    splits: Splits, parts: Sequence[Part], options: ModelOptions, cache: CacheOptions | None, seed: int
+    splits: Splits, parts: Sequence[Part], options: ModelOptions, cache: CacheOptions | None, seed: int, how: str
 ) -> _Items:
-    from accelerate import Accelerator  # torch, which takes seconds, and the checks before this one do not need
-
-    from nlp_transfer import hardware
-    from nlp_transfer.data.inputs import TokenInputs
-    from nlp_transfer.frozen import FrozenLayers
-    from nlp_transfer.heads import NERHead, TaskHead, TextClassificationHead
-    from nlp_transfer.heads.text import are_pairs
-    from nlp_transfer.model import TransferModel
-    from nlp_transfer.strategies.features import Features, features_of
+    from nlp_transfer.checks.networks import (  # torch, which takes seconds, and the checks before this one do not need
+        features_and_labels,
+        trained_chances,
+    )
 
     is_tagged = parts[0].is_tagged
-    head: TaskHead
-    if is_tagged:
-        head, splits = NERHead.for_splits(splits)
+    features = chances = None
+    if how == "quick" or is_tagged or sum(map(len, parts)) < _ENOUGH:
+        features, labels = features_and_labels(splits, options, cache, seed)
     else:
-        names = sorted({label for part in parts for (label,) in part.labels()})
-        head = TextClassificationHead(names, pooling="mean", pairs=are_pairs(splits))
-    model = TransferModel.load(
-        options.model_name_or_path,
-        head,
-        max_length=options.max_length,
-        revision=options.model_revision,
-        trust_remote_code=options.trust_remote_code,
-    )
-    Features().setup(model, seed)
-    model.encoder.freeze(model.encoder.depth)
-    try:
-        accelerator = Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=hardware.precision("auto"))
-    except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
-        accelerator = Accelerator(cpu=hardware.is_a_processor_alone())
-    model.network.to(accelerator.device)
-    frozen = FrozenLayers(model.encoder, accelerator, cache)
-    there = [rows for rows in (splits.train, splits.validation, splits.test) if rows is not None]
-    inputs = [TokenInputs(model.encode(rows.data), model.pad_id) for rows in there]
-    frozen.run(inputs, [model.encoder.depth])
-    with frozen.grafted(model.encoder.depth) as feed:
-        found = [features_of(model, feed(rows)) for rows in inputs]
-    features = np.concatenate([features for features, _ in found])
-    labels = np.array(model.head.labels.names)[np.concatenate([ids for _, ids in found])]
+        log.info(
+            "Label errors: the encoder trains on %s rows, %d times for an epoch (--label_errors quick runs it once).",
+            f"{sum(map(len, parts)):,}",
+            _NETWORKS,
+        )
+        chances = trained_chances(splits, options, [(seed + i) % 2**31 for i in range(_NETWORKS)])
+        labels = np.array([label for part in parts for (label,) in part.labels()])
     _, first, group = np.unique(np.concatenate([part.keys for part in parts]), return_index=True, return_inverse=True)
     groups = first[group]  # keys differ from process to process, and folds shall not
     rows = np.arange(len(groups))
     if not is_tagged:
-        return _Items(features, labels, groups, rows, None, [text for part in there for text in texts(part)])
-    lengths = np.array([len(words) for part in there for words in values(part.data, "words")])
+        return _Items(features, chances, labels, groups, rows, None, [text for part in parts for text in part.texts()])
+    lengths = np.array([len(words) for part in parts for words in values(part.rows.data, "words")])
     rows = np.repeat(rows, lengths)
     words = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     types = np.array([name.partition("-")[2] or "O" for name in labels])  # where an entity begins is another matter
-    return _Items(features, types, groups[rows], rows, words, None)
+    return _Items(features, None, types, groups[rows], rows, words, None)
 
 
-def _out_of_fold(items: _Items, kept: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
+def _chances(items: _Items, kept: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
     """Probabilities `(kept, labels)`."""
-    from sklearn.feature_extraction.text import TfidfVectorizer  # a second to load, as all below
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression  # a second to load, as all below
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    labels = range(int(targets.max()) + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a label all of whose rows are one text, and of fits that stop early
         folds = list(
             StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed).split(kept, targets, items.groups[kept])
         )
 
-        def by(classifier: Any, features: Any) -> np.ndarray:
+        def out_of_fold(classifier: Any, features: Any) -> np.ndarray:
             return cross_val_predict(classifier, features, targets, cv=folds, method="predict_proba")
 
-        features = items.features[kept]
-        tried = [
-            by(make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200)), features) for c in _STRENGTHS
-        ]
-        best = min(tried, key=lambda chances: log_loss(targets, chances, labels=labels))
+        if items.chances is not None:
+            ids = np.flatnonzero(np.isin(np.unique(items.labels), items.labels[kept]))
+            by_encoder = items.chances[np.ix_(kept, ids)]
+            by_encoder /= by_encoder.sum(axis=1, keepdims=True)
+        else:
+            assert items.features is not None
+            features = items.features[kept]
+            tried = [
+                out_of_fold(make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200)), features)
+                for c in _STRENGTHS
+            ]
+            labels = range(int(targets.max()) + 1)
+            by_encoder = min(tried, key=lambda chances: log_loss(targets, chances, labels=labels))
         if items.texts is None:
-            return best
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+")
-        seen = words.fit_transform([items.texts[i] for i in kept])
-        return (best + by(LogisticRegression(C=_WORDS_STRENGTH, max_iter=200), seen)) / 2
+            return by_encoder
+        return pooled([by_encoder, chances_by_words([items.texts[i] for i in kept], targets, folds)])
 
 
 def _suspect(

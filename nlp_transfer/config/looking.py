@@ -17,8 +17,12 @@ class CheckOptions:
     task: str | None = HfArg(
         default=None, help="classification, sentiment or ner. Unless given: told from the columns of --train_file."
     )
-    label_errors: bool = HfArg(
-        default=False, help="Rank the rows, or the words, whose labels an encoder and a classifier on it doubt most."
+    label_errors: str | None = HfArg(
+        default=None,
+        metadata={"nargs": "?", "const": "quick"},
+        help="Rank the rows, or the words, whose labels an encoder doubts most: quick, as is nothing behind "
+        "--label_errors, asks a classifier on what the encoder gives; thorough trains the encoder itself, twice for an "
+        "epoch, on 2,000 texts or more.",
     )
     near_duplicates: float = HfArg(
         default=0.7, help="Share of words and word pairs that two texts have in common to be nearly the same; 0: skip."
@@ -28,8 +32,13 @@ class CheckOptions:
     def __post_init__(self) -> None:
         tasks = ("classification", "sentiment", "ner")
         require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
+        self.label_errors = _AS_BEFORE.get(str(self.label_errors).lower(), self.label_errors)
+        require(self, "label_errors", lambda value: value in ("quick", "thorough"), "quick or thorough")
         require(self, "near_duplicates", lambda value: value == 0 or 0.5 <= value <= 1, "0, or from 0.5 to 1")
         require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+
+
+_AS_BEFORE = {"true": "quick", "false": None}  # values of --label_errors when it had no others
 
 
 @dataclass

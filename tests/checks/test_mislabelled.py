@@ -13,10 +13,11 @@ from conftest import review_lines
 from made import parts, sentences, texts
 
 from nlp_transfer import activations
+from nlp_transfer.checks import mislabelled, networks
 from nlp_transfer.checks.full import check_data
 from nlp_transfer.checks.mislabelled import suspects, told
 from nlp_transfer.checks.source import read_for_checks
-from nlp_transfer.config import CacheOptions, CheckOptions, DataOptions, ModelOptions
+from nlp_transfer.config import CacheOptions, CheckOptions, DataOptions, ModelOptions, TrainingOptions
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,25 @@ def test_changed_labels_come_first(tmp_path, checkpoint):
     assert told(first) == f"is {first.given}, seems {first.suggested}"
     assert first.given == rows[first.place.line - 1][1] != first.suggested
     assert found == suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), cache)
+
+
+def test_networks_that_saw_each_row_once_doubt_changed_labels_of_every_split(tmp_path, checkpoint, monkeypatch):
+    def tiny(**given):  # learns as much in a hundred steps as MiniLM does in an epoch
+        return TrainingOptions(**given | {"per_device_train_batch_size": 4}, learning_rate=3e-3)
+
+    monkeypatch.setattr(networks, "TrainingOptions", tiny)
+    monkeypatch.setattr(mislabelled, "_ENOUGH", 200)
+    monkeypatch.setattr(networks, "features_and_labels", None)
+    rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(review_lines(300))]
+    for i in (10, 33, 256, 291):
+        rows[i] = (rows[i][0], {"praise": "complaint", "complaint": "praise"}[rows[i][1]])
+    seldom = [(f"neither here nor there {i}", "no review") for i in range(3)]  # too seldom to be judged
+    splits = texts(tmp_path, [*rows[:200], *seldom], test=rows[200:])
+    found = suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), how="thorough")
+    assert {(s.place.split, s.place.line) for s in found[:4]} == {
+        ("train", 11), ("train", 34), ("test", 57), ("test", 92),
+    }  # fmt: skip
+    assert all(s.given != s.suggested and "no review" not in s for s in found[:4])
 
 
 def test_pairs_are_judged_and_several_labels_are_declined_in_one_line(tmp_path, checkpoint):
