@@ -77,7 +77,7 @@ def suspects(
     (`networks.trained_chances`). Rows of one text share a fold; labels of fewer rows than folds are left out.
 
     Of as many training rows ranked first as were flipped (5%, by MiniLM), `quick` had 52% flipped on SST-2 and
-    `thorough` 60 (means of three draws and of two); on TREC `quick` was as good or better (one draw).
+    `thorough` 60 (trials, means of three draws and of two); on TREC both had 84% (one draw).
     """
     items = _items(splits, parts, options or ModelOptions(), cache, seed, how)
     names, targets, counts = np.unique(items.labels, return_inverse=True, return_counts=True)
