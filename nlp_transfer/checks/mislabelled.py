@@ -76,8 +76,9 @@ def suspects(
     texts or more, the encoder's are the mean over networks that have been trained on all rows for one epoch
     (`networks.trained_chances`). Rows of one text share a fold; labels of fewer rows than folds are left out.
 
-    Of as many training rows ranked first as were flipped (5%, by MiniLM), `quick` had 52% flipped on SST-2 and
-    `thorough` 60 (trials, means of three draws and of two); on TREC both had 84% (one draw).
+    Of as many training rows ranked first as were flipped (5%, by MiniLM), `quick` had 48 to 53% flipped on SST-2 and
+    `thorough` 58 to 60 (from draw to draw); on TREC both had 84% (one draw). More networks, folds, a second round
+    without the rows that the first one doubts, or half-trained layers on kept states gave no more.
     """
     items = _items(splits, parts, options or ModelOptions(), cache, seed, how)
     names, targets, counts = np.unique(items.labels, return_inverse=True, return_counts=True)
