@@ -11,11 +11,12 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nlp_transfer.checks.findings import Example, Finding, Place, some
+from nlp_transfer.checks.folds import FOLDS, folds_of, out_of_fold
 from nlp_transfer.checks.rows import Part
 from nlp_transfer.checks.words import chances_by_words, pooled
 from nlp_transfer.config import CacheOptions, ModelOptions
@@ -24,7 +25,6 @@ from nlp_transfer.data.store import values
 
 log = logging.getLogger(__name__)
 
-_FOLDS = 5
 _STRENGTHS = (0.001, 0.01, 0.1)  # C of logistic regression on standardised features
 _NETWORKS = 2  # that are trained on all rows
 _ENOUGH = 2000  # rows: with fewer, one epoch teaches a network too little
@@ -74,17 +74,18 @@ def suspects(
     (`words.chances_by_words`), and those by the encoder, of logistic regression on its features, out of fold. These are
     kept on disk as `cache` says, so that a second look at the same rows starts at once. With `how` `thorough`, of 2,000
     texts or more, the encoder's are the mean over networks that have been trained on all rows for one epoch
-    (`networks.trained_chances`). Rows of one text share a fold; labels of fewer rows than folds are left out.
+    (`networks.trained_chances`). Rows of one text share a fold; labels of fewer texts (of
+    words: in fewer sentences) than folds are left out.
 
     Of as many training rows ranked first as were flipped (5%, by MiniLM), `quick` had 48 to 53% flipped on SST-2 and
     `thorough` 58 to 60 (from draw to draw); on TREC both had 84% (one draw). More networks, folds, a second round
     without the rows that the first one doubts, or half-trained layers on kept states gave no more.
     """
     items = _items(splits, parts, options or ModelOptions(), cache, seed, how)
-    names, targets, counts = np.unique(items.labels, return_inverse=True, return_counts=True)
-    kept = np.flatnonzero(counts[targets] >= _FOLDS)
-    if len(kept) < len(targets):
-        log.info("Label errors: %s of labels with fewer than %d are left out.", f"{len(targets) - len(kept):,}", _FOLDS)
+    kept = _kept(items)
+    if left_out := len(items.labels) - len(kept):
+        of = "sentences" if items.texts is None else "texts"
+        log.info("Label errors: %s of labels with fewer than %d %s are left out.", f"{left_out:,}", FOLDS, of)
     names, targets = np.unique(items.labels[kept], return_inverse=True)
     if len(names) < 2:
         return ()
@@ -129,8 +130,11 @@ def _items(
     )
 
     is_tagged = parts[0].is_tagged
+    is_enough = not is_tagged and sum(map(len, parts)) >= _ENOUGH
     features = chances = None
-    if how == "quick" or is_tagged or sum(map(len, parts)) < _ENOUGH:
+    if how == "quick" or not is_enough:
+        if how != "quick":
+            log.info("Label errors: the encoder does not train, which it does on %s texts or more.", f"{_ENOUGH:,}")
         features, labels = features_and_labels(splits, options, cache, seed)
     else:
         log.info(
@@ -152,23 +156,23 @@ def _items(
     return _Items(features, None, types, groups[rows], rows, words, None)
 
 
+def _kept(items: _Items) -> np.ndarray:
+    """The items whose labels are in enough groups that there are some to learn from, whichever fold is judged."""
+    _, targets = np.unique(items.labels, return_inverse=True)
+    pairs = np.unique(np.stack([targets, items.groups]), axis=1)
+    return np.flatnonzero(np.bincount(pairs[0])[targets] >= FOLDS)
+
+
 def _chances(items: _Items, kept: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
     """Probabilities `(kept, labels)`."""
     from sklearn.linear_model import LogisticRegression  # a second to load, as all below
     from sklearn.metrics import log_loss
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    folds = folds_of(targets, items.groups[kept], seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a label all of whose rows are one text, and of fits that stop early
-        folds = list(
-            StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed).split(kept, targets, items.groups[kept])
-        )
-
-        def out_of_fold(classifier: Any, features: Any) -> np.ndarray:
-            return cross_val_predict(classifier, features, targets, cv=folds, method="predict_proba")
-
+        warnings.simplefilter("ignore")  # of fits that stop early
         if items.chances is not None:
             ids = np.flatnonzero(np.isin(np.unique(items.labels), items.labels[kept]))
             by_encoder = items.chances[np.ix_(kept, ids)]
@@ -177,7 +181,9 @@ def _chances(items: _Items, kept: np.ndarray, targets: np.ndarray, seed: int) ->
             assert items.features is not None
             features = items.features[kept]
             tried = [
-                out_of_fold(make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200)), features)
+                out_of_fold(
+                    make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200)), features, targets, folds
+                )
                 for c in _STRENGTHS
             ]
             labels = range(int(targets.max()) + 1)

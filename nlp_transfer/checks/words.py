@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-Folds = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Of each fold the rows that are learned from, and those that are judged."""
+from nlp_transfer.checks.folds import Folds, out_of_fold
 
 _STRENGTH, _RATIOS_STRENGTH = 5.0, 0.3  # C of logistic regression on TF-IDF, and on log-count ratios
 _MOST_LABELS = 20  # beyond, a classifier for each label and fold takes too long
@@ -24,11 +23,10 @@ def chances_by_words(texts: Sequence[str], targets: np.ndarray, folds: Folds) ->
     """
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer  # a second to load
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
 
     weighed = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_TOKENS).fit_transform(texts)
     classifier = LogisticRegression(C=_STRENGTH, max_iter=200)
-    by_weight = cross_val_predict(classifier, weighed, targets, cv=folds, method="predict_proba")
+    by_weight = out_of_fold(classifier, weighed, targets, folds)
     if targets.max() >= _MOST_LABELS:
         return by_weight
     vectorizer = CountVectorizer(ngram_range=(1, 3), token_pattern=_TOKENS, binary=True, dtype=np.float64)
