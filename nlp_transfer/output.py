@@ -171,9 +171,9 @@ class RunFolder:
         there = [p.name for p in self._real.iterdir() if not p.name.startswith(_HIDDEN)] if self._real.is_dir() else []
         is_stopped = CHECKPOINTS in there
         if resume and _RUN_FILE in there and not is_stopped:
-            if self._writes:
+            if self._writes and (left := self._left_behind()):  # by a kill when all was done
                 self._lock.acquire()
-                for path in self._left_behind():  # by a kill when all was done
+                for path in left:
                     shutil.rmtree(path, ignore_errors=True)
                 self._lock.release(remove=True)
             raise RunFinished(f"The run in {self.target} has ended; there is nothing to resume.")
