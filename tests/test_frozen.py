@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -19,7 +20,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.frozen import FrozenLayers
-from nlp_transfer.strategies import Freeze, Gradual, Stage, Strategy
+from nlp_transfer.strategies import Freeze, Gradual, Stage, Strategy, features
 
 LAYERS = 3
 ATTEND_TO_PADDING = ("convbert", "mobilebert")  # inside transformers: what they give depends on the batch
@@ -243,8 +244,12 @@ def test_a_network_that_cannot_be_taken_apart_is_trained_whole_and_that_is_said(
     plain, other = run(checkpoint("bert", LAYERS), "classification", rows, Ungrafted(LAYERS - 1), cache)
     assert whole == plain
     assert_equal_weights(model, other)
+    told: list[list[object]] = []  # to a second process, which waits for what the first one fits
+    monkeypatch.setattr(features, "PartialState", lambda: SimpleNamespace(is_main_process=True, num_processes=2))
+    monkeypatch.setattr(features, "broadcast_object_list", told.append)
     with pytest.raises(nt.ModelError, match="bert does not give its states alone"):
         run(checkpoint("bert", LAYERS), "classification", rows, nt.strategies.Features(), cache)
+    assert isinstance(told[0][0], nt.ModelError)
 
 
 def test_an_interrupted_pass_leaves_nothing(checkpoint, splits, cache, monkeypatch):

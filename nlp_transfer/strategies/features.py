@@ -96,9 +96,8 @@ class Features(Strategy):
         state = PartialState()
         fitted: list[Any] = [None]
         if state.is_main_process:
-            features, labels = features_of(model, train)
             try:
-                fitted = [self._fit(model.head, features, labels)]
+                fitted = [self._fit(model.head, *features_of(model, train))]
             except UserError as error:  # which the other processes wait to hear of
                 fitted = [error]
         if state.num_processes > 1:
