@@ -27,10 +27,10 @@ _LOCK = ".lock"
 class Parts:
     """A file that is written in parts, `.NAME.parts/` beside it, and takes its name when all of them are there.
 
-    >>> parts = Parts(Path("out.jsonl"), overwrite=False)
-    >>> parts.begin(made_of="model, input and options", schema=schema)
-    >>> parts.write(0, rows, schema)
-    >>> parts.join(1)
+    >>> with contextlib.closing(Parts(Path("out.jsonl"), overwrite=False)) as parts:
+    ...     parts.begin(made_of="model, input and options")
+    ...     parts.write(0, rows, schema)
+    ...     parts.join(1)
 
     A part has its name once it is whole, so that whoever is killed goes on where it stopped. Raises OptionError for
     another suffix than .jsonl or .parquet, for a file that is there, unless `overwrite`, for one that another process
@@ -82,6 +82,9 @@ class Parts:
         with self._whole(self.target, self.folder / "joined") as half:
             _FORMS[self.suffix][1](half, [self._part(number) for number in range(count)])
         shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Let others write the file, who go on with the parts that are there."""
         self._lock.release()
 
     def _part(self, number: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -42,7 +43,11 @@ def predict_file(options: PredictionOptions) -> None:
     The rows are cut into parts, which are dealt out to the processes of the run; the first one joins them. Raises
     OptionError, DataError and ModelError.
     """
-    parts = Parts(Path(str(options.output_file)), options.overwrite_output_file)
+    with contextlib.closing(Parts(Path(str(options.output_file)), options.overwrite_output_file)) as parts:
+        _predict_into(parts, options)
+
+
+def _predict_into(parts: Parts, options: PredictionOptions) -> None:
     model = TransferModel.load(
         str(options.model_name_or_path),
         max_length=options.max_length,

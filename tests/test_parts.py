@@ -43,7 +43,7 @@ def test_parts_stay_for_the_same_and_go_for_anything_else(tmp_path):
     (tmp_path / ".out.jsonl.parts" / "00000001.incomplete").write_text("{")  # killed while it was written
     parts = begun(tmp_path, "out.jsonl")
     assert (parts.has(0), parts.has(1)) == (True, False)
-    del parts  # and its lock
+    parts.close()
     assert not begun(tmp_path, "out.jsonl", "that").has(0)
 
 
