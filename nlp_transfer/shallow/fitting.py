@@ -83,7 +83,9 @@ def fit_classifier(
     classifier = _pipeline(name, seed, class_weights)
     parameters, scale = _choose(name, classifier, features, labels, outside, rng)
     classifier.set_params(**parameters)
-    return Fitted(_fit(classifier, features, labels), 1.0 if name == "logistic" else scale)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # few rows of many labels, and no numbers
+        return Fitted(_fit(classifier, features, labels), 1.0 if name == "logistic" else scale)
 
 
 def fit_several(

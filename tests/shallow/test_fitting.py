@@ -90,6 +90,12 @@ def test_too_few_rows_for_cross_validation_are_fitted_all_the_same(name, counts,
     assert len(classifier.predict(blobs(counts)[0])) == sum(counts)
 
 
+@pytest.mark.filterwarnings("error")
+def test_labels_of_hardly_a_row_each_are_not_warned_of_as_numbers():
+    classifier, _ = fit_classifier("logistic", np.random.default_rng(0).normal(size=(30, 4)), np.arange(30), seed=0)
+    assert len(classifier.classes_) == 30
+
+
 def test_words_in_entities_are_what_counts(caplog):
     caplog.set_level("INFO", "nlp_transfer")
     points, labels = blobs([900, 20, 20], apart=1.5)
