@@ -18,6 +18,7 @@ from accelerate.utils import broadcast_object_list
 
 from nlp_transfer.config import CacheOptions, StrategyOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.errors import DataError, UserError
@@ -172,13 +173,22 @@ def _halved(names: Sequence[str], score: Callable[[str, Rows], float | None], ro
 
     A round has twice the rows of the one before, and all `rows` are left for the last candidate.
     """
-    order = np.random.default_rng(seed).permutation(len(rows.data))
+    order = _drawn(rows, seed)
     while len(names) > 1:
         some = order[: len(order) >> math.ceil(math.log2(len(names)))]
         few = replace(rows, data=rows.data.select(some))
         seen = {name: -math.inf if (found := score(name, few)) is None else found for name in names}
         names = sorted(names, key=seen.__getitem__, reverse=True)[: (len(names) + 1) // 2]
     return names[0]
+
+
+def _drawn(rows: Rows, seed: int) -> np.ndarray:
+    """Places of rows, drawn at random; the first ones have a label each, as rows of one label alone teach nothing."""
+    order = np.random.default_rng(seed).permutation(len(rows.data))
+    if "label" not in rows.data.column_names or problem_of(rows.data) != "single_label":
+        return order
+    _, first = np.unique(np.array(rows.data["label"][:])[order], return_index=True)
+    return np.concatenate([order[np.sort(first)], np.delete(order, first)])
 
 
 def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -> tuple[str, str]:

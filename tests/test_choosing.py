@@ -60,6 +60,18 @@ def test_what_needs_validation_rows_does_not_keep_trials_from_running(checkpoint
     assert {name.partition(":")[0] for name in choice.scores} == {"features", "head_then_full"}
 
 
+def test_the_first_round_has_rows_of_every_label(review_splits):
+    rows, seen = review_splits.train, []
+    rare = [place for place, label in enumerate(rows.data["label"]) if label == "praise"][:2]
+    often = [place for place, label in enumerate(rows.data["label"]) if label == "complaint"]
+    few = replace(rows, data=rows.data.select([*often, *rare]))
+    for seed in range(5):
+        choosing._halved("abc", lambda name, some: seen.append(some.data["label"][:]) or 0.0, few, seed)
+    first = seen[::5]
+    assert {len(labels) for labels in first} == {len(few.data) // 4}
+    assert all(set(labels) == {"complaint", "praise"} for labels in first)
+
+
 def test_half_a_choice_counts_as_none(tmp_path):
     (tmp_path / "logs").mkdir()
     for half in ('{"name": "full", "opt', '{"name": "full"}', "[]"):
