@@ -16,7 +16,10 @@ from nlp_transfer.words import size
 
 @dataclass
 class Best:
-    """The first best evaluation and its weights; a tie is not better.
+    """The best evaluation and its weights; of several that score the same, the one of the least loss.
+
+    Thirty validation rows tie often, and the first of the evaluations that do is the one that has learned least. For
+    patience a tie is no progress: `misses` counts evaluations since the last better score.
 
     `parameters` are those that may train, by name; each stage of a run trains some of them, and `trained` says how
     many weights those have that some stage has trained.
@@ -25,6 +28,7 @@ class Best:
     metric: str
     parameters: Mapping[str, nn.Parameter]
     score: float = -math.inf
+    loss: float = math.inf
     epoch: float = 0.0
     misses: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -40,10 +44,11 @@ class Best:
     def see(self, epoch: float, scores: Scores) -> None:
         """Look at an evaluation, and copy the weights that train, or have trained, if it is the best so far."""
         score = -scores[self.metric] if self._is_error else scores[self.metric]
-        if score <= self.score:
-            self.misses += 1
+        loss = scores.get("loss", math.inf)
+        self.misses = 0 if score > self.score else self.misses + 1
+        if not (score, -loss) > (self.score, -self.loss):  # nor is a loss that is no number
             return
-        self.score, self.epoch, self.misses = score, epoch, 0
+        self.score, self.loss, self.epoch = score, loss, epoch
         self.weights = self._copies()
 
     def restore(self) -> float | None:
@@ -63,11 +68,18 @@ class Best:
 
     def values(self) -> dict[str, Any]:
         """All but the weights, as plain values."""
-        return {"score": self.score, "epoch": self.epoch, "misses": self.misses, "trained": self.trained}
+        return {
+            "score": self.score,
+            "loss": self.loss,
+            "epoch": self.epoch,
+            "misses": self.misses,
+            "trained": self.trained,
+        }
 
     def put_back(self, values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """Go on from what `values` gave, and the `weights` of then."""
-        self.score, self.epoch, self.misses = values["score"], values["epoch"], values["misses"]
+        self.score, self.loss = values["score"], values["loss"]
+        self.epoch, self.misses = values["epoch"], values["misses"]
         self.trained = dict(values["trained"])
         self.weights = dict(weights)
 

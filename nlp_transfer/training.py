@@ -87,7 +87,7 @@ def fit(
     checkpoints: str | Path | None = None,
     resume: str | None = None,
 ) -> RunResult:
-    """Train a model in place; it ends with the weights of the first best evaluation on `splits.validation`.
+    """Train a model in place; it ends with the weights of the best evaluation on `splits.validation`.
 
     Without validation rows it ends with the last weights. `strategy` says what trains, in which order; what layers
     that stay still give is computed once and kept as `cache` says.

@@ -285,17 +285,21 @@ def _padded(model: nt.TransferModel, splits: Splits) -> dict[str, list[list[int]
     }
 
 
-def test_the_first_best_is_kept_and_a_tie_is_not_better():
+def test_of_evaluations_that_tie_the_one_of_least_loss_is_kept_and_patience_counts_them():
     network = torch.nn.Linear(2, 2)
     best = Best("accuracy", dict(network.named_parameters()))
     best.start_stage()
-    for number, accuracy in enumerate((0.5, 0.8, 0.8, 0.7), start=1):
+    seen = [(0.5, 0.1), (0.8, 0.9), (0.8, 0.6), (0.8, 0.6), (0.8, 0.7), (0.8, math.nan), (0.7, 0.1)]
+    for number, (accuracy, loss) in enumerate(seen, start=1):
         with torch.no_grad():
             network.weight.fill_(float(number))
-        best.see(float(number), {"accuracy": accuracy})
-    assert (best.score, best.epoch, best.misses) == (0.8, 2.0, 2)
+        best.see(float(number), {"accuracy": accuracy, "loss": loss})
+    assert (best.score, best.loss, best.epoch, best.misses) == (0.8, 0.6, 3.0, 5)
+    again = Best("accuracy", {})
+    again.put_back(best.values(), {})
+    assert again.values() == best.values()
     assert best.restore() == 0.8
-    assert network.weight.unique().tolist() == [2.0]
+    assert network.weight.unique().tolist() == [3.0]
 
 
 @pytest.mark.parametrize(("metric", "scores"), [("loss", (2.0, 1.0, 1.5)), ("mae_steps", (0.9, 0.3, 0.4))])
