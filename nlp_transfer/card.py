@@ -81,7 +81,8 @@ def _scores(report: Report, training_rows: int) -> Iterator[str]:
         yield ""
         return
     if report.run.best_epoch is not None:
-        yield f"The weights are those of the best {_code(report.run.metric)} on the validation split."
+        metric = _code(report.run.metric)
+        yield f"The weights are those of the best {metric} on the validation split, and of several the least loss."
     else:
         yield "No rows were held out to choose an epoch by: the weights are those of the last step."
     if report.split == "validation":
