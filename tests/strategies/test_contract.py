@@ -34,7 +34,7 @@ LEAVES_EVERYTHING_STILL = ("features", "lora")
 """Strategies that train weights of their own beside those that the model had."""
 
 TRAINING = nt.TrainingOptions(
-    num_train_epochs=2, per_device_train_batch_size=4, learning_rate=2e-3, mixed_precision="no", warmup_ratio=0.0,
+    num_train_epochs=2, per_device_train_batch_size=8, learning_rate=2e-3, mixed_precision="no", warmup_ratio=0.0,
 )  # fmt: skip
 
 
