@@ -106,7 +106,7 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     assert choice(rows).reasons[2] == "auto: head_then_full, which leads by 10.0, more than a standard error (8.7)."
     asked.clear()
     monkeypatch.setattr(choosing, "_ENOUGH", 32)
-    assert choice(rows).reasons[2] == "auto: head_then_full, whose head is never left behind."
+    assert choice(rows).reasons[2] == "auto: head_then_full, which does not need many steps."
     assert asked == []
 
 
