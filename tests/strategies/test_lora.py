@@ -16,15 +16,14 @@ from accelerate import Accelerator
 from conftest import BAD, GOOD, RECIPES, review_lines, run_recipe
 from peft import AutoPeftModelForSequenceClassification, PeftModel
 from safetensors.torch import load_file, save_file
+from test_contracts import mean_loss
 from test_processes import in_two_processes
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
-from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import read_classification
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.inference import infer
 from nlp_transfer.pooling.network import PooledClassifier
 from nlp_transfer.strategies import Lora, Stage
 
@@ -115,12 +114,6 @@ def trained(base, splits, tmp_path_factory):
 def load(checkpoint: str, head: str) -> nt.TransferModel:
     nt.set_seed(0)
     return nt.TransferModel.load(checkpoint, HEADS[head]())
-
-
-def mean_loss(model: nt.TransferModel, splits: Splits) -> float:
-    rows = splits.train.data
-    outputs = infer(model.network, model.head, TokenInputs(model.encode(rows), model.pad_id))
-    return model.head.evaluate(outputs, rows[:])["loss"]
 
 
 def logits(network: torch.nn.Module, model: nt.TransferModel, splits: Splits) -> torch.Tensor:
