@@ -1,8 +1,7 @@
 """How do several processes of a test start without each importing everything anew?
 
 A server that has imported the libraries, and computed nothing, forks them: it costs the seconds of an import once for
-all tests of a pytest process. `accelerate launch` and torchrun themselves are tried by test_launching.py and
-test_dying.py.
+all tests of a pytest process. `accelerate launch`, which is torchrun below, is tried by test_dying.py.
 """
 
 from __future__ import annotations

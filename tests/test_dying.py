@@ -1,10 +1,11 @@
-"""A process that dies takes the others down, and they say so in a line."""
+"""`accelerate launch` starts as many processes as its file says; one that dies takes the others down, which say so."""
 
 from __future__ import annotations
 
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from accelerate import PartialState
 from conftest import RECIPES
 
 import nlp_transfer as nt
@@ -21,11 +23,15 @@ LOST = "error: another process of this run has died"
 
 def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flags, tmp_path):
     dying = 0  # the one that speaks and writes
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", __file__]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    file = RECIPES / "configs" / "accelerate" / "cpu_2.yaml"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(file)]
     flags = [*task_flags["classify"], *training_flags, "--output_dir", "run"]
-    environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"} | {"OMP_NUM_THREADS": "1"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ACCELERATE_")} | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(
-        [*launch, str(dying), *flags],
+        [*launch, "--main_process_port", port, __file__, str(dying), *flags],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -34,7 +40,8 @@ def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flag
     )
     ended = time.time()
     assert run.returncode == 1
-    assert ended - float((tmp_path / "died").read_text()) < 60
+    died = (tmp_path / f"{dying} of 2").read_text()
+    assert ended - float(died) < 60
     assert run.stderr.count(LOST) == 1
     root = run.stderr[run.stderr.index("Root Cause") :]
     assert f"rank      : {dying} " in root
@@ -56,7 +63,8 @@ def test_a_lost_process_is_a_line_and_nothing_else_is(message, is_lost, capsys, 
 
 
 def die(*_: Any, **__: Any) -> NoReturn:
-    Path("died").write_text(str(time.time()))
+    state = PartialState()
+    Path(f"{state.process_index} of {state.num_processes}").write_text(str(time.time()))
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 

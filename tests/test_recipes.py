@@ -68,30 +68,6 @@ def test_a_run_may_train_on_every_row(reviews, training_flags, tmp_path):
     assert "weights are those of the last step" in (tmp_path / "runs" / "classify" / "README.md").read_text()
 
 
-def test_a_run_works_as_a_command_of_its_own(task_flags, training_flags, tmp_path):
-    """One that also verifies its model and writes its report is in tests/test_offline.py."""
-    command = [sys.executable, str(RECIPES / "ner.py"), *task_flags["ner"], *training_flags]
-    run = subprocess.run(
-        [*command, "--max_train_steps", "2", "--verify", "false", "--report", "false"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stderr
-    assert tree(tmp_path) == {"runs", "runs/ner"} | {f"runs/ner/{path}" for path in LEFT}
-    assert run.stdout.startswith("test (16 rows)")
-    # What the libraries below say of themselves would hide what we say.
-    said = [
-        line
-        for line in run.stderr.splitlines()
-        if not line.startswith(
-            ("Tag scheme: ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
-        )
-    ]
-    assert said == ["The run is in runs/ner."]
-
-
 def test_saved_models_open_as_their_cards_say(finished, task_flags, training_flags, tmp_path):
     """In a new process, which first cannot import nlp_transfer, and then does so for the head that needs it."""
     flags = [*task_flags["classify"], *training_flags, "--pooling", "mean", "--hidden", "16", "--output_dir", "run"]
