@@ -115,7 +115,9 @@ class StrategyOptions:
     unfreeze_epochs: int | None = HfArg(
         default=None, help="gradual: epochs before everything trains, beside those of the run. Unless given: 3."
     )
-    head_epochs: int | None = HfArg(default=None, help="head_then_full: epochs of the head alone. Unless given: 10.")
+    head_epochs: int | None = HfArg(
+        default=None, help="head_then_full: epochs of the head alone. Unless given: as many as after it, 10 at most."
+    )
     head_learning_rate: float | None = HfArg(
         default=None, help="head_then_full, gradual: rate of the head alone. Unless given: 5e-3."
     )

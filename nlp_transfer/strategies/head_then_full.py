@@ -10,18 +10,22 @@ from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies.base import Stage, Strategy
 
+_MOST_EPOCHS = 10
+
 
 @dataclass
 class HeadThenFull(Strategy):
     """Linear probing, then fine-tuning (LP-FT; Kumar et al. 2022, "Fine-tuning can distort pretrained features").
 
     A head that fits the features already sends no large, random gradients into the encoder. Its stage sees frozen
-    features alone, so it costs next to nothing.
+    features alone, so it costs next to nothing. One that fits them too well leaves the encoder little to learn (Ren et
+    al. 2023, "How to prepare your task head for finetuning"): TweetEval emotion, 3 epochs, 3 seeds: 81.5 after 3 epochs
+    of the head, 80.7 after 10.
 
     >>> nt.fit(model, splits, strategy=nt.strategies.HeadThenFull())
 
     Args:
-        head_epochs: epochs of the head's stage, beside those of the run.
+        head_epochs: epochs of the head's stage, beside those of the run; None for as many as those, 10 at most.
         head_learning_rate: its rate.
 
     Raises:
@@ -30,13 +34,15 @@ class HeadThenFull(Strategy):
 
     name: ClassVar[str] = "head_then_full"
 
-    head_epochs: int = 10
+    head_epochs: int | None = None
     head_learning_rate: float = 5e-3
 
     def __post_init__(self) -> None:
         for option in ("head_epochs", "head_learning_rate"):
-            if not getattr(self, option) > 0:
-                raise OptionError(f"--{option} must be more than 0; given was {getattr(self, option)}.")
+            value = getattr(self, option)
+            if value is not None and not value > 0:
+                raise OptionError(f"--{option} must be more than 0; given was {value}.")
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
-        return [Stage(encoder.depth, self.head_epochs, self.head_learning_rate), Stage(0, epochs, learning_rate)]
+        head_epochs = self.head_epochs or min(epochs, _MOST_EPOCHS)
+        return [Stage(encoder.depth, head_epochs, self.head_learning_rate), Stage(0, epochs, learning_rate)]

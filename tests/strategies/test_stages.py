@@ -63,8 +63,9 @@ def test_a_family_that_shares_layers_goes_from_the_head_to_everything(checkpoint
 
 
 def test_the_heads_stage_has_a_rate_of_its_own(checkpoint):
-    stages = HeadThenFull(head_epochs=4).stages(nt.Encoder.load(checkpoint("bert", LAYERS)), 3, 5e-5)
-    assert stages == [Stage(3, 4, 5e-3), Stage(0, 3, 5e-5)]
+    encoder = nt.Encoder.load(checkpoint("bert", LAYERS))
+    assert HeadThenFull(head_epochs=4).stages(encoder, 3, 5e-5) == [Stage(3, 4, 5e-3), Stage(0, 3, 5e-5)]
+    assert [HeadThenFull().stages(encoder, epochs, 5e-5)[0].epochs for epochs in (2.5, 30)] == [2.5, 10]
 
 
 def test_stages_follow_each_other_in_one_run(checkpoint, review_splits, options):
