@@ -110,9 +110,18 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     assert asked == []
 
 
+def test_tags_are_learned_by_the_encoder_whatever_their_number(asked, checkpoint, sentences, options):
+    head, splits = nt.NERHead.for_splits(nt.load_splits(nt.DataOptions(train_file=sentences["train"]), "ner"))
+    model = nt.TransferModel.load(checkpoint(), head)
+    for rows in (10, len(splits.train.data)):
+        few = replace(splits, train=replace(splits.train, data=splits.train.data.select(range(rows))))
+        assert nt.choose_strategy(model, few, options).name == "head_then_full"
+    assert asked == []
+
+
 def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):
-    flags = [*task_flags["ner"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
-    outcome = run_recipe("ner", flags, tmp_path)
+    flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
+    outcome = run_recipe("classify", flags, tmp_path)
     assert outcome.status == 0, outcome.err
     written = json.loads((tmp_path / "run" / "transfer.json").read_text())
     chosen = written["auto"]
@@ -123,7 +132,7 @@ def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):
     assert options["strategy"] == chosen["name"]
     options["output_dir"] = "again"
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(options))
-    again = run_recipe("ner", ["--config", "again.yaml"], tmp_path)
+    again = run_recipe("classify", ["--config", "again.yaml"], tmp_path)
     assert again.status == 0, again.err
     assert "auto:" not in again.err
     of_both = [json.loads((tmp_path / run / "metrics.json").read_text())["test"] for run in ("run", "again")]
