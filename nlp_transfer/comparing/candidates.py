@@ -97,13 +97,13 @@ def _parsed(spelt: str, given: dict[str, Any]) -> tuple[str, str, dict[str, Any]
     if name not in STRATEGIES:
         strategy_named(name)  # raises, but for auto
         raise OptionError(f"--strategies {spelt}: {name} chooses one of those compared here; name them themselves.")
-    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(STRATEGIES[name])}
-    told = {option: value for option, value in given.items() if option in defaults}
+    types = {field.name: str(field.type) for field in dataclasses.fields(STRATEGIES[name])}
+    told = {option: value for option, value in given.items() if option in types}
     if colon:
         if name not in _VARIANTS:
             raise OptionError(f"--strategies {spelt}: {name} has no variants; write {name}.")
         option = _VARIANTS[name]
-        kind = type(defaults[option])
+        kind = {"int": int, "float": float, "str": str}[types[option].removesuffix(" | None")]
         try:
             told[option] = kind(variant)
         except ValueError as error:

@@ -10,7 +10,10 @@ from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies.base import Stage, Strategy
 
-_MOST_EPOCHS = 10
+
+def usual_head_epochs(epochs: float) -> float:
+    """Epochs of the head's stage where nothing is said of them, and all weights train for `epochs`."""
+    return min(epochs, 10)
 
 
 @dataclass
@@ -19,8 +22,9 @@ class HeadThenFull(Strategy):
 
     A head that fits the features already sends no large, random gradients into the encoder. Its stage sees frozen
     features alone, so it costs next to nothing. One that fits them too well leaves the encoder little to learn (Ren et
-    al. 2023, "How to prepare your task head for finetuning"): TweetEval emotion, 3 epochs, 3 seeds: 81.5 after 3 epochs
-    of the head, 80.7 after 10.
+    al. 2023, "How to prepare your task head for finetuning"). MiniLM, 3 epochs, after 3 of the head and after 10:
+    TweetEval emotion 81.5 and 80.7, TREC 95.9 and 95.9, VADER's sentences on products 77.8 and 77.8 (3 seeds);
+    BANKING77 93.1 and 92.4, WNUT-17 42.1 and 41.9, WikiANN 72.3 and 72.4, SST-2 88.8 and 89.3 (one seed).
 
     >>> nt.fit(model, splits, strategy=nt.strategies.HeadThenFull())
 
@@ -44,5 +48,5 @@ class HeadThenFull(Strategy):
                 raise OptionError(f"--{option} must be more than 0; given was {value}.")
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
-        head_epochs = self.head_epochs or min(epochs, _MOST_EPOCHS)
+        head_epochs = self.head_epochs or usual_head_epochs(epochs)
         return [Stage(encoder.depth, head_epochs, self.head_learning_rate), Stage(0, epochs, learning_rate)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_transfer.config import StrategyOptions, TrainingOptions
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies import STRATEGIES, strategy_named
+from nlp_transfer.strategies.head_then_full import usual_head_epochs
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -59,7 +60,7 @@ _SLOWER, _FASTER = 5, 4  # times than the strategy's own rate
 _OF_STRATEGIES: dict[str, dict[str, Range | Choice]] = {
     "full": {"layer_lr_decay": Range(0.8, 1.0)},
     "gradual": {"layer_lr_decay": Range(0.8, 1.0), "unfreeze_epochs": Range(1, 4, whole=True)},
-    "head_then_full": {"head_epochs": Range(2, 15, whole=True)},
+    "head_then_full": {"head_epochs": Range(1, 15, whole=True)},
     "l2sp": {"l2sp_alpha": Range(0.003, 0.3, log=True)},
     "lora": {"lora_r": Choice((4, 8, 16, 32))},
     "replay": {"source_weight": Range(0.1, 2.0, log=True)},
@@ -121,12 +122,13 @@ def suggested(trial: BaseTrial, space: Space) -> tuple[str, dict[str, Any]]:
 
 
 def usual(space: Space, given: StrategyOptions, usual_epochs: int) -> list[dict[str, Any]]:
-    """For each strategy what a run would take that is told nothing, as the parameters of a trial."""
+    """For each strategy what a run of so many epochs would take that is told nothing, as the parameters of a trial."""
     found = []
     for name, options in space.items():
         mine = {option: value for option, value in _said(given).items() if option in _options_of(name)}
         values = vars(TrainingOptions()) | vars(strategy_named(name, **mine, **_at_least_one_layer(name, mine)))
         values |= {"learning_rate": usual_rate(name, mine), "num_train_epochs": usual_epochs}
+        values |= {"head_epochs": usual_head_epochs(usual_epochs)}
         known = {
             f"{name}.{option}": values.get(option) for option, what in options.items() if values.get(option) in what
         }

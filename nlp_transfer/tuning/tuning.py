@@ -141,7 +141,8 @@ def tune(
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, told, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
-    search.run(options.trials, until, usual(space, strategy, epochs))
+    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)))
+    search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):
         reasons = {trial.reason for trial in trials if trial.reason} or {"none began in time"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import nlp_transfer as nt
-from nlp_transfer.comparing.candidates import candidates_from
+from nlp_transfer.comparing.candidates import _VARIANTS, candidates_from
 from nlp_transfer.errors import OptionError
 
 
@@ -23,6 +23,14 @@ def test_every_strategy_stands_on_every_encoder_beside_scratch_and_the_baselines
     assert len({c.key for c in found}) == len(found)
     assert found[0].flags() == ["--model_name_or_path", "a/B", "--strategy", "freeze", "--trainable_layers", "2"]
     assert [c.name for c in candidates_from(["scratch"], ["C"], nt.StrategyOptions())] == ["scratch", "baselines"]
+
+
+@pytest.mark.parametrize(("strategy", "option"), _VARIANTS.items())
+def test_what_stands_behind_a_colon_is_of_the_type_of_its_option(strategy, option):
+    value = "svm" if option == "classifier" else 1
+    told = nt.StrategyOptions(source_file="source.csv") if strategy == "replay" else nt.StrategyOptions()
+    candidate = candidates_from([f"{strategy}:{value}"], ["C"], told)[0]
+    assert getattr(candidate.make(), option) == value
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_what_is_suggested_makes_a_strategy_and_options_of_training(name):
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
     (parameters,) = usual(space(name), nt.StrategyOptions(), 3)
+    assert parameters.keys() == {"strategy"} | {f"{name}.{option}" for option in space(name)[name]}
     study = optuna.create_study()
     study.enqueue_trial(parameters)
     _, settings = suggested(study.ask(), space(name))
@@ -38,6 +39,7 @@ def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
     if name != "features":
         assert settings.pop("learning_rate") == default.default_learning_rate
         assert settings.pop("num_train_epochs") == 3
+    assert settings.pop("head_epochs", 3) == 3  # as many as those of all weights
     assert settings == {option: getattr(default, option) for option in settings}
 
 
