@@ -35,16 +35,19 @@ def test_a_whole_run_opens_no_connection(training_flags, task_flags, tmp_path):
 
     It is a command of its own here, and nothing that the libraries below say hides what it says.
     """
-    run = python([str(RECIPES / "ner.py"), *task_flags["ner"], *training_flags, "--max_train_steps", "2"], tmp_path)
+    run = python([str(RECIPES / "classify.py"), *task_flags["classify"], *training_flags], tmp_path)
     assert run.returncode == 0, run.stderr
-    assert {"model", "metrics.json", "report.html"} < set(os.listdir(tmp_path / "runs" / "ner"))
+    assert os.listdir(tmp_path) == ["runs"]  # and not `reached`
+    assert set(os.listdir(tmp_path / "runs" / "classify")) == {
+        "README.md", "metrics.json", "model", "options.yaml", "predictions.jsonl", "report.html", "report.json",
+        "transfer.json",
+    }  # fmt: skip
     assert run.stdout.startswith("test (16 rows)")
-    usual = ("Tag scheme: ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
+    usual = ("After epoch ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
     said = [line for line in run.stderr.splitlines() if not line.startswith(usual)]
-    assert len(said) == 2
+    assert len(said) == 2, said
     assert "in a fresh process" in said[0]
-    assert said[1] == "The run is in runs/ner."
-    assert not (tmp_path / "reached").exists()
+    assert said[1] == "The run is in runs/classify."
 
 
 def test_what_libraries_tell_their_makers_is_off_unless_asked_for(tmp_path):
