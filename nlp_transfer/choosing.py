@@ -1,4 +1,4 @@
-"""Which strategy suits these rows and this encoder? How many rows there are says so, or a trial on held-out rows."""
+"""Which strategy suits these rows and this encoder? The task and the number of rows say so, or a trial on some rows."""
 
 from __future__ import annotations
 
@@ -111,17 +111,20 @@ def choose_strategy(
     """Choose `head_then_full` or `features`; `model` stays as it is, validation and test are not looked at.
 
     With 300 rows a label or more, `head_then_full`. Test scores of MiniLM after 3 epochs, beside `full`: SST-2 88.8 and
-    89.0, WikiANN 72.3 and 71.9 (one seed), TREC 95.9 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on
-    products in three levels 77.8 and 76.1 (three seeds). Where steps are few for a new head `full` loses more:
-    BANKING77 93.1 and 65.1, WNUT-17 42.1 and 35.0. For tags `head_then_full` too, of any number of rows: `features` was
-    10 to 33 behind it on six sets of 35 to 5,000 sentences. `lora` was between 7 behind and 3 ahead (270 sentences of
-    WNUT-17 and of WikiANN), but a trial on a third of so few sentences told the opposite of the test rows.
+    89.0 (one seed), TREC 95.9 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
+    77.8 and 76.1 (three seeds).
+
+    For tags `head_then_full` too, of any number of rows: `features` was 10 to 33 behind it on six sets of 35 to 5,000
+    sentences, `full` 0.4 behind on WikiANN and 7 on WNUT-17. `lora` was 1 and 3 ahead on 150 and 270 sentences (three
+    seeds), where a trial on a third of them had it 11 and 7 behind, and 7 behind on WNUT-17, all or 270 sentences.
 
     With fewer rows, `features` and `head_then_full` are tried on two thirds of the training rows, and scored on the
-    last third: of the classifiers on features the one that successive halving leaves, and `head_then_full` for as many
-    steps as the run will take (with fewer it looks worse than it is). The usual one is taken unless the other leads by
-    more than a standard error: `head_then_full`, or below 10 rows a label, where a third less hurts a classifier on
-    features most, `features` (BANKING77, 5 rows a label: 78.0 and 70.6 in the end, 64.9 and 67.9 in the trial).
+    last third (1,000 rows at most): of the classifiers on features the one that successive halving leaves, and
+    `head_then_full` with as many steps of all weights as the run will take (with fewer it looks worse than it is). The
+    usual one is taken unless the other leads by more than a standard error: `head_then_full`, or below 10 rows a label,
+    where a third less hurts a classifier on features most, `features` (BANKING77, 5 rows a label: 78.0 and 70.6 in the
+    end, 64.9 and 67.9 in the trial).
+
     Siblings are not tried: with 25 to 75 rows a label `full` and `lora` were behind `head_then_full`, by a point on
     SST-2 and by 9 and 30 on TREC; `freeze` does what `features` does, and `scratch` wins where an encoder knows nothing
     of the language. Every process of a run calls this, and hears the same.
@@ -194,7 +197,7 @@ def _halved(names: Sequence[str], score: Callable[[str, Rows], float | None], ro
 def _drawn(rows: Rows, seed: int) -> np.ndarray:
     """Places of rows, drawn at random; the first ones have a label each, as rows of one label alone teach nothing."""
     order = np.random.default_rng(seed).permutation(len(rows.data))
-    if "label" not in rows.data.column_names or problem_of(rows.data) != "single_label":
+    if problem_of(rows.data) != "single_label":
         return order
     _, first = np.unique(np.array(rows.data["label"][:])[order], return_index=True)
     return np.concatenate([order[np.sort(first)], np.delete(order, first)])

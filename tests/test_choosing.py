@@ -139,6 +139,14 @@ def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):
     assert of_both[0] == of_both[1]
 
 
+def test_a_tagger_says_what_it_takes(task_flags, training_flags, tmp_path):
+    flags = [*task_flags["ner"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
+    outcome = run_recipe("ner", flags, tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "auto: head_then_full, which does not need many rows." in outcome.err
+    assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
+
+
 def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, training_flags, tmp_path):
     flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
     with pytest.MonkeyPatch.context() as patch:
