@@ -111,7 +111,7 @@ def choose_strategy(
     """Choose `head_then_full` or `features`; `model` stays as it is, validation and test are not looked at.
 
     With 300 rows a label or more, `head_then_full`. Test scores of MiniLM after 3 epochs, beside `full`: SST-2 88.8 and
-    89.0 (one seed), TREC 95.9 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
+    89.0 (one seed), TREC 96.3 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
     77.8 and 76.1 (three seeds).
 
     For tags `head_then_full` too, of any number of rows: `features` was 10 to 33 behind it on six sets of 35 to 5,000
