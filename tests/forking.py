@@ -24,6 +24,13 @@ _FORKING.set_forkserver_preload(
 _SECONDS = 240
 
 
+def started(folder: Path, script: Path, *arguments: str) -> multiprocessing.process.BaseProcess:
+    """A script that runs in `folder` as a process of its own, for a test to kill."""
+    process = _FORKING.Process(target=_run, args=(str(folder), dict(os.environ), str(script), arguments, 0))
+    process.start()
+    return process
+
+
 class Said(NamedTuple):
     """What all processes wrote, one after another."""
 

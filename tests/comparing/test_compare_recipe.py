@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 from conftest import RECIPES, run_recipe
+from forking import started
 
 import nlp_transfer as nt
 from nlp_transfer.comparing.candidates import BASELINES, Candidate
@@ -35,14 +34,13 @@ def test_a_comparison_that_is_killed_goes_on_and_repeats_nothing(task_flags, tra
     flags = [*task_flags["classify"], *training_flags, "--max_train_steps", "2", "--strategies", "full,freeze:9"]
     flags += ["--fractions", "0.5", "--seeds", "1", "--workers", "1"]
     folder = tmp_path / "runs" / "compare"
-    command = [sys.executable, str(RECIPES / "compare.py"), *flags]
-    killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = started(tmp_path, RECIPES / "compare.py", *flags)
     while not results(folder):
-        assert killed.poll() is None
+        assert killed.is_alive()
         time.sleep(0.05)
     children = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
-    killed.wait()
+    killed.join()
     assert psutil.wait_procs(children, timeout=20)[1] == []
     before = results(folder)
     assert 1 <= len(before) < 3
