@@ -153,22 +153,31 @@ def choose_strategy(
     except DataError:
         why = "auto: no label has rows enough to hold some out, so nothing is tried."
         return Choice("head_then_full", {}, (facts, why, "auto: head_then_full, which does well with few rows."), {})
+    longer = replace(options, num_train_epochs=epochs * count / len(learned.data))
+    return _tried(model, learned, judged, longer, cache, facts, is_scarce=each < _SCARCE)
+
+
+def _tried(
+    model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions, cache: CacheOptions | None, facts: str,
+    is_scarce: bool,
+) -> Choice:  # fmt: skip
+    """What trials choose, which learn some rows and are judged on others."""
     trial = replace(
-        options, num_train_epochs=epochs * count / len(learned.data), early_stopping_patience=None, report_to=[],
-        metric_for_best_model=None, eval_steps=None, checkpoint_every=[], torch_compile=False,
+        options, early_stopping_patience=None, report_to=[], metric_for_best_model=None, eval_steps=None,
+        checkpoint_every=[], torch_compile=False,
         restart_on_collapse=0,  # which validation rows would have to tell
     )  # fmt: skip
     scores: dict[str, float] = {}
     features = _halved(
-        _probes(head), lambda name, rows: _score(name, model, rows, judged, trial, cache), learned, trial.seed
+        _probes(model.head), lambda name, rows: _score(name, model, rows, judged, trial, cache), learned, trial.seed
     )
     for name in (features, "head_then_full"):
         score = _score(name, model, learned, judged, trial, cache)
         scores |= {} if score is None else {name: score}
-    usual, other = (features, "head_then_full") if each < _SCARCE else ("head_then_full", features)
+    usual, other = (features, "head_then_full") if is_scarce else ("head_then_full", features)
     name, so = _decided(usual, other, scores, len(judged.data))
     listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
-    why = f"auto: {_metric(head)} on {len(judged.data):,} rows that neither has seen: {listed}."
+    why = f"auto: {_metric(model.head)} on {len(judged.data):,} rows that neither has seen: {listed}."
     return Choice(*_named(name), (facts, why, so), scores)
 
 
