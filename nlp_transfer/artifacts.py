@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import platform
@@ -21,7 +22,7 @@ from nlp_transfer.parsing import to_yaml
 from nlp_transfer.report import Report
 from nlp_transfer.reporting.writing import write_run_report
 from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
-from nlp_transfer.verification import verify_saved, witnesses
+from nlp_transfer.verification import verifying, witnesses
 from nlp_transfer.version import __version__
 
 log = logging.getLogger(__name__)
@@ -41,26 +42,28 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     scored = splits.test or splits.validation
     assert scored is not None, "load_splits leaves one of them"
     kept = witnesses(model, scored.data, precision(given.mixed_precision))
-    if given.verify:
-        log.info(verify_saved(folder / "model", kept))
-    if model.adapter and model.adapter.is_merged:
-        model.save_adapter(folder / "adapter")
-    _write_json(folder / "metrics.json", _metrics(report))
-    transfer = _transfer(model, splits, report, options) | {"verification": kept}
-    if choice := chosen(folder):
-        transfer["auto"] = choice
-    _write_json(folder / "transfer.json", transfer)
-    with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
-        for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
-            file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
-    if lines := splits.misaligned():
-        _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
-    _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
-    base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
-    for place in (folder, folder / "model"):
-        _write(place / "README.md", model_card(model, splits, report, base))
-    if all(group.report for group in options if isinstance(group, OutputOptions)):
-        write_run_report(folder, model, splits, report, transfer)
+    # The fresh process takes as long as the report, and on a core of its own.
+    with verifying(folder / "model", kept) if given.verify else contextlib.nullcontext() as verified:
+        if model.adapter and model.adapter.is_merged:
+            model.save_adapter(folder / "adapter")
+        _write_json(folder / "metrics.json", _metrics(report))
+        transfer = _transfer(model, splits, report, options) | {"verification": kept}
+        if choice := chosen(folder):
+            transfer["auto"] = choice
+        _write_json(folder / "transfer.json", transfer)
+        with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
+            for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
+                file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
+        if lines := splits.misaligned():
+            _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
+        _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
+        base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
+        for place in (folder, folder / "model"):
+            _write(place / "README.md", model_card(model, splits, report, base))
+        if all(group.report for group in options if isinstance(group, OutputOptions)):
+            write_run_report(folder, model, splits, report, transfer)
+        if verified:
+            log.info(verified())
 
 
 def _begun_anew(options: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -87,13 +89,24 @@ def verify_saved(folder: str | Path, kept: dict[str, Any]) -> Verified:
 
     Raises ModelError where it does not open there, or where a logit differs by more than the tolerance.
     """
+    with verifying(folder, kept) as verified:
+        return verified()
+
+
+@contextlib.contextmanager
+def verifying(folder: str | Path, kept: dict[str, Any]) -> Iterator[Callable[[], Verified]]:
+    """`verify_saved` beside what is done inside: the fresh process works until what this gives is called."""
     ours = Path(nlp_transfer.__file__).parent.parent
     asked = {name: kept[name] for name in ("auto_class", "trust_remote_code")} | {
         "folder": str(Path(folder).resolve()),
         "ours": str(ours) if kept["ours"] else None,
         "inputs": [witness["inputs"] for witness in kept["rows"]],
     }
-    logits = _answers_of_a_fresh_process(asked)
+    with _fresh_process(asked) as answers:
+        yield lambda: _compared(folder, kept, answers())
+
+
+def _compared(folder: str | Path, kept: dict[str, Any], logits: Sequence[Any]) -> Verified:
     difference = max(_differences(kept["rows"], logits))
     if not difference <= kept["tolerance"]:  # a NaN is no less
         raise ModelError(
@@ -132,17 +145,32 @@ def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> 
     return verify_saved(model, kept)
 
 
-def _answers_of_a_fresh_process(asked: dict[str, Any]) -> list[Any]:
+@contextlib.contextmanager
+def _fresh_process(asked: dict[str, Any]) -> Iterator[Callable[[], list[Any]]]:
+    """A process that finds answers to what is `asked`; what it gives waits for them. It does not outlive the block."""
     # Else the folder that the user is in comes first: a tokenize.py there would be taken for Python's own.
     elsewhere = "import sys; sys.path[:] = [place for place in sys.path if place]\n"
     script = elsewhere + inspect.getsource(nlp_transfer.reopening)
-    child = subprocess.run([sys.executable, "-c", script], input=json.dumps(asked), capture_output=True, text=True)
-    if child.returncode:
-        reason = (child.stderr.strip().splitlines() or ["it gave no reason"])[-1]
-        raise ModelError(
-            f"{asked['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
-        )
-    return list(json.loads(child.stdout.splitlines()[-1]))
+    with tempfile.TemporaryFile("w+") as question:
+        json.dump(asked, question)
+        question.seek(0)
+        pipe = subprocess.PIPE
+        child = subprocess.Popen([sys.executable, "-c", script], stdin=question, stdout=pipe, stderr=pipe, text=True)
+
+    def answers() -> list[Any]:
+        said, complaint = child.communicate()
+        if child.returncode:
+            reason = (complaint.strip().splitlines() or ["it gave no reason"])[-1]
+            raise ModelError(
+                f"{asked['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
+            )
+        return list(json.loads(said.splitlines()[-1]))
+
+    with child:
+        try:
+            yield answers
+        finally:
+            child.kill()
 
 
 def _differences(kept: Sequence[dict[str, Any]], logits: Sequence[Any]) -> list[float]:

@@ -73,7 +73,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saved models are opened and compared in this process: a fresh one takes seconds (tests/test_verification.py)."""
-    monkeypatch.setattr("nlp_transfer.verification._answers_of_a_fresh_process", answers)
+    here = lambda asked: contextlib.nullcontext(lambda: answers(asked))  # noqa: E731
+    monkeypatch.setattr("nlp_transfer.verification._fresh_process", here)
 
 
 @pytest.fixture(autouse=True)

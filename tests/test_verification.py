@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,8 @@ def in_a_fresh_process(asked):
 
 def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, monkeypatch):
     told = []
-    fresh = lambda asked: told.append(in_a_fresh_process(asked)) or told[0][0]  # noqa: E731
-    monkeypatch.setattr(verification, "_answers_of_a_fresh_process", fresh)
+    fresh = lambda asked: told.append(in_a_fresh_process(asked)) or nullcontext(lambda: told[0][0])  # noqa: E731
+    monkeypatch.setattr(verification, "_fresh_process", fresh)
     found = nt.verification.verify_saved(*trained)
     assert found.difference < 1e-5
     assert found.rows == len({witness["row"] for witness in trained[1]["rows"]}) > 1
@@ -61,7 +62,8 @@ def test_a_changed_weight_is_noticed(trained):
 @pytest.mark.parametrize("said", [[[0.0]], [[float("nan"), 0.0]]])
 def test_logits_of_another_shape_and_nan_are_noticed(trained, monkeypatch, said):
     folder, kept = trained
-    monkeypatch.setattr(verification, "_answers_of_a_fresh_process", lambda asked: said * len(asked["inputs"]))
+    fresh = lambda asked: nullcontext(lambda: said * len(asked["inputs"]))  # noqa: E731
+    monkeypatch.setattr(verification, "_fresh_process", fresh)
     with pytest.raises(nt.ModelError, match="is not the trained one"):
         verification.verify_saved(folder, kept)
 
@@ -72,6 +74,15 @@ def test_a_folder_that_does_not_open_says_why(trained, monkeypatch):
     (folder / "config.json").write_text("{")
     with pytest.raises(nt.ModelError, match=r"does not open in a fresh process with transformers .*not a valid JSON"):
         verification.verify_saved(folder, kept)
+
+
+def test_the_fresh_process_works_beside_a_run_and_does_not_outlive_it(trained, monkeypatch):
+    monkeypatch.undo()  # in a fresh process
+    begun, start = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **told: begun.append(start(*args, **told)) or begun[0])
+    with verification.verifying(*trained):
+        assert begun[0].poll() is None  # it works already
+    assert begun[0].poll() is not None
 
 
 def test_a_run_that_saves_another_model_fails_and_leaves_nothing(task_flags, training_flags, tmp_path, monkeypatch):
