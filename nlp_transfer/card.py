@@ -50,7 +50,7 @@ def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Itera
         least = (f"{_code(name)} {threshold:.3f}" for name, threshold in model.head.thresholds.items())
         yield "A text has every label that is at least as likely as its threshold, chosen on the validation rows: "
         yield f"{', '.join(least)}."
-    if model.head.calibration():
+    if not isinstance(model.head, RegressionHead):
         yield ""
         yield from _calibration(model.head)
     yield ""
@@ -58,6 +58,9 @@ def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Itera
 
 def _calibration(head: TaskHead) -> Iterator[str]:
     """What other tools have to do for probabilities to mean what they say."""
+    if not head.calibration():
+        yield "Probabilities are what the model gives as it is: they are not calibrated."
+        return
     yield "Probabilities of `nlp_transfer.TransferModel.predict` are calibrated on the validation rows; those of other"
     yield "tools, `transformers.pipeline` among them, are not: they are what these weights give as they are, with the"
     if isinstance(head, MultiLabelHead):

@@ -69,6 +69,16 @@ def test_it_says_what_the_model_is_and_how_it_scored(checkpoint, review_splits):
     assert "no test split" not in text
 
 
+def test_it_says_whether_probabilities_are_calibrated(checkpoint, review_splits):
+    head = nt.TextClassificationHead.for_splits(review_splits)
+    uncalibrated = "they are not calibrated"
+    assert uncalibrated in card(checkpoint, review_splits, head)
+    head.temperature = 1.5
+    told = card(checkpoint, review_splits, head)
+    assert "Divide logits by 1.5000" in told
+    assert uncalibrated not in told
+
+
 def test_its_front_matter_is_what_the_hub_reads(checkpoint, review_splits, sentence_splits):
     ner, tagged = nt.NERHead.for_splits(sentence_splits)
     classification = nt.TextClassificationHead(["complaint", "praise"])

@@ -72,16 +72,22 @@ def candidates_from(
     """Each strategy on each encoder, `scratch` and the baselines beside them.
 
     Options of strategies go to those that have them. OptionError for an unknown strategy, an option or a variant that
-    makes no sense, and an option that none of the strategies has.
+    makes no sense, an option that none of the strategies has or needs, and what is named twice.
     """
     options = options or StrategyOptions()
     if options.strategy != StrategyOptions().strategy:
         raise OptionError(f"--strategy {options.strategy}: here --strategies names all that are compared.")
     given = {name: value for name, value in vars(options).items() if name != "strategy" and value is not None}
     parsed = [_parsed(spelt, given) for spelt in (*strategies, *([] if SCRATCH in strategies else [SCRATCH]))]
-    for option in given:
-        if not any(option in told for _, _, told in parsed):
+    if all(spelt == SCRATCH for spelt in strategies):
+        raise OptionError(f"--strategies {SCRATCH} stands beside whatever is compared; name another one.")
+    for option, value in given.items():
+        there = [told[option] for _, _, told in parsed if option in told]
+        if not there:
             raise OptionError(f"--{option} is an option of none of {', '.join(strategies)}; leave it out.")
+        if value not in there:
+            raise OptionError(f"--{option}: {', '.join(strategies)} say it behind the colon; leave it out.")
+    _refuse_twins([Candidate(spelt, "", name, tuple(told.items())) for spelt, name, told in parsed], encoders)
     shown = [f" on {encoder}" if len(encoders) > 1 else "" for encoder in _short(encoders)]
     networks = [
         Candidate(f"{spelt}{on}", encoder, name, tuple(told.items()))
@@ -89,6 +95,19 @@ def candidates_from(
         for spelt, name, told in parsed
     ]
     return [*networks, Candidate(BASELINES, "", BASELINES)]
+
+
+def _refuse_twins(candidates: Sequence[Candidate], encoders: Sequence[str]) -> None:
+    """OptionError where two of them are one: their trainings would stand in one folder."""
+    known: dict[str, str] = {}
+    for candidate in candidates:
+        if candidate.key in known:
+            raise OptionError(f"--strategies {candidate.name} is {known[candidate.key]} once more; leave one out.")
+        known[candidate.key] = candidate.name
+    named = [encoder.rstrip("/") for encoder in encoders]
+    for encoder in named:
+        if named.count(encoder) > 1:
+            raise OptionError(f"--encoders {encoder} is named twice; leave one out.")
 
 
 def _parsed(spelt: str, given: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

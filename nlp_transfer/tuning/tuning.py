@@ -30,6 +30,7 @@ from nlp_transfer.heads import TaskHead
 from nlp_transfer.identity import content, files_of
 from nlp_transfer.plan import usual_epochs
 from nlp_transfer.pretrained import Checkpoint
+from nlp_transfer.training import require_score
 from nlp_transfer.tuning.search import BEST, Search, Tried
 from nlp_transfer.tuning.space import space_of, usual
 from nlp_transfer.tuning.trials import Runs
@@ -119,6 +120,8 @@ def tune(
     assert splits.test is None, "nothing here may see test rows"
     assert splits.validation is not None
     _refuse_what_cannot_be(strategy, training)
+    if training.metric_for_best_model:
+        require_score(training.metric_for_best_model, head, splits.validation)
     own: NEROptions | ClassificationOptions = of_words if options.task == "ner" else of_texts
     if options.task == "classification":
         own = ClassificationOptions(**{f.name: getattr(of_texts, f.name) for f in fields(ClassificationOptions)})

@@ -22,7 +22,7 @@ def test_every_strategy_stands_on_every_encoder_beside_scratch_and_the_baselines
     assert [c.is_baseline for c in found[:5]] == [False, False, False, True, False]
     assert len({c.key for c in found}) == len(found)
     assert found[0].flags() == ["--model_name_or_path", "a/B", "--strategy", "freeze", "--trainable_layers", "2"]
-    assert [c.name for c in candidates_from(["scratch"], ["C"], nt.StrategyOptions())] == ["scratch", "baselines"]
+    assert [c.name for c in candidates_from(["scratch", "full"], ["C"])] == ["scratch", "full", "baselines"]
 
 
 @pytest.mark.parametrize(("strategy", "option"), _VARIANTS.items())
@@ -43,6 +43,10 @@ def test_what_stands_behind_a_colon_is_of_the_type_of_its_option(strategy, optio
         (["freeze:-1"], {}, "--trainable_layers must be 0 or more"),
         (["scratch:2"], {}, "scratch has no variants"),
         (["full"], {"lora_r": 4}, "--lora_r is an option of none of full"),
+        (["lora:8"], {"lora_r": 4}, "--lora_r: lora:8 say it behind the colon"),
+        (["lora", "lora:16"], {"lora_r": 16}, "--strategies lora:16 is lora once more; leave one out"),
+        (["full:0.9", "full:.9"], {}, "--strategies full:.9 is full:0.9 once more"),
+        (["scratch"], {}, "--strategies scratch stands beside whatever is compared"),
         (["replay"], {}, "--source_file"),
         (["full"], {"strategy": "lora"}, "--strategies names"),
     ],
@@ -53,8 +57,13 @@ def test_what_makes_no_sense_is_refused(strategies, options, said):
 
 
 def test_encoders_are_named_by_what_tells_them_apart_and_no_more():
-    found = candidates_from(["scratch"], ["/home/me/a/model", "/home/me/b/model", "other/X"])
-    assert [c.name for c in found[:3]] == ["scratch on a/model", "scratch on b/model", "scratch on X"]
+    found = candidates_from(["full"], ["/home/me/a/model", "/home/me/b/model", "other/X"])
+    assert [c.name for c in found[:5:2]] == ["full on a/model", "full on b/model", "full on X"]
+
+
+def test_an_encoder_is_named_once():
+    with pytest.raises(OptionError, match="--encoders a/b is named twice; leave one out"):
+        candidates_from(["full"], ["a/b", "c", "a/b/"])
 
 
 @pytest.mark.parametrize("fractions", ["0", "1.5", "-0.1", "half", "nan"])
