@@ -62,6 +62,8 @@ def _of_task(model: TransferModel, report: Report, rows: Dataset, train: Dataset
         types = Counter(kind for kind, _ in entities.elements())
         found = entity_findings(head, report.predictions, report.references, types, report.before)
         seen = _recall_of_seen(head, report, rows, entities)
+        kinds = [[kind for kind, *_ in spans(tags, head.scheme)] for tags in report.references]
+        groupings.append(slices.by_rarest_type(kinds, types))
         parts = slices.sliced(groupings, counts, "f1_strict")
         return {**found, "slices": [*parts, seen] if seen else parts}
     if isinstance(head, RegressionHead):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +76,16 @@ def by_rarest_label(references: Sequence[Sequence[str]], trained_on: Mapping[str
     group = np.full(len(references), len(names))
     group[labelled] = of_labelled
     return Grouping(f"{by}, of several the rarest", [*names, "no label"], group)
+
+
+def by_rarest_type(references: Sequence[Sequence[str]], trained_on: Mapping[str, int]) -> Grouping:
+    """The same of sentences, by the types of their entities, of which `trained_on` counts those of each.
+
+    Sentences without an entity are in no group: their F1 is 0, whatever a tagger says of them.
+    """
+    _, names, group = by_rarest_label(references, dict.fromkeys(itertools.chain(*references), 0) | dict(trained_on))
+    there = np.where([bool(row) for row in references], group, -1)
+    return Grouping("training entities of the rarest true type", names[:-1], there)
 
 
 def by_number(references: Sequence[float]) -> Grouping:

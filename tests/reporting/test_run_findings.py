@@ -95,6 +95,11 @@ def test_a_row_of_several_labels_stands_with_its_rarest_and_those_of_none_apart(
     assert {none.names[place] for place in none.group} == {"no label"}
 
 
+def test_a_sentence_stands_with_its_rarest_type_and_one_without_entities_with_none():
+    found = slices.by_rarest_type([["PER", "LOC"], [], ["LOC"], ["new"]], Counter(LOC=9, PER=2))
+    assert (found.names, found.group.tolist()) == (["new: 0", "PER: 2", "LOC: 9"], [1, -1, 2, 0])
+
+
 def test_rare_words_are_those_of_few_training_rows():
     known = slices.word_counts(["the cat the cat", "the cat", "the cat", "the dog", "The dog"])
     assert known == {"the": 5, "cat": 3, "dog": 2}
