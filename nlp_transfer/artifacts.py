@@ -42,7 +42,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     scored = splits.test or splits.validation
     assert scored is not None, "load_splits leaves one of them"
     kept = witnesses(model, scored.data, precision(given.mixed_precision))
-    # The fresh process takes as long as the report, and on a core of its own.
+    # Opening the model takes seconds, most of them imports, and so does the report.
     with verifying(folder / "model", kept) if given.verify else contextlib.nullcontext() as verified:
         if model.adapter and model.adapter.is_merged:
             model.save_adapter(folder / "adapter")
@@ -50,7 +50,6 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         transfer = _transfer(model, splits, report, options) | {"verification": kept}
         if choice := chosen(folder):
             transfer["auto"] = choice
-        _write_json(folder / "transfer.json", transfer)
         with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
             for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
                 file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
@@ -64,6 +63,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
             write_run_report(folder, model, splits, report, transfer)
         if verified:
             log.info(verified())
+        _write_json(folder / "transfer.json", transfer)  # last: it tells a run that is whole
 
 
 def _begun_anew(options: Any) -> Any:

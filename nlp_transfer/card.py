@@ -59,7 +59,7 @@ def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Itera
 def _calibration(head: TaskHead) -> Iterator[str]:
     """What other tools have to do for probabilities to mean what they say."""
     if not head.calibration():
-        yield "Probabilities are what the model gives as it is: they are not calibrated."
+        yield "Probabilities are what these weights give as they are: they are not calibrated."
         return
     yield "Probabilities of `nlp_transfer.TransferModel.predict` are calibrated on the validation rows; those of other"
     yield "tools, `transformers.pipeline` among them, are not: they are what these weights give as they are, with the"

@@ -7,23 +7,20 @@ not have) needs its class, and `ours` is then where to find it.
 import importlib
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 
-def reopened(folder: str, auto_class: str, trust_remote_code: bool) -> Any:
-    """The network, as transformers opens it, or PEFT where the folder holds an adapter."""
+def reopened(folder: str, auto_class: str, trust_remote_code: bool, base: str | None) -> Any:
+    """The network, as transformers opens it, or PEFT on `base` where the folder holds an adapter."""
     import transformers
 
     auto = getattr(transformers, auto_class)
     told = {"trust_remote_code": trust_remote_code}
-    adapter = Path(folder) / "adapter_config.json"
-    if not adapter.exists():
+    if base is None:
         return auto.from_pretrained(folder, **told)
     from peft import PeftModel
 
     config = transformers.AutoConfig.from_pretrained(folder, **told)
-    base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
     if config.model_type == "nlp_transfer_pooled":
         pooled = importlib.import_module("nlp_transfer.pooling.network").PooledClassifier
         network = pooled(config, transformers.AutoModel.from_pretrained(base, **told))
@@ -39,7 +36,7 @@ def answers(asked: dict[str, Any]) -> list[Any]:
         importlib.import_module("nlp_transfer")  # registers its networks
     import torch
 
-    network = reopened(asked["folder"], asked["auto_class"], asked["trust_remote_code"]).float().eval()
+    network = reopened(asked["folder"], asked["auto_class"], asked["trust_remote_code"], asked["base"]).float().eval()
     with torch.inference_mode():
         batches = ({k: torch.tensor([v]) for k, v in inputs.items()} for inputs in asked["inputs"])
         return [network(**batch).logits[0].tolist() for batch in batches]

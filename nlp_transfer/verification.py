@@ -19,12 +19,14 @@ import torch
 from datasets import Dataset
 
 import nlp_transfer.reopening
+from nlp_transfer.adapters.adapter import base_of, holds_adapter
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.errors import ModelError
 from nlp_transfer.heads import NERHead
 from nlp_transfer.model import TransferModel, model_folder
 from nlp_transfer.pickles import refuse_pickles
 from nlp_transfer.pooling.config import PooledConfig
+from nlp_transfer.pretrained import Checkpoint
 
 ROWS = 32
 """Rows whose logits are kept beside a model."""
@@ -95,15 +97,24 @@ def verify_saved(folder: str | Path, kept: dict[str, Any]) -> Verified:
 
 @contextlib.contextmanager
 def verifying(folder: str | Path, kept: dict[str, Any]) -> Iterator[Callable[[], Verified]]:
-    """`verify_saved` beside what is done inside: the fresh process works until what this gives is called."""
+    """`verify_saved` beside what is done inside: what this gives waits for the fresh process, and is called once."""
     ours = Path(nlp_transfer.__file__).parent.parent
     asked = {name: kept[name] for name in ("auto_class", "trust_remote_code")} | {
         "folder": str(Path(folder).resolve()),
         "ours": str(ours) if kept["ours"] else None,
+        "base": _base(Path(folder), kept["trust_remote_code"]),
         "inputs": [witness["inputs"] for witness in kept["rows"]],
     }
     with _fresh_process(asked) as answers:
         yield lambda: _compared(folder, kept, answers())
+
+
+def _base(folder: Path, trust_remote_code: bool) -> str | None:
+    """Where the weights are that an adapter stands on: of the bundled encoder, which it names by its hub id, here."""
+    if not holds_adapter(folder):
+        return None
+    name, revision = base_of(folder)
+    return Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code).source
 
 
 def _compared(folder: str | Path, kept: dict[str, Any], logits: Sequence[Any]) -> Verified:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, mon
     assert found.difference < 1e-5
     assert found.rows == len({witness["row"] for witness in trained[1]["rows"]}) > 1
     assert not told[0][1], "the model was opened with our package loaded"
+
+
+def test_an_adapter_on_the_bundled_encoder_opens_where_no_hub_is(review_splits, tmp_path, monkeypatch):
+    monkeypatch.undo()  # in a fresh process
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+    model = nt.TransferModel.load("all-MiniLM-L6-v2", nt.TextClassificationHead.for_splits(review_splits))
+    nt.fit(model, replace(review_splits, validation=None), nt.TrainingOptions(max_train_steps=1), strategy="lora")
+    kept = verification.witnesses(model, review_splits.test.data, "bf16")
+    model.save(tmp_path / "model")
+    assert (
+        json.loads((tmp_path / "model" / "adapter_config.json").read_text())["base_model_name_or_path"].count("/") == 1
+    )
+    assert verification.verify_saved(tmp_path / "model", kept).difference < 1e-4
 
 
 def test_a_changed_weight_is_noticed(trained):

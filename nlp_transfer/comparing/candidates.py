@@ -72,21 +72,18 @@ def candidates_from(
     """Each strategy on each encoder, `scratch` and the baselines beside them.
 
     Options of strategies go to those that have them. OptionError for an unknown strategy, an option or a variant that
-    makes no sense, an option that none of the strategies has or needs, and what is named twice.
+    makes no sense, an option that none of the strategies has, `scratch` alone, and what is named twice.
     """
     options = options or StrategyOptions()
     if options.strategy != StrategyOptions().strategy:
         raise OptionError(f"--strategy {options.strategy}: here --strategies names all that are compared.")
     given = {name: value for name, value in vars(options).items() if name != "strategy" and value is not None}
     parsed = [_parsed(spelt, given) for spelt in (*strategies, *([] if SCRATCH in strategies else [SCRATCH]))]
-    if all(spelt == SCRATCH for spelt in strategies):
+    if set(strategies) == {SCRATCH}:
         raise OptionError(f"--strategies {SCRATCH} stands beside whatever is compared; name another one.")
-    for option, value in given.items():
-        there = [told[option] for _, _, told in parsed if option in told]
-        if not there:
+    for option in given:
+        if not any(option in told for _, _, told in parsed):
             raise OptionError(f"--{option} is an option of none of {', '.join(strategies)}; leave it out.")
-        if value not in there:
-            raise OptionError(f"--{option}: {', '.join(strategies)} say it behind the colon; leave it out.")
     _refuse_twins([Candidate(spelt, "", name, tuple(told.items())) for spelt, name, told in parsed], encoders)
     shown = [f" on {encoder}" if len(encoders) > 1 else "" for encoder in _short(encoders)]
     networks = [
@@ -98,12 +95,12 @@ def candidates_from(
 
 
 def _refuse_twins(candidates: Sequence[Candidate], encoders: Sequence[str]) -> None:
-    """OptionError where two of them are one: their trainings would stand in one folder."""
-    known: dict[str, str] = {}
-    for candidate in candidates:
-        if candidate.key in known:
-            raise OptionError(f"--strategies {candidate.name} is {known[candidate.key]} once more; leave one out.")
-        known[candidate.key] = candidate.name
+    """OptionError where two of them are one, which would train twice, and into one folder."""
+    for place, candidate in enumerate(candidates):
+        for other in candidates[:place]:
+            if candidate.make() == other.make():
+                both = f"{other.name} and {candidate.name}"
+                raise OptionError(f"--strategies {both} are the same with the options given; leave one out.")
     named = [encoder.rstrip("/") for encoder in encoders]
     for encoder in named:
         if named.count(encoder) > 1:

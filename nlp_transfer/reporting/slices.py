@@ -79,7 +79,7 @@ def by_rarest_label(references: Sequence[Sequence[str]], trained_on: Mapping[str
 
 
 def by_rarest_type(references: Sequence[Sequence[str]], trained_on: Mapping[str, int]) -> Grouping:
-    """The same of sentences, by the types of their entities, of which `trained_on` counts those of each.
+    """Sentences by the type of their entities that fewest training entities have; `trained_on` counts them by type.
 
     Sentences without an entity are in no group: their F1 is 0, whatever a tagger says of them.
     """

@@ -114,8 +114,8 @@ def tune(
     """Search with Optuna for the options that score best on validation rows, and write them to `best.yaml`.
 
     Options that differ from what they are unless given stay as they are. The folder of the search may be worked on by
-    several processes, and later: `Search`. Raises OptionError for a strategy or a range that cannot be, and UserError
-    where no trial came to its end.
+    several processes, and later: `Search`. Raises OptionError for a strategy or a range that cannot be, or a score that
+    the task has not, and UserError where no trial came to its end.
     """
     assert splits.test is None, "nothing here may see test rows"
     assert splits.validation is not None

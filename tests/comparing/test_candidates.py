@@ -43,9 +43,9 @@ def test_what_stands_behind_a_colon_is_of_the_type_of_its_option(strategy, optio
         (["freeze:-1"], {}, "--trainable_layers must be 0 or more"),
         (["scratch:2"], {}, "scratch has no variants"),
         (["full"], {"lora_r": 4}, "--lora_r is an option of none of full"),
-        (["lora:8"], {"lora_r": 4}, "--lora_r: lora:8 say it behind the colon"),
-        (["lora", "lora:16"], {"lora_r": 16}, "--strategies lora:16 is lora once more; leave one out"),
-        (["full:0.9", "full:.9"], {}, "--strategies full:.9 is full:0.9 once more"),
+        (["lora", "lora:16"], {"lora_r": 16}, "--strategies lora and lora:16 are the same with the options given"),
+        (["lora", "lora:8"], {}, "lora and lora:8 are the same"),  # as its default says
+        (["full:0.9", "full:.9"], {}, "full:0.9 and full:.9 are the same"),
         (["scratch"], {}, "--strategies scratch stands beside whatever is compared"),
         (["replay"], {}, "--source_file"),
         (["full"], {"strategy": "lora"}, "--strategies names"),
