@@ -6,62 +6,88 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
 from nlp_transfer.best import is_error
-from nlp_transfer.comparing.summary import Group, Line
+from nlp_transfer.comparing.summary import Group, Line, best_of
 from nlp_transfer.comparing.units import bounds, margin_of, shown
 from nlp_transfer.durations import in_words
 from nlp_transfer.metrics import Interval, difference, interval
 
 _NEAR = 0.5  # of the margin: validation scores that are taken for equal
 _SPARES = 0.8  # of the time: what is not quicker than that is not worth a lower score
+_ANEW = "choose anew on more validation rows"
 _PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7: "a seventh", 8: "an eighth",
           9: "a ninth", 10: "a tenth"}  # fmt: skip
 
 
 def chosen(group: Group, metric: str) -> Line:
-    """The line to take: a candidate, or the best baseline where that is surely better, or as good and cheaper."""
-    line = _candidate(group, metric)
-    pays = _standing(line, metric)
-    costs_as_much = bool(group.baseline.entry.encoder)  # the same network, from random weights
-    return line if pays > 0 or (pays == 0 and costs_as_much) else group.baseline
+    """The line to take: the cheapest of those that validation puts beside the best, be it a candidate or a baseline.
+
+    Scored rows have no say, so that they stay what tells how good the choice is.
+    """
+    lines = [*group.candidates, group.baseline]
+    best = best_of([group.best.entry, group.baseline.entry], metric)
+    return _cheapest_beside(next(line for line in lines if line.entry is best), lines, metric)
 
 
 def _candidate(group: Group, metric: str) -> Line:
-    """The cheapest candidate of those that validation puts beside the best.
+    """The one to speak of: what is taken, or, where that is a baseline, what would be taken without it."""
+    taken = chosen(group, metric)
+    return taken if taken is not group.baseline else _cheapest_beside(group.best, group.candidates, metric)
 
-    Scored rows say one thing alone: what stands worse to the baseline than the best does is not taken in its place.
-    """
-    best, sign = group.best, _sign(metric)
-    most = mean(best.entry.validation)
+
+def _cheapest_beside(best: Line, lines: Sequence[Line], metric: str) -> Line:
+    """The quickest of the lines that are as good as the best on validation, or the best where none is much quicker."""
+    sign, most = _sign(metric), mean(best.entry.validation)
     near = _NEAR * margin_of(metric, most)
     beside = [
         line
-        for line in group.candidates
+        for line in lines
         if sign * (mean(line.entry.validation) - most) >= -near
         and line.entry.seconds <= _SPARES * best.entry.seconds
         and not _is_worse(difference(line.entry.validation_counts, best.entry.validation_counts)[metric], metric)
     ]
-    cheapest = min(beside, key=lambda line: line.entry.seconds, default=best)
-    return cheapest if _standing(cheapest, metric) >= _standing(best, metric) else best
+    return min(beside, key=lambda line: line.entry.seconds, default=best)
 
 
 def verdict(group: Group, metric: str, rows: int) -> str:
-    """Two sentences: first where transfer lost to a baseline, then what to take; or what to take, and its worth."""
+    """Two sentences: first where transfer lost to a baseline, then what to take; or what to take, and its worth.
+
+    What validation chose stays chosen where the scored rows say otherwise, and the sentence says that they do.
+    """
     line, taken = _candidate(group, metric), chosen(group, metric)
     lost = [line for line in group.candidates if _standing(line, metric) < 0]
     baseline, gain = group.baseline.entry, line.to_baseline
     assert gain, "a candidate is no baseline"
     if line in lost:
         said = f"Negative transfer: {line.entry.name} is worse than {baseline.name} {_told(gain, metric)}"
+        if taken is line:
+            said += f" on the rows scored here, though validation chose it ({_lead(line, group.baseline, metric)})"
+            return f"{said}: {_ANEW}. {_costs(line, group.baseline)}"
         return f"{said}: take {taken.entry.name}. {_best_of_candidates(group, line, metric)}"
     first = [_negative(lost, baseline.name, metric)] if lost else []
+    second = [] if first else [_costs(line, group.baseline)]
     if not _is_better(gain, metric):
+        lead = _lead(taken, group.baseline if taken is line else line, metric)
         said = f"{line.entry.name} is not surely better than {baseline.name} {_told(gain, metric)}"
-        said += f": take {taken.entry.name}, or score more than these {rows:,} rows to tell."
-        second = [] if first else [_costs(line, group.baseline)]
+        said += f": take {taken.entry.name} ({lead} on validation), or score more than these {rows:,} rows to tell."
+    elif taken is not line:
+        said = f"{line.entry.name} is surely better than {baseline.name} on the rows scored here {_told(gain, metric)}"
+        said += f", though validation chose {baseline.name} ({_lead(taken, line, metric)}): {_ANEW}."
     else:
         said = _take(group, line, metric, rows)
         second = [] if first else [_worth(line, baseline.name, metric)]
     return " ".join([*first, said, *second])
+
+
+def _lead(line: Line, other: Line, metric: str) -> str:
+    """How far a line is ahead of another on validation.
+
+    >>> _lead(line, other, "accuracy")
+    '0.5 ahead'
+    """
+    points = _sign(metric) * (mean(line.entry.validation) - mean(other.entry.validation))
+    if not float(shown(points, metric)):
+        return "as good"
+    return f"{shown(abs(points), metric)} {'ahead' if points > 0 else 'behind'}"
 
 
 def _costs(line: Line, other: Line) -> str:

@@ -80,14 +80,29 @@ VERDICTS = {
     ),
     "nothing is sure": (
         [entry("full", 0.605)],
-        r"full is not surely better than TF-IDF \+ linear SVM \(difference 0\.[35], .*\): take TF-IDF \+ linear "
-        r"SVM, or score more than these 200 rows to tell\. Training full took 2 min, TF-IDF \+ linear SVM 2 min\.",
+        r"full is not surely better than TF-IDF \+ linear SVM \(difference 0\.[35], .*\): take full \(0\.5 ahead on "
+        r"validation\), or score more than these 200 rows to tell\. Training full took 2 min, TF-IDF \+ linear SVM 2 "
+        r"min\.",
+        "full",
+    ),
+    "nothing is sure, and the baseline is cheaper": (
+        [entry("full", 0.605, seconds=1000)],
+        r"full is not surely better than .*: take TF-IDF \+ linear SVM \(0\.5 behind on validation\), or score more "
+        r"than these 200 rows to tell\. Training full took 17 min, TF-IDF \+ linear SVM 2 min\.",
         SVM,
     ),
-    "the cheap one lost, the best did not": (
-        [entry("full", 0.7), entry("lora", 0.5, seconds=20, validation=0.695)],
-        r"Negative transfer: lora .* is worse than TF-IDF \+ linear SVM\. full is best .*: take full\.",
-        "full",
+    "validation took the network for better, test does not": (
+        [entry("full", 0.9), entry("lora", 0.5, seconds=20, validation=0.895)],
+        r"Negative transfer: lora is worse than TF-IDF \+ linear SVM \(difference -10\.0, .*\) on the rows scored "
+        r"here, though validation chose it \(29\.5 ahead\): choose anew on more validation rows\. Training lora took "
+        r"20 s, TF-IDF \+ linear SVM 2 min\.",
+        "lora",
+    ),
+    "validation took the baseline for as good, test does not": (
+        [entry("full", 0.9, validation=0.6, seconds=1000)],
+        r"full is surely better than TF-IDF \+ linear SVM on the rows scored here \(difference 30\.0, .*\), though "
+        r"validation chose TF-IDF \+ linear SVM \(as good\): choose anew on more validation rows\. Training .*",
+        SVM,
     ),
 }
 
@@ -98,6 +113,16 @@ def test_the_verdict_is_what_a_person_can_act_on(case):
     found = of(all_beside(*candidates))
     assert re.fullmatch(said, found.verdict), found.verdict
     assert found.taken.entry.name == taken
+
+
+@pytest.mark.parametrize("validation", [0.55, 0.6, 0.65, 0.9])
+def test_rows_that_are_scored_have_no_say_in_what_is_taken(validation):
+    taken = {
+        of(all_beside(entry("full", score, validation=validation, seconds=1000),
+                      entry("lora", 1.0 - score, validation=validation - 0.005, seconds=200))).taken.entry.name
+        for score in (0.1, 0.5, 0.6, 0.605, 0.9, 1.0)
+    }  # fmt: skip
+    assert taken == {SVM if validation <= 0.6 else "lora"}
 
 
 def test_what_many_validation_rows_say_is_surely_worse_is_not_taken_for_as_good():
