@@ -16,18 +16,20 @@ import shutil
 import socket
 import time
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from nlp_transfer.locking import Lock
+
 log = logging.getLogger(__name__)
 
 _FORMAT = 1  # raised when what a cache holds comes to mean something else
 _BLOCK = 1 << 24  # bytes read at a time
-_HALF_WRITTEN = ".incomplete-"
+_HALF_WRITTEN, _FILLING = ".incomplete-", ".filling-"
 _STATES, _META = "states.bin", "meta.json"
 _NAME = re.compile(r"[0-9a-f]{32}")  # of a key
 _SHARE_OF_DISK = 0.1
@@ -148,15 +150,40 @@ class Store:
             return self._cannot(f"cannot write to the cache folder {self.folder}: {error.strerror}")
         return True
 
-    def name(self, keys: Sequence[Key], number: str) -> bool:
-        """Give what a run has filled its names. What another run has named meanwhile stays."""
-        named = [self._name(key, number) for key in keys]  # all of them, also where one cannot be
+    @contextlib.contextmanager
+    def filling(self, keys: Sequence[Key]) -> Iterator[None]:
+        """Inside, no other run of this machine fills any of `keys`; waits for the one that does."""
+        with contextlib.ExitStack() as stack:
+            for name in sorted(key.name for key in keys):  # all take them in one order, so that none waits for another
+                busy = f"Another run computes what the frozen layers give, into {self.folder}; waiting for it."
+                lock = Lock(self.folder / f"{_FILLING}{socket.gethostname()}-{name}", busy)
+                with contextlib.suppress(OSError):  # no lock can be: two may fill it, and the quicker one names it
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    lock.wait()
+                    stack.callback(lock.release, remove=True)
+            yield
+
+    def seconds_of(self, keys: Sequence[Key]) -> float:
+        """How long the pass took that gave what is held of `keys`; of several passes the longest, 0 if it is not known.
+
+        One pass gives the states at several depths, and a deep one goes through the shallow ones.
+        """
+        return max((self._seconds_of(key) for key in keys), default=0.0)
+
+    def _seconds_of(self, key: Key) -> float:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return float(json.loads((self.folder / key.name / _META).read_text(encoding="utf-8"))["seconds"])
+        return 0.0
+
+    def name(self, keys: Sequence[Key], number: str, seconds: float = 0.0) -> bool:
+        """Give what a run has filled, in so many seconds, its names. What another run has named meanwhile stays."""
+        named = [self._name(key, number, seconds) for key in keys]  # all of them, also where one cannot be
         return all(named)
 
-    def _name(self, key: Key, number: str) -> bool:
+    def _name(self, key: Key, number: str, seconds: float) -> bool:
         path = self.half_written(key, number)
         try:
-            meta = asdict(key) | {"crc32": _crc32(path)}
+            meta = asdict(key) | {"crc32": _crc32(path), "seconds": seconds}
             (path.parent / _META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
             if (self.folder / key.name).exists() and not self.holds(key):
                 shutil.rmtree(self.folder / key.name)
@@ -232,10 +259,12 @@ def _description(path: Path) -> str:
 
 def _remove_abandoned(folder: Path) -> None:
     """Half-written files that nothing has been written to for a day: their run was killed."""
-    for path in folder.glob(f"{_HALF_WRITTEN}*"):
+    for path in (*folder.glob(f"{_HALF_WRITTEN}*"), *folder.glob(f"{_FILLING}*")):
         with contextlib.suppress(OSError):
-            if time.time() - max(part.stat().st_mtime for part in (path, *path.iterdir())) > _ABANDONED_AFTER:
+            parts = path.iterdir() if path.is_dir() else ()
+            if time.time() - max(part.stat().st_mtime for part in (path, *parts)) > _ABANDONED_AFTER:
                 shutil.rmtree(path, ignore_errors=True)
+                path.unlink(missing_ok=True)  # a lock
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ class FrozenLayers:
     are those of the whole network up to rounding (1e-6), and to the last bit where the shapes are the same. ConvBERT
     and MobileBERT attend to padding, so their states depend on the batch by more than that, here as in transformers.
 
+    `seconds_spared` is how long the passes took that earlier runs made, and this one did not need to.
+
     Every process of a run makes the same calls; they share the work, and the files of their machine.
     """
 
@@ -61,6 +64,7 @@ class FrozenLayers:
         self.accelerator = accelerator
         self.store = Store(options.cache_dir, options.cache_gb)
         self.dtype = _dtype(options.cache_dtype, accelerator.mixed_precision)
+        self.seconds_spared = 0.0
         self._kept: dict[tuple[TokenInputs, int], Tensor] = {}
         self._in_use: set[Path] = set()
         self._reading: Reading | None = None
@@ -78,15 +82,17 @@ class FrozenLayers:
             self.encoder.require_freezable(depth)
         depths = [depth for depth in depths if self._can_start_at(depth, inputs[0])]
         for rows in inputs:
-            keys = {depth: self._key(rows, depth) for depth in depths}
-            missing = []
-            for key in keys.values():
-                if self._agreed(lambda key=key: self.store.holds(key)):  # type: ignore[misc]
-                    self._keep(rows, key)
-                else:
-                    missing.append(key)
-            if missing and self._agreed(lambda keys=missing: self.store.make_room(keys, self._in_use)):  # type: ignore[misc]
-                self._compute(rows, missing)
+            keys = [self._key(rows, depth) for depth in depths]
+            had = {self.store.states_of(key) for key in keys} <= self._in_use
+            missing = self._not_held(rows, keys)
+            if missing:
+                # Runs of several processes do not wait for others: on several machines they could for each other.
+                with contextlib.nullcontext() if self._is_shared else self.store.filling(missing):
+                    missing = self._not_held(rows, missing)  # another run may have been quicker
+                    if missing and self._agreed(lambda keys=missing: self.store.make_room(keys, self._in_use)):  # type: ignore[misc]
+                        self._compute(rows, missing)
+            if not missing and not had:
+                self.seconds_spared += self.store.seconds_of(keys)
 
     @contextlib.contextmanager
     def grafted(self, below: int) -> Iterator[Callable[[TokenInputs], Inputs]]:
@@ -121,6 +127,16 @@ class FrozenLayers:
                 )
         return self._separates[depth]
 
+    def _not_held(self, rows: TokenInputs, keys: Sequence[Key]) -> list[Key]:
+        """Those of `keys` that the cache does not hold; the others are kept."""
+        missing = []
+        for key in keys:
+            if self._agreed(lambda key=key: self.store.holds(key)):  # type: ignore[misc]
+                self._keep(rows, key)
+            else:
+                missing.append(key)
+        return missing
+
     def _keep(self, rows: TokenInputs, key: Key) -> None:
         # Mapped at once: should another run make room in the cache, what is mapped stays.
         path = self.store.states_of(key)
@@ -129,6 +145,7 @@ class FrozenLayers:
 
     def _compute(self, rows: TokenInputs, keys: Sequence[Key]) -> None:
         """Fill a file for each key; they take their names once all processes are done."""
+        began = time.perf_counter()
         with contextlib.ExitStack() as stack:
             if self.accelerator.is_local_main_process:
                 stack.callback(self.store.clean_up)
@@ -138,7 +155,8 @@ class FrozenLayers:
             files = {key.depth: self.store.half_written(key, number) for key in keys}
             self._fill(rows, {k.depth: _mapped(files[k.depth], k.shape, self.dtype, for_writing=True) for k in keys})
             self.accelerator.wait_for_everyone()
-            if self._agreed(lambda: self.store.name(keys, number)):
+            seconds = time.perf_counter() - began
+            if self._agreed(lambda: self.store.name(keys, number, seconds)):
                 for key in keys:
                     self._keep(rows, key)
 

@@ -48,6 +48,14 @@ class Lock:
                 "%s: this file system has no locks; see to it that no second run works there.", self.path.parent
             )
 
+    def wait(self) -> None:
+        """Hold it as soon as nobody else does; `busy` goes to the log where that takes waiting. OSError as above."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            log.info(self.busy)
+            self._lock.acquire(timeout=-1)
+
     def release(self, remove: bool = False) -> None:
         """Let others have it, if it is held; its file can be removed, which is safe as long as it is held."""
         if remove and self._lock.is_locked:  # whoever has opened it meanwhile sees that it is gone, and makes another

@@ -158,6 +158,7 @@ def _fit_once(
     _require_a_head_that_learns(model, stages)
     frozen = FrozenLayers(encoder, accelerator, cache)
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
+    spared = frozen.seconds_spared
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
 
     progress = Progress(accelerator, options.logging_steps, attempt.before)
@@ -191,6 +192,7 @@ def _fit_once(
         history=tuple(progress.history),
         seed=options.seed,
         restarts=attempt.number,
+        seconds_spared=spared,
     )
 
 

@@ -121,6 +121,7 @@ class RunResult:
 
     `best_score` and `best_epoch` are None where there were no validation rows, so that the last weights were kept.
     `seed` is the one of the attempt that was kept, after `restarts` that collapsed; all but `seconds` is of that one.
+    `seconds_spared` is what the run would have taken besides, had the cache not held what frozen layers give.
     """
 
     metric: str
@@ -133,3 +134,4 @@ class RunResult:
     history: tuple[Mapping[str, float], ...] = ()
     seed: int = 0
     restarts: int = 0
+    seconds_spared: float = 0.0

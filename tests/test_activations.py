@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nlp_transfer import locking
 from nlp_transfer.activations import Key, Store, cache_folder, main
 
 KEY = Key("w", "t", "bert", 2, "tokens", "no", "float32", (25, 10), "torch 2")  # 1,000 bytes
@@ -95,6 +97,38 @@ def test_a_run_that_is_quicker_is_not_overwritten(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [KEY.name]
 
 
+def test_of_two_that_fill_the_same_one_waits_and_says_so(tmp_path, monkeypatch):
+    keys = [KEY, replace(KEY, depth=1)]
+    heard, order = threading.Event(), []
+    monkeypatch.setattr(locking.log, "info", lambda *said: heard.set())
+
+    def other() -> None:
+        with Store(tmp_path).filling(keys[::-1]):
+            order.append("other")
+
+    with Store(tmp_path).filling(keys):
+        with Store(tmp_path).filling([replace(KEY, depth=0)]):  # nobody fills that
+            order.append("another key")
+        waiting = threading.Thread(target=other)
+        waiting.start()
+        assert heard.wait(10)
+        order.append("one")
+    waiting.join(10)
+    assert order == ["another key", "one", "other"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_how_long_a_pass_took_is_told_as_far_as_it_is_known(tmp_path):
+    store, deep = Store(tmp_path), replace(KEY, depth=3)
+    assert store.seconds_of([KEY]) == 0.0
+    for key, number, seconds in ((KEY, "1", 2.0), (deep, "2", 5.0)):
+        store.allocate([key], number)
+        store.name([key], number, seconds)
+    assert (store.seconds_of([KEY]), store.seconds_of([KEY, deep])) == (2.0, 5.0)
+    (tmp_path / KEY.name / "meta.json").write_text("{}")  # as an earlier version left it
+    assert store.seconds_of([KEY]) == 0.0
+
+
 def test_what_was_least_recently_used_makes_room(tmp_path):
     store = Store(tmp_path, gigabytes=2500e-9)
     keys = [replace(KEY, tokens=name) for name in "abcd"]
@@ -150,11 +184,14 @@ def test_what_a_killed_run_left_is_removed_after_a_day(tmp_path):
     store = Store(tmp_path)
     store.allocate([KEY], "dead")
     store.allocate([KEY], "alive")
+    lock = tmp_path / ".filling-somewhere-0"
+    lock.touch()
+    os.utime(lock, (1000, 1000))
     dead = store.half_written(KEY, "dead")
     for path in (dead, dead.parent):
         os.utime(path, (1000, 1000))
     assert Store(tmp_path).make_room([KEY])
-    assert [path.exists() for path in (dead, store.half_written(KEY, "alive"))] == [False, True]
+    assert [path.exists() for path in (dead, store.half_written(KEY, "alive"), lock)] == [False, True, False]
 
 
 @pytest.mark.parametrize("meta", ["{}", "[]", "no JSON", None])

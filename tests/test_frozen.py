@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from conftest import FAMILIES, GOOD, THINGS, sentence_lines
 
 import nlp_transfer as nt
 from nlp_transfer import frozen as frozen_module
+from nlp_transfer import locking
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
@@ -183,6 +186,43 @@ def test_a_second_run_starts_at_once_whatever_its_head_rate_and_seed(checkpoint,
     run(checkpoint("bert", LAYERS), "classification", rows, Freeze(2), cache)
     run(checkpoint("electra", LAYERS), "classification", rows, Freeze(1), cache)
     assert passes == [[2], [1], [2]]
+
+
+def test_a_run_tells_how_long_the_pass_took_that_it_was_spared(checkpoint, splits, cache):
+    rows = splits["classification uneven"]
+    results = []
+    for below in (2, 2, 1):
+        model = nt.TransferModel.load(checkpoint("bert", LAYERS), HEADS["classification"]())
+        options = nt.TrainingOptions(max_train_steps=1, mixed_precision="no")
+        results.append(nt.fit(model, rows, options, strategy=Freeze(LAYERS - below), cache=cache))
+    first, again, other = results
+    assert first.seconds_spared == other.seconds_spared == 0.0
+    told = [json.loads(file.read_text()) for file in Path(cache.cache_dir).glob("*/meta.json")]
+    (spared,) = [meta["seconds"] for meta in told if meta["depth"] == 2]  # training and validation rows are the same
+    assert again.seconds_spared == spared
+    assert 0 < again.seconds_spared < first.seconds
+
+
+def test_two_runs_at_once_make_one_pass(checkpoint, splits, cache, monkeypatch):
+    passes = counted(monkeypatch)
+    count, waits = FrozenLayers._fill, threading.Event()
+    monkeypatch.setattr(locking.log, "info", lambda *said: waits.set())
+    monkeypatch.setattr(FrozenLayers, "_fill", lambda *given: waits.wait(10) and count(*given))
+    model = nt.TransferModel.load(checkpoint("bert", LAYERS), HEADS["classification"]())
+    rows = TokenInputs(model.encode(splits["classification uneven"].train.data), model.pad_id)
+    frozen = [FrozenLayers(model.encoder, Accelerator(cpu=True), cache) for _ in range(2)]
+    runs = [threading.Thread(target=one.run, args=([rows], [2])) for one in frozen]
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join(30)
+    assert passes == [[2]]
+    states = []
+    for one in frozen:
+        with one.grafted(2) as feed:
+            states.append(feed(rows).batch([0, 1])["inputs_embeds"])
+    assert torch.equal(*states)
+    assert sorted(one.seconds_spared > 0 for one in frozen) == [False, True]
 
 
 def test_what_other_weights_give_is_not_taken(checkpoint, splits, cache, monkeypatch):

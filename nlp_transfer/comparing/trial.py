@@ -59,8 +59,9 @@ class Learned:
     """What learned from `rows` training rows, and what it says of rows it did not learn from.
 
     `name` is that of a baseline, or empty. `predictions` are those of each split, by name. `seconds` are those of the
-    training alone, `peak_memory` (bytes) is that of the process, `gpu_memory` that of the GPU, and `disk` the bytes of
-    the folder that saving wrote: None where there is nothing to tell.
+    training alone, with the pass over frozen layers, whichever training made it; `peak_memory` (bytes) is that of the
+    process, `gpu_memory` that of the GPU, and `disk` the bytes of the folder that saving wrote: None where there is
+    nothing to tell.
     """
 
     name: str
@@ -113,7 +114,7 @@ def _network(trial: Trial, job: Job, splits: Splits, shape: Mapping[str, Any]) -
         name="",
         rows=len(splits.train.data),
         predictions=predictions,
-        seconds=run.seconds,
+        seconds=run.seconds + run.seconds_spared,
         peak_memory=peak_memory(),
         trained_weights=run.trained_weights,
         gpu_memory=torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from conftest import RECIPES, run_recipe
 from forking import started
 
 import nlp_transfer as nt
+from nlp_transfer.comparing import trial as trial_module
 from nlp_transfer.comparing.candidates import BASELINES, Candidate
 from nlp_transfer.comparing.entries import entries_of
 from nlp_transfer.comparing.folder import ComparisonFolder
@@ -120,6 +122,19 @@ def of_problem(problem: str, folder: Path) -> str:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
+
+
+def test_a_training_costs_its_pass_over_frozen_layers_whoever_made_it(checkpoint, review_splits, tmp_path, monkeypatch):
+    def timed(*given):
+        return replace(fit(*given), seconds=1.0, seconds_spared=2.0)
+
+    fit = trial_module.fit
+    monkeypatch.setattr(trial_module, "fit", timed)
+    head = nt.text_head_for(review_splits)
+    job = Job(SharedRows.write(review_splits, tmp_path), head, nt.ModelOptions(),
+              nt.TrainingOptions(mixed_precision="no"), nt.CacheOptions(), head.best_metric)  # fmt: skip
+    (learned,), _ = trial_module.learn(Trial(Candidate("features", checkpoint(), "features"), 1.0, 0), job)
+    assert learned.seconds == 3.0
 
 
 def test_a_probe_reads_the_mean_of_tokens_unless_told_otherwise(checkpoint, review_splits):
