@@ -1,4 +1,4 @@
-"""Which strategy suits these rows and this encoder? The task and the number of rows say so, or a trial on some rows."""
+"""Which strategy suits these rows and this encoder? Their number, lengths and size say so, or a trial on some rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,13 +22,16 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits, hold_out
+from nlp_transfer.encoder import Encoder
 from nlp_transfer.errors import DataError, UserError
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.inference import infer
+from nlp_transfer.memory import free_memory, training_memory
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import epochs_of
 from nlp_transfer.recipe import quiet
 from nlp_transfer.shallow.fitting import LINEAR
+from nlp_transfer.shards import are_asked_for
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.training import fit, make_accelerator
@@ -38,6 +42,7 @@ log = logging.getLogger(__name__)
 _LEAST = 40  # rows: of fewer nothing can be held out that tells strategies apart
 _ENOUGH, _SCARCE = 300, 10  # rows a label
 _HELD_OUT, _MOST_HELD_OUT = 1 / 3, 1000  # share of the training rows that a trial is scored on, and rows at most
+_SHARE_OF_MEMORY = 0.9  # of what is free; how much training takes is an estimate
 _FILE = Path("logs") / "strategy.json"  # in the folder of a run: what a run that was stopped leaves there stays
 
 
@@ -108,7 +113,10 @@ def choose_strategy(
     accelerator: Accelerator | None = None,
     cache: CacheOptions | None = None,
 ) -> Choice:
-    """Choose `head_then_full` or `features`; `model` stays as it is, validation and test are not looked at.
+    """Choose `head_then_full`, `lora` or `features`; `model` stays as it is, validation and test are not looked at.
+
+    Where training all weights of the encoder on rows so long takes more memory than is free (`training_memory`), `lora`
+    stands in for `head_then_full` in all that follows; where that takes too much, too, it is `features` at once.
 
     With 300 rows a label or more, `head_then_full`. Test scores of MiniLM after 3 epochs, beside `full`: SST-2 88.8 and
     89.0 (one seed), TREC 96.3 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
@@ -137,35 +145,66 @@ def choose_strategy(
     >>> fit(model, splits, strategy=choice.strategy)
     """
     options = options or TrainingOptions()
+    accelerator = accelerator or make_accelerator(options)
     rows, head = splits.train, model.head
     inputs = TokenInputs(model.encode(rows.data), model.pad_id)
-    facts = _facts(model, rows, inputs)
+    trains, room = _fitting(model.encoder, inputs, options, accelerator)
+    facts = f"{_facts(model, rows, inputs)}; {room}."
     count, each = len(rows.data), len(rows.data) / max(len(head.labels), 1)
+
+    def untried(name: str, why: str, so: str) -> Choice:
+        so = "whose few weights fit into memory" if name == "lora" else so
+        return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name}, {so}."), {})
+
+    if not trains:
+        why = "to train the encoder takes more than that (less with a smaller --per_device_train_batch_size)"
+        return untried("features", why, "which only runs it")
     if each >= _ENOUGH:
-        why = f"auto: {_ENOUGH} rows a label or more are enough to train all weights on, so nothing is tried."
-        return Choice("head_then_full", {}, (facts, why, "auto: head_then_full, which does not need many steps."), {})
+        why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so nothing is tried"
+        return untried(trains, why, "which does not need many steps")
     if isinstance(head, NERHead):
-        why = "auto: tags want an encoder that is trained for them, so nothing is tried."
-        return Choice("head_then_full", {}, (facts, why, "auto: head_then_full, which does not need many rows."), {})
+        why = "tags want an encoder that is trained for them, so nothing is tried"
+        return untried(trains, why, "which does not need many rows")
     if count < _LEAST:
-        why = f"auto: fewer than {_LEAST} rows are too few to try anything on."
-        return Choice("features", {}, (facts, why, "auto: features, which has the least to learn."), {})
-    epochs = epochs_of(inputs, options, (accelerator or make_accelerator(options)).num_processes)
+        why = f"fewer than {_LEAST} rows are too few to try anything on"
+        return untried("features", why, "which has the least to learn")
+    epochs = epochs_of(inputs, options, accelerator.num_processes)
     try:
         share = min(_HELD_OUT, _MOST_HELD_OUT / count)
         learned, judged = hold_out(rows, share, options.seed, "label")
     except DataError:
-        why = "auto: no label has rows enough to hold some out, so nothing is tried."
-        return Choice("head_then_full", {}, (facts, why, "auto: head_then_full, which does well with few rows."), {})
+        why = "no label has rows enough to hold some out, so nothing is tried"
+        return untried(trains, why, "which does well with few rows")
     longer = replace(options, num_train_epochs=epochs * count / len(learned.data))
-    return _tried(model, learned, judged, longer, cache, facts, is_scarce=each < _SCARCE)
+    return _tried(trains, model, learned, judged, longer, cache, facts, is_scarce=each < _SCARCE)
+
+
+def _fitting(
+    encoder: Encoder, inputs: TokenInputs, options: TrainingOptions, accelerator: Accelerator
+) -> tuple[str, str]:
+    """What trains the encoder in the memory that is free, or "", and how much that is. The first process decides."""
+    on_gpu = accelerator.device.type != "cpu"
+    beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes in the same memory
+    shards = accelerator.num_processes if are_asked_for() else 1
+    rows = 1 if on_gpu else options.per_device_train_batch_size  # where memory runs out a GPU takes a batch in parts
+    takes = {
+        name: training_memory(encoder, inputs.lengths, rows, accelerator.mixed_precision, name != "lora") * beside
+        for name in ("head_then_full", "lora")
+    }
+    free = free_memory(accelerator.device)
+    trains = next((name for name, bytes_ in takes.items() if bytes_ / shards <= _SHARE_OF_MEMORY * free), "")
+    takes_all = takes["head_then_full"] / shards
+    told = [trains, f"to train all takes about {takes_all / 1e9:.1f} GB of memory, {free / 1e9:.1f} are free"]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(told)
+    return told[0], told[1]
 
 
 def _tried(
-    model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions, cache: CacheOptions | None, facts: str,
-    is_scarce: bool,
+    trains: str, model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions,
+    cache: CacheOptions | None, facts: str, is_scarce: bool,
 ) -> Choice:  # fmt: skip
-    """What trials choose, which learn some rows and are judged on others."""
+    """What trials choose, which learn some rows and are judged on others; `trains` is what trains the encoder."""
     trial = replace(
         options, early_stopping_patience=None, report_to=[], metric_for_best_model=None, eval_steps=None,
         checkpoint_every=[], torch_compile=False,
@@ -175,10 +214,10 @@ def _tried(
     features = _halved(
         _probes(model.head), lambda name, rows: _score(name, model, rows, judged, trial, cache), learned, trial.seed
     )
-    for name in (features, "head_then_full"):
+    for name in (features, trains):
         score = _score(name, model, learned, judged, trial, cache)
         scores |= {} if score is None else {name: score}
-    usual, other = (features, "head_then_full") if is_scarce else ("head_then_full", features)
+    usual, other = (features, trains) if is_scarce else (trains, features)
     name, so = _decided(usual, other, scores, len(judged.data))
     listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
     why = f"auto: {_metric(model.head)} on {len(judged.data):,} rows that neither has seen: {listed}."
@@ -219,7 +258,7 @@ def _drawn(rows: Rows, seed: int) -> np.ndarray:
 def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -> tuple[str, str]:
     """What is chosen, and why: the `usual` one, unless the `other` leads by more than a standard error."""
     if usual not in scores or other not in scores:
-        name = next(iter(scores), "head_then_full")
+        name = next(iter(scores), usual)
         return name, f"auto: {name}, as the other one cannot be trained here."
     lead, error = 100 * (scores[other] - scores[usual]), 100 * _error(scores[other], judged)
     if lead > error:
@@ -241,7 +280,7 @@ def _facts(model: TransferModel, rows: Rows, inputs: TokenInputs) -> str:
     each = f", {labels} labels ({count / labels:,.0f} rows each)" if labels > 1 else ""
     return (
         f"auto: {count:,} training rows{each}, {inputs.lengths.mean():.0f} tokens a row; "
-        f"{model.encoder.family} of {model.encoder.depth} layers, {model.encoder.parameter_count:,} weights."
+        f"{model.encoder.family} of {model.encoder.depth} layers, {model.encoder.parameter_count:,} weights"
     )
 
 

@@ -20,7 +20,8 @@ from nlp_transfer.progress import Progress
 def asked(monkeypatch):
     """What each trial was asked, and the scores that they are given instead of being run."""
     calls = []
-    scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8}
+    scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
+              "lora": 0.75}  # fmt: skip
 
     def score(name, model, learned, judged, options, cache):
         calls.append((name, set(learned.data["line"]), set(judged.data["line"]), options))
@@ -117,6 +118,34 @@ def test_tags_are_learned_by_the_encoder_whatever_their_number(asked, checkpoint
         few = replace(splits, train=replace(splits.train, data=splits.train.data.select(range(rows))))
         assert nt.choose_strategy(model, few, options).name == "head_then_full"
     assert asked == []
+
+
+def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_splits, sentences, options, monkeypatch):
+    def choice(free, splits=review_splits, head=None):
+        asked.clear()
+        monkeypatch.setattr(choosing, "free_memory", lambda device: free * 10**9)
+        model = nt.TransferModel.load(checkpoint(), head or nt.text_head_for(splits))
+        return nt.choose_strategy(model, splits, options)
+
+    def takes(encoder, lengths, rows, precision, all_weights):
+        assert (len(lengths), rows) in {(64, 8), (58, 8)}  # texts, sentences
+        return (20 if all_weights else 10) * 10**9
+
+    monkeypatch.setattr(choosing, "training_memory", takes)
+    assert "head_then_full" in choice(23).scores
+    by_lora = choice(15)
+    assert set(by_lora.scores) == {"features:linear_svm", "lora"}
+    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory, 15.0 are free.")
+    by_none = choice(10)
+    assert (by_none.name, asked) == ("features", [])
+    assert by_none.reasons[1:] == (
+        "auto: to train the encoder takes more than that (less with a smaller --per_device_train_batch_size).",
+        "auto: features, which only runs it.",
+    )
+    head, tags = nt.NERHead.for_splits(nt.load_splits(nt.DataOptions(train_file=sentences["train"]), "ner"))
+    assert choice(15, tags, head).reasons[2] == "auto: lora, whose few weights fit into memory."
+    monkeypatch.setattr(choosing, "_ENOUGH", 32)
+    assert choice(15).name == "lora"
 
 
 def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):

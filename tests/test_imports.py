@@ -34,7 +34,7 @@ LAYERS = (
     ("inference", "adapters"),
     ("model",),
     ("prediction",),
-    ("grafting", "optim", "activations", "dropout", "words", "flops"),
+    ("grafting", "optim", "activations", "dropout", "words", "flops", "memory"),
     ("shards", "kept_states"),
     ("strategies", "frozen"),
     ("selection",),

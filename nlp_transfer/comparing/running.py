@@ -27,6 +27,7 @@ from nlp_transfer.comparing.folder import ComparisonFolder
 from nlp_transfer.comparing.pace import Pace
 from nlp_transfer.comparing.trial import Job, Trial
 from nlp_transfer.errors import UserError, is_full_disk
+from nlp_transfer.memory import free_memory
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def workers_for(wanted: int | None, trials: int) -> int:
         return wanted
     if not hardware.is_a_processor_alone():
         return 1
-    return max(1, min(_cores(), trials, int(_free_memory() // _ROOM)))
+    return max(1, min(_cores(), trials, int(free_memory() // _ROOM)))
 
 
 def _do(trial: Trial, job: Job, folder: Path, work: Work, threads: int) -> None:
@@ -169,12 +170,3 @@ def _is_of_a_launcher(name: str) -> bool:
 
 def _cores() -> int:
     return max(1, joblib.cpu_count(only_physical_cores=True))
-
-
-def _free_memory() -> float:
-    """Bytes of memory that are free; many where the system does not tell."""
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return float(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return float("inf")

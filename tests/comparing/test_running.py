@@ -105,10 +105,10 @@ def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
 def test_one_worker_at_least_and_no_more_than_trials_cores_and_memory_allow(monkeypatch):
     assert workers_for(5, 1) == 5
     monkeypatch.setattr(running, "_cores", lambda: 8)
-    monkeypatch.setattr(running, "_free_memory", lambda: 1e12)
+    monkeypatch.setattr(running, "free_memory", lambda: 1e12)
     monkeypatch.setattr(running.hardware, "is_a_processor_alone", lambda: True)
     assert workers_for(None, 3) == 3
     monkeypatch.setattr(running, "_cores", lambda: 2)
     assert workers_for(None, 3) == 2
-    monkeypatch.setattr(running, "_free_memory", lambda: 1e9)
+    monkeypatch.setattr(running, "free_memory", lambda: 1e9)
     assert workers_for(None, 3) == 1
