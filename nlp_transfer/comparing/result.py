@@ -12,7 +12,10 @@ from nlp_transfer.comparing.summary import Group, Line, groups_of
 from nlp_transfer.comparing.verdict import chosen, notes, verdict
 from nlp_transfer.errors import UserError
 
-_NO_MAJORITY = "No majority label stands beside: a tag of no entity for each word has an F1 of 0."
+_OF_TAGS = (
+    "No majority label stands beside: a tag of no entity for each word has an F1 of 0. In place of TF-IDF, which reads "
+    "whole texts, there is a gazetteer of the names in training."
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Comparison:
             tuple(groups),
             chosen(groups[0], metric),
             verdict(groups[0], metric, rows),
-            (*more_notes, *notes(groups, metric, split, failures), *([_NO_MAJORITY] if task == "ner" else [])),
+            (*more_notes, *notes(groups, metric, split, failures), *([_OF_TAGS] if task == "ner" else [])),
             failures,
         )
 
