@@ -191,10 +191,10 @@ def _fitting(
         name: training_memory(encoder, inputs.lengths, rows, accelerator.mixed_precision, name != "lora") * beside
         for name in ("head_then_full", "lora")
     }
-    free = free_memory(accelerator.device)
-    trains = next((name for name, bytes_ in takes.items() if bytes_ / shards <= _SHARE_OF_MEMORY * free), "")
+    to_spare = _SHARE_OF_MEMORY * free_memory(accelerator.device)
+    trains = next((name for name, bytes_ in takes.items() if bytes_ / shards <= to_spare), "")
     takes_all = takes["head_then_full"] / shards
-    told = [trains, f"to train all takes about {takes_all / 1e9:.1f} GB of memory, {free / 1e9:.1f} are free"]
+    told = [trains, f"to train all takes about {takes_all / 1e9:.1f} GB of memory of {to_spare / 1e9:.1f} to spare"]
     if accelerator.num_processes > 1:
         broadcast_object_list(told)
     return told[0], told[1]

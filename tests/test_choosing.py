@@ -135,7 +135,7 @@ def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_s
     assert "head_then_full" in choice(23).scores
     by_lora = choice(15)
     assert set(by_lora.scores) == {"features:linear_svm", "lora"}
-    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory, 15.0 are free.")
+    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory of 13.5 to spare.")
     by_none = choice(10)
     assert (by_none.name, asked) == ("features", [])
     assert by_none.reasons[1:] == (
