@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 
-def reopened(folder: str, auto_class: str, trust_remote_code: bool, base: str | None) -> Any:
+def reopened(folder: str, auto_class: str, trust_remote_code: bool, base: dict[str, str | None] | None) -> Any:
     """The network, as transformers opens it, or PEFT on `base` where the folder holds an adapter."""
     import transformers
 
@@ -20,12 +20,13 @@ def reopened(folder: str, auto_class: str, trust_remote_code: bool, base: str | 
         return auto.from_pretrained(folder, **told)
     from peft import PeftModel
 
+    source, revision = base["source"], base["revision"]
     config = transformers.AutoConfig.from_pretrained(folder, **told)
     if config.model_type == "nlp_transfer_pooled":
         pooled = importlib.import_module("nlp_transfer.pooling.network").PooledClassifier
-        network = pooled(config, transformers.AutoModel.from_pretrained(base, **told))
+        network = pooled(config, transformers.AutoModel.from_pretrained(source, revision=revision, **told))
     else:
-        network = auto.from_pretrained(base, config=config, **told)
+        network = auto.from_pretrained(source, revision=revision, config=config, **told)
     return PeftModel.from_pretrained(network, folder)
 
 

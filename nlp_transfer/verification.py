@@ -109,12 +109,13 @@ def verifying(folder: str | Path, kept: dict[str, Any]) -> Iterator[Callable[[],
         yield lambda: _compared(folder, kept, answers())
 
 
-def _base(folder: Path, trust_remote_code: bool) -> str | None:
+def _base(folder: Path, trust_remote_code: bool) -> dict[str, str | None] | None:
     """Where the weights are that an adapter stands on: of the bundled encoder, which it names by its hub id, here."""
     if not holds_adapter(folder):
         return None
     name, revision = base_of(folder)
-    return Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code).source
+    source = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code).source
+    return {"source": source, "revision": revision}
 
 
 def _compared(folder: str | Path, kept: dict[str, Any], logits: Sequence[Any]) -> Verified:

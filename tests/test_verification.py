@@ -11,8 +11,10 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import transformers
 from conftest import run_recipe
 from safetensors.torch import load_file, save_file
 
@@ -62,6 +64,27 @@ def test_an_adapter_on_the_bundled_encoder_opens_where_no_hub_is(review_splits, 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
     assert verification.verify_saved(tmp_path / "model", kept).difference < 1e-4
+
+
+def test_an_adapter_is_verified_on_the_revision_that_it_was_trained_on(trained, monkeypatch):
+    folder, kept = trained
+    told = {"base_model_name_or_path": "team/encoder", "revision": "v2"}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    (folder / "model.safetensors").unlink()
+    asked, opened = [], []
+
+    def from_pretrained(name, **how):
+        opened.append((name, how["revision"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verification.Checkpoint, "find", lambda name, **how: SimpleNamespace(source=name))
+    monkeypatch.setattr(verification, "_fresh_process", lambda given: asked.append(given) or nullcontext(lambda: [[]]))
+    with verification.verifying(folder, kept):
+        base = asked[0]["base"]
+    monkeypatch.setattr(transformers.AutoModelForSequenceClassification, "from_pretrained", from_pretrained)
+    with pytest.raises(KeyboardInterrupt):
+        nlp_transfer.reopening.reopened(str(folder), "AutoModelForSequenceClassification", False, base)
+    assert opened == [("team/encoder", "v2")]
 
 
 def test_a_changed_weight_is_noticed(trained):
