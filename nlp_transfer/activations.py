@@ -152,13 +152,15 @@ class Store:
 
     @contextlib.contextmanager
     def filling(self, keys: Sequence[Key]) -> Iterator[None]:
-        """Inside, no other run of this machine fills any of `keys`; waits for the one that does."""
+        """Inside, no other run of this machine fills any of `keys`; waits for the one that does.
+
+        It is for keys that `make_room` has found room for.
+        """
         with contextlib.ExitStack() as stack:
             for name in sorted(key.name for key in keys):  # all take them in one order, so that none waits for another
                 busy = f"Another run computes what the frozen layers give, into {self.folder}; waiting for it."
                 lock = Lock(self.folder / f"{_FILLING}{socket.gethostname()}-{name}", busy)
                 with contextlib.suppress(OSError):  # no lock can be: two may fill it, and the quicker one names it
-                    self.folder.mkdir(parents=True, exist_ok=True)
                     lock.wait()
                     stack.callback(lock.release, remove=True)
             yield
@@ -259,12 +261,10 @@ def _description(path: Path) -> str:
 
 def _remove_abandoned(folder: Path) -> None:
     """Half-written files that nothing has been written to for a day: their run was killed."""
-    for path in (*folder.glob(f"{_HALF_WRITTEN}*"), *folder.glob(f"{_FILLING}*")):
+    for path in folder.glob(f"{_HALF_WRITTEN}*"):
         with contextlib.suppress(OSError):
-            parts = path.iterdir() if path.is_dir() else ()
-            if time.time() - max(part.stat().st_mtime for part in (path, *parts)) > _ABANDONED_AFTER:
+            if time.time() - max(part.stat().st_mtime for part in (path, *path.iterdir())) > _ABANDONED_AFTER:
                 shutil.rmtree(path, ignore_errors=True)
-                path.unlink(missing_ok=True)  # a lock
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -23,7 +23,7 @@ from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.encoder import Encoder
-from nlp_transfer.errors import DataError, UserError
+from nlp_transfer.errors import DataError, OptionError, UserError
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.inference import infer
 from nlp_transfer.memory import free_memory, training_memory
@@ -34,6 +34,7 @@ from nlp_transfer.shallow.fitting import LINEAR
 from nlp_transfer.shards import are_asked_for
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.auto import Auto
+from nlp_transfer.strategies.features import require_plain
 from nlp_transfer.training import fit, make_accelerator
 from nlp_transfer.writing import write_whole
 
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 _LEAST = 40  # rows: of fewer nothing can be held out that tells strategies apart
 _ENOUGH, _SCARCE = 300, 10  # rows a label
 _HELD_OUT, _MOST_HELD_OUT = 1 / 3, 1000  # share of the training rows that a trial is scored on, and rows at most
-_SHARE_OF_MEMORY = 0.9  # of what is free; how much training takes is an estimate
+_SHARE_OF_MEMORY = 0.8  # of what is free; how much training takes is an estimate
 _FILE = Path("logs") / "strategy.json"  # in the folder of a run: what a run that was stopped leaves there stays
 
 
@@ -116,7 +117,8 @@ def choose_strategy(
     """Choose `head_then_full`, `lora` or `features`; `model` stays as it is, validation and test are not looked at.
 
     Where training all weights of the encoder on rows so long takes more memory than is free (`training_memory`), `lora`
-    stands in for `head_then_full` in all that follows; where that takes too much, too, it is `features` at once.
+    stands in for `head_then_full` in all that follows; where that takes too much, too, it is `features` at once. For a
+    head that has to be trained by steps (hidden layers, windows) `freeze` stands in for `features`, untried.
 
     With 300 rows a label or more, `head_then_full`. Test scores of MiniLM after 3 epochs, beside `full`: SST-2 88.8 and
     89.0 (one seed), TREC 96.3 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
@@ -158,7 +160,7 @@ def choose_strategy(
 
     if not trains:
         why = "to train the encoder takes more than that (less with a smaller --per_device_train_batch_size)"
-        return untried("features", why, "which only runs it")
+        return untried(_frozen(head), why, "which only runs it")
     if each >= _ENOUGH:
         why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so nothing is tried"
         return untried(trains, why, "which does not need many steps")
@@ -167,7 +169,7 @@ def choose_strategy(
         return untried(trains, why, "which does not need many rows")
     if count < _LEAST:
         why = f"fewer than {_LEAST} rows are too few to try anything on"
-        return untried("features", why, "which has the least to learn")
+        return untried(_frozen(head), why, "which has the least to learn")
     epochs = epochs_of(inputs, options, accelerator.num_processes)
     try:
         share = min(_HELD_OUT, _MOST_HELD_OUT / count)
@@ -182,22 +184,35 @@ def choose_strategy(
 def _fitting(
     encoder: Encoder, inputs: TokenInputs, options: TrainingOptions, accelerator: Accelerator
 ) -> tuple[str, str]:
-    """What trains the encoder in the memory that is free, or "", and how much that is. The first process decides."""
+    """What trains the encoder in the memory that there is, or "", and how much it takes. The first process decides."""
+    if are_asked_for():
+        return "head_then_full", "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
-    beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes in the same memory
-    shards = accelerator.num_processes if are_asked_for() else 1
+    beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))  # in the same memory
     rows = 1 if on_gpu else options.per_device_train_batch_size  # where memory runs out a GPU takes a batch in parts
+    rows *= int(np.diff([*inputs.firsts, len(inputs.lengths)]).max())  # windows
     takes = {
-        name: training_memory(encoder, inputs.lengths, rows, accelerator.mixed_precision, name != "lora") * beside
+        name: beside * training_memory(
+            encoder, inputs.lengths, rows, accelerator.mixed_precision, all_weights=name != "lora", on_gpu=on_gpu
+        )
         for name in ("head_then_full", "lora")
-    }
+    }  # fmt: skip
     to_spare = _SHARE_OF_MEMORY * free_memory(accelerator.device)
-    trains = next((name for name, bytes_ in takes.items() if bytes_ / shards <= to_spare), "")
-    takes_all = takes["head_then_full"] / shards
-    told = [trains, f"to train all takes about {takes_all / 1e9:.1f} GB of memory of {to_spare / 1e9:.1f} to spare"]
+    trains = next((name for name, bytes_ in takes.items() if bytes_ <= to_spare), "")
+    all_ = takes["head_then_full"]
+    told = [trains, f"to train all takes about {all_ / 1e9:.1f} GB of memory of {to_spare / 1e9:.1f} to spare"]
     if accelerator.num_processes > 1:
         broadcast_object_list(told)
     return told[0], told[1]
+
+
+def _frozen(head: TaskHead) -> str:
+    """What only runs the encoder: `features`, or `freeze` for a head that has to be trained by steps."""
+    try:
+        require_plain(head)
+    except OptionError:
+        return "freeze"
+    return "features"
 
 
 def _tried(

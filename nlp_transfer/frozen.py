@@ -53,7 +53,7 @@ class FrozenLayers:
     are those of the whole network up to rounding (1e-6), and to the last bit where the shapes are the same. ConvBERT
     and MobileBERT attend to padding, so their states depend on the batch by more than that, here as in transformers.
 
-    `seconds_spared` is how long the passes took that earlier runs made, and this one did not need to.
+    `seconds_spared` is how long the passes took that other runs made for this one, less what it waited for them.
 
     Every process of a run makes the same calls; they share the work, and the files of their machine.
     """
@@ -85,11 +85,13 @@ class FrozenLayers:
             keys = [self._key(rows, depth) for depth in depths]
             had = {self.store.states_of(key) for key in keys} <= self._in_use
             missing = self._not_held(rows, keys)
-            if missing:
+            if missing and self._agreed(lambda keys=missing: self.store.make_room(keys, self._in_use)):  # type: ignore[misc]
+                began = time.perf_counter()
                 # Runs of several processes do not wait for others: on several machines they could for each other.
                 with contextlib.nullcontext() if self._is_shared else self.store.filling(missing):
+                    self.seconds_spared -= time.perf_counter() - began
                     missing = self._not_held(rows, missing)  # another run may have been quicker
-                    if missing and self._agreed(lambda keys=missing: self.store.make_room(keys, self._in_use)):  # type: ignore[misc]
+                    if missing:
                         self._compute(rows, missing)
             if not missing and not had:
                 self.seconds_spared += self.store.seconds_of(keys)

@@ -73,6 +73,7 @@ class Keeper:
         self.agree_every = 1 if accelerator.device.type == "cpu" else options.logging_steps
         self.identity: identity.Identity = {}
         self.began = time.perf_counter()
+        self.seconds_spared = 0.0  # of a run that was not stopped
         self._before = 0.0
         self._last = time.monotonic()
         self._told: Callable[[], int] = lambda: 0

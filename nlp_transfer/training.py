@@ -158,7 +158,8 @@ def _fit_once(
     _require_a_head_that_learns(model, stages)
     frozen = FrozenLayers(encoder, accelerator, cache)
     frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
-    spared = frozen.seconds_spared
+    if not attempt.number and not saved:  # else it is its own pass that the cache holds, and `seconds` has it
+        keeper.seconds_spared = frozen.seconds_spared
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
 
     progress = Progress(accelerator, options.logging_steps, attempt.before)
@@ -192,7 +193,7 @@ def _fit_once(
         history=tuple(progress.history),
         seed=options.seed,
         restarts=attempt.number,
-        seconds_spared=spared,
+        seconds_spared=keeper.seconds_spared,
     )
 
 

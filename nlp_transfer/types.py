@@ -121,7 +121,8 @@ class RunResult:
 
     `best_score` and `best_epoch` are None where there were no validation rows, so that the last weights were kept.
     `seed` is the one of the attempt that was kept, after `restarts` that collapsed; all but `seconds` is of that one.
-    `seconds_spared` is what the run would have taken besides, had the cache not held what frozen layers give.
+    `seconds_spared` is what a run that was not stopped would have taken besides, had the cache not held what frozen
+    layers give, less what it waited for it.
     """
 
     metric: str

@@ -72,6 +72,18 @@ def test_it_ends_as_a_run_with_the_next_seed(review_splits, reviews, checkpoint,
     assert (expected.seed, expected.restarts) == (7, 0)
 
 
+def test_no_attempt_is_spared_the_pass_of_the_one_before(review_splits, checkpoint, tmp_path):
+    cache = nt.CacheOptions(str(tmp_path))
+    spared = [trained(review_splits, checkpoint(), 5, "gradual", restart_on_collapse=3, cache=cache)[1].seconds_spared
+              for _ in range(2)]  # fmt: skip
+    passes = {}  # of each set of rows
+    for file in tmp_path.glob("*/meta.json"):
+        meta = json.loads(file.read_text())
+        passes[meta["tokens"]] = meta["seconds"]
+    assert abs(spared[0]) < 0.02
+    assert spared[1] == pytest.approx(sum(passes.values()))
+
+
 def test_the_scale_of_fp16_begins_again_too(review_splits, checkpoint, monkeypatch):
     accelerator = nt.make_accelerator(nt.TrainingOptions(mixed_precision="no"))
     accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=1)

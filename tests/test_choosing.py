@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from conftest import run_recipe
 
 import nlp_transfer as nt
 from nlp_transfer import choosing
 from nlp_transfer.choosing import _decided
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.progress import Progress
 
 
@@ -127,25 +131,55 @@ def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_s
         model = nt.TransferModel.load(checkpoint(), head or nt.text_head_for(splits))
         return nt.choose_strategy(model, splits, options)
 
-    def takes(encoder, lengths, rows, precision, all_weights):
+    def takes(encoder, lengths, rows, precision, all_weights, on_gpu):
         assert (len(lengths), rows) in {(64, 8), (58, 8)}  # texts, sentences
         return (20 if all_weights else 10) * 10**9
 
     monkeypatch.setattr(choosing, "training_memory", takes)
-    assert "head_then_full" in choice(23).scores
+    assert "head_then_full" in choice(26).scores
     by_lora = choice(15)
     assert set(by_lora.scores) == {"features:linear_svm", "lora"}
-    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory of 13.5 to spare.")
-    by_none = choice(10)
+    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory of 12.0 to spare.")
+    by_none = choice(11)
     assert (by_none.name, asked) == ("features", [])
     assert by_none.reasons[1:] == (
         "auto: to train the encoder takes more than that (less with a smaller --per_device_train_batch_size).",
         "auto: features, which only runs it.",
     )
+    assert choice(11, head=nt.text_head_for(review_splits, hidden=(8,))).name == "freeze"
     head, tags = nt.NERHead.for_splits(nt.load_splits(nt.DataOptions(train_file=sentences["train"]), "ner"))
     assert choice(15, tags, head).reasons[2] == "auto: lora, whose few weights fit into memory."
     monkeypatch.setattr(choosing, "_ENOUGH", 32)
     assert choice(15).name == "lora"
+
+
+def test_what_a_step_holds_depends_on_device_processes_windows_and_shards(
+    checkpoint, review_splits, options, monkeypatch
+):
+    def asked(device, processes=1, **head):
+        calls = []
+        model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits, **head), max_length=6)
+        inputs = TokenInputs(model.encode(review_splits.train.data), model.pad_id)
+        windows = np.bincount(np.searchsorted(inputs.firsts, np.arange(len(inputs.lengths)), side="right")).max()
+
+        def takes(encoder, lengths, rows, precision, all_weights, on_gpu):
+            calls.append((rows, on_gpu))
+            return 10**9
+
+        monkeypatch.setattr(choosing, "training_memory", takes)
+        here = SimpleNamespace(device=torch.device(device), num_processes=processes, mixed_precision="bf16")
+        said = choosing._fitting(model.encoder, inputs, options, here)[1]
+        return *calls[0], windows, said.split()[5]
+
+    monkeypatch.setattr(choosing, "free_memory", lambda device: 10**10)
+    monkeypatch.setattr(choosing, "broadcast_object_list", lambda told: told)
+    assert asked("cpu") == (8, False, 1, "1.0")
+    assert asked("cpu", processes=4) == (8, False, 1, "4.0")
+    assert asked("cuda", processes=4) == (1, True, 1, "1.0")
+    rows, _, windows, _ = asked("cpu", long_texts="window")
+    assert rows == 8 * windows > 8
+    monkeypatch.setattr(choosing, "are_asked_for", lambda: True)
+    assert choosing._fitting(None, None, options, None)[0] == "head_then_full"
 
 
 def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):

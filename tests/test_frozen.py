@@ -196,7 +196,7 @@ def test_a_run_tells_how_long_the_pass_took_that_it_was_spared(checkpoint, split
         options = nt.TrainingOptions(max_train_steps=1, mixed_precision="no")
         results.append(nt.fit(model, rows, options, strategy=Freeze(LAYERS - below), cache=cache))
     first, again, other = results
-    assert first.seconds_spared == other.seconds_spared == 0.0
+    assert max(abs(first.seconds_spared), abs(other.seconds_spared)) < 0.02  # a lock takes its time
     told = [json.loads(file.read_text()) for file in Path(cache.cache_dir).glob("*/meta.json")]
     (spared,) = [meta["seconds"] for meta in told if meta["depth"] == 2]  # training and validation rows are the same
     assert again.seconds_spared == spared
@@ -208,9 +208,10 @@ def test_two_runs_at_once_make_one_pass(checkpoint, splits, cache, monkeypatch):
     count, waits = FrozenLayers._fill, threading.Event()
     monkeypatch.setattr(locking.log, "info", lambda *said: waits.set())
     monkeypatch.setattr(FrozenLayers, "_fill", lambda *given: waits.wait(10) and count(*given))
-    model = nt.TransferModel.load(checkpoint("bert", LAYERS), HEADS["classification"]())
-    rows = TokenInputs(model.encode(splits["classification uneven"].train.data), model.pad_id)
-    frozen = [FrozenLayers(model.encoder, Accelerator(cpu=True), cache) for _ in range(2)]
+    folder = checkpoint("bert", LAYERS)
+    models = [nt.TransferModel.load(folder, HEADS["classification"]()) for _ in range(2)]
+    rows = TokenInputs(models[0].encode(splits["classification uneven"].train.data), models[0].pad_id)
+    frozen = [FrozenLayers(model.encoder, Accelerator(cpu=True), cache) for model in models]
     runs = [threading.Thread(target=one.run, args=([rows], [2])) for one in frozen]
     for thread in runs:
         thread.start()
@@ -222,7 +223,10 @@ def test_two_runs_at_once_make_one_pass(checkpoint, splits, cache, monkeypatch):
         with one.grafted(2) as feed:
             states.append(feed(rows).batch([0, 1])["inputs_embeds"])
     assert torch.equal(*states)
-    assert sorted(one.seconds_spared > 0 for one in frozen) == [False, True]
+    waited = min(one.seconds_spared for one in frozen)
+    (pass_,) = [json.loads(file.read_text())["seconds"] for file in Path(cache.cache_dir).glob("*/meta.json")]
+    assert -pass_ - 1 < waited < 1e-3  # of what it was spared it had to wait for all, or all but the beginning
+    assert max(one.seconds_spared for one in frozen) < pass_
 
 
 def test_what_other_weights_give_is_not_taken(checkpoint, splits, cache, monkeypatch):

@@ -52,24 +52,43 @@ def test_training_takes_about_what_is_told(tmp_path, strategy):
 
 def test_memory_follows_weights_rows_tokens_and_digits(checkpoint):
     encoder = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["a", "b"])).encoder
+    encoder.config._attn_implementation = "sdpa"
+    encoder.config.attention_probs_dropout_prob = 0.1
     weights, least = encoder.parameter_count, training_memory(encoder, [5, 9], 1, "bf16")
-    a_token = encoder.depth * (34 * encoder.width + 16 * encoder.config.num_attention_heads * 9)
-    assert least == 22 * weights + 9 * a_token
-    assert training_memory(encoder, [5, 9], 2, "bf16") == least + 9 * a_token
-    assert training_memory(encoder, [5, 9], 32, "bf16") == least + 9 * a_token  # there are no more rows
-    assert training_memory(encoder, [5, 10], 1, "bf16") > least + a_token
-    adapters = 9 * encoder.depth * 34 * encoder.width
+    states, scores = 34 * encoder.width, encoder.config.num_attention_heads * 9
+    assert least == 22 * weights + 9 * encoder.depth * (states + 16 * scores)
+    a_row = least - 22 * weights
+    assert training_memory(encoder, [5, 9], 2, "bf16") == least + a_row
+    assert training_memory(encoder, [5, 9], 32, "bf16") == least + a_row  # there are no more rows
+    assert training_memory(encoder, [5, 10], 1, "bf16") > least + a_row / 9
+    adapters = 9 * encoder.depth * states
     assert training_memory(encoder, [5, 9], 1, "bf16", all_weights=False) == least - 16 * weights + adapters
     assert training_memory(encoder, [5, 9], 1, "no") == least - 2 * weights + adapters
+    without_scores = least - 9 * encoder.depth * 16 * scores
+    assert training_memory(encoder, [5, 9], 1, "bf16", on_gpu=True) == without_scores
+    encoder.config._attn_implementation = "flash_attention_2"
+    assert training_memory(encoder, [5, 9], 1, "bf16") == without_scores
+    encoder.config._attn_implementation = "eager"
+    assert training_memory(encoder, [5, 9], 1, "bf16", on_gpu=True) == least + 9 * encoder.depth * 16 * scores
+    encoder.config._attn_implementation, encoder.config.attention_probs_dropout_prob = "sdpa", 0.0
+    assert training_memory(encoder, [5, 9], 1, "bf16") == without_scores
 
 
-def test_a_container_has_no_more_than_its_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_GROUP", tmp_path)
-    whole = free_memory()
-    assert whole > 10**8
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 300000\n")
-    (tmp_path / "memory.current").write_text("500000\n")
-    (tmp_path / "memory.max").write_text("max\n")
+@pytest.mark.parametrize(
+    ("limit", "used", "told", "files"),
+    [
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ],
+    ids=["cgroup v2", "cgroup v1"],
+)
+def test_a_container_has_no_more_than_its_limit(tmp_path, monkeypatch, limit, used, told, files):
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    assert free_memory() > 10**8
+    (tmp_path / "memory").mkdir()
+    (tmp_path / told).write_text(f"anon 5\n{files} 300000\n")
+    (tmp_path / used).write_text("500000\n")
+    (tmp_path / limit).write_text("max\n")
     assert free_memory(torch.device("cpu")) > 10**8
-    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / limit).write_text("1000000\n")
     assert free_memory() == 800_000

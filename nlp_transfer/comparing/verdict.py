@@ -19,19 +19,16 @@ _PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7
 
 
 def chosen(group: Group, metric: str) -> Line:
-    """The line to take: the cheapest of those that validation puts beside the best, be it a candidate or a baseline.
+    """The line to take: the cheapest of those that validation puts beside the best, among candidates and best baseline.
 
-    Scored rows have no say, so that they stay what tells how good the choice is.
+    Scored rows have no say, so that they stay what tells how good the choice is. `scratch` is taken where it is best
+    alone: it costs what a candidate does, give or take how busy the machine was.
     """
-    lines = [*group.candidates, group.baseline]
-    best = best_of([group.best.entry, group.baseline.entry], metric)
-    return _cheapest_beside(next(line for line in lines if line.entry is best), lines, metric)
-
-
-def _candidate(group: Group, metric: str) -> Line:
-    """The one to speak of: what is taken, or, where that is a baseline, what would be taken without it."""
-    taken = chosen(group, metric)
-    return taken if taken is not group.baseline else _cheapest_beside(group.best, group.candidates, metric)
+    best = group.best
+    if best_of([best.entry, group.baseline.entry], metric) is not best.entry:
+        best = group.baseline
+    is_cheap = not group.baseline.entry.encoder
+    return _cheapest_beside(best, [*group.candidates, *([group.baseline] if is_cheap else [])], metric)
 
 
 def _cheapest_beside(best: Line, lines: Sequence[Line], metric: str) -> Line:
@@ -53,7 +50,8 @@ def verdict(group: Group, metric: str, rows: int) -> str:
 
     What validation chose stays chosen where the scored rows say otherwise, and the sentence says that they do.
     """
-    line, taken = _candidate(group, metric), chosen(group, metric)
+    taken = chosen(group, metric)
+    line = group.best if taken is group.baseline else taken  # the candidate to speak of
     lost = [line for line in group.candidates if _standing(line, metric) < 0]
     baseline, gain = group.baseline.entry, line.to_baseline
     assert gain, "a candidate is no baseline"
@@ -62,13 +60,14 @@ def verdict(group: Group, metric: str, rows: int) -> str:
         if taken is line:
             said += f" on the rows scored here, though validation chose it ({_lead(line, group.baseline, metric)})"
             return f"{said}: {_ANEW}. {_costs(line, group.baseline)}"
-        return f"{said}: take {taken.entry.name}. {_best_of_candidates(group, line, metric)}"
+        score = shown(line.entry.score, metric)
+        return f"{said}: take {taken.entry.name}. Of the candidates {line.entry.name} is best ({metric} {score})."
     first = [_negative(lost, baseline.name, metric)] if lost else []
     second = [] if first else [_costs(line, group.baseline)]
     if not _is_better(gain, metric):
-        lead = _lead(taken, group.baseline if taken is line else line, metric)
+        lead = _lead(taken, group.baseline if taken is line else line, metric, " on validation")
         said = f"{line.entry.name} is not surely better than {baseline.name} {_told(gain, metric)}"
-        said += f": take {taken.entry.name} ({lead} on validation), or score more than these {rows:,} rows to tell."
+        said += f": take {taken.entry.name} ({lead}), or score more than these {rows:,} rows to tell."
     elif taken is not line:
         said = f"{line.entry.name} is surely better than {baseline.name} on the rows scored here {_told(gain, metric)}"
         said += f", though validation chose {baseline.name} ({_lead(taken, line, metric)}): {_ANEW}."
@@ -78,16 +77,17 @@ def verdict(group: Group, metric: str, rows: int) -> str:
     return " ".join([*first, said, *second])
 
 
-def _lead(line: Line, other: Line, metric: str) -> str:
-    """How far a line is ahead of another on validation.
+def _lead(line: Line, other: Line, metric: str, where: str = "") -> str:
+    """How validation, which chose, saw a line beside another.
 
-    >>> _lead(line, other, "accuracy")
-    '0.5 ahead'
+    >>> _lead(line, other, "accuracy", " on validation")
+    '0.5 behind on validation, and quicker'
     """
     points = _sign(metric) * (mean(line.entry.validation) - mean(other.entry.validation))
-    if not float(shown(points, metric)):
-        return "as good"
-    return f"{shown(abs(points), metric)} {'ahead' if points > 0 else 'behind'}"
+    if float(shown(points, metric)) > 0:
+        return f"{shown(points, metric)} ahead{where}"
+    seen = (f"{shown(-points, metric)} behind" if float(shown(points, metric)) else "as good") + where
+    return f"{seen}, and quicker" if line.entry.seconds < other.entry.seconds else seen
 
 
 def _costs(line: Line, other: Line) -> str:
@@ -154,12 +154,6 @@ def _beside(group: Group, taken: Line, metric: str, rows: int) -> str:
         f"{taken.entry.name} {how} {group.best.entry.name} {_told(taken.to_best, metric)} at "
         f"{part_of(taken.entry.seconds, group.best.entry.seconds)} of the time"
     )
-
-
-def _best_of_candidates(group: Group, taken: Line, metric: str) -> str:
-    if taken is group.best:
-        return f"Of the candidates {taken.entry.name} is best ({metric} {shown(taken.entry.score, metric)})."
-    return f"Of the candidates {_beside(group, taken, metric, len(taken.entry.counts[0]))}."
 
 
 def _negative(lost: Sequence[Line], baseline: str, metric: str) -> str:

@@ -125,10 +125,10 @@ class Features(Strategy):
         return linear_layer(*fitted, len(head.labels)) if self.classifier in LINEAR else fitted
 
 
-def _plain(head: TaskHead) -> TaskHead:
-    """A head of labels alone, its pooling named. OptionError for what a head that is trained by steps has besides."""
+def require_plain(head: TaskHead) -> None:
+    """OptionError for what a head has that is trained by steps, besides labels."""
     if not isinstance(head, TextHead):
-        return head
+        return
     for option, is_given in (
         ("hidden", head.hidden), ("dropout", head.dropout is not None),
         ("label_smoothing", getattr(head, "label_smoothing", 0)), ("long_texts", head.long_texts == "window"),
@@ -139,7 +139,12 @@ def _plain(head: TaskHead) -> TaskHead:
                 f"--{option} has no meaning with --strategy features, whose classifier is not trained by steps; leave "
                 f"it out, or take --strategy freeze."
             )
-    if head.pooling != "native":
+
+
+def _plain(head: TaskHead) -> TaskHead:
+    """A head of labels alone, its pooling named. OptionError as above."""
+    require_plain(head)
+    if not isinstance(head, TextHead) or head.pooling != "native":
         return head
     log.info("The features of a text are the mean of its tokens' states (--pooling mean).")
     return type(head)(**head.options() | {"pooling": "mean"})

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from invented import ROWS, SCRATCH, SVM, all_beside, entry
+from invented import MAJORITY, ROWS, SCRATCH, SVM, all_beside, entry
 
 from nlp_transfer.comparing.curve import RowsNeeded, rows_needed
 from nlp_transfer.comparing.folder import ComparisonFolder
@@ -87,8 +87,8 @@ VERDICTS = {
     ),
     "nothing is sure, and the baseline is cheaper": (
         [entry("full", 0.605, seconds=1000)],
-        r"full is not surely better than .*: take TF-IDF \+ linear SVM \(0\.5 behind on validation\), or score more "
-        r"than these 200 rows to tell\. Training full took 17 min, TF-IDF \+ linear SVM 2 min\.",
+        r"full is not surely better than .*: take TF-IDF \+ linear SVM \(0\.5 behind on validation, and quicker\), or "
+        r"score more than these 200 rows to tell\. Training full took 17 min, TF-IDF \+ linear SVM 2 min\.",
         SVM,
     ),
     "validation took the network for better, test does not": (
@@ -98,10 +98,18 @@ VERDICTS = {
         r"20 s, TF-IDF \+ linear SVM 2 min\.",
         "lora",
     ),
+    "all on validation were no better than the baseline, test says that the best one is": (
+        [entry("full", 0.9, validation=0.55, seconds=1000), entry("lora", 0.3, validation=0.545, seconds=20)],
+        r"Negative transfer: lora \(difference -30\.0, .*\) is worse than TF-IDF \+ linear SVM\. full is surely better "
+        r"than TF-IDF \+ linear SVM on the rows scored here \(difference 30\.0, .*\), though validation chose "
+        r"TF-IDF \+ linear SVM \(5\.0 ahead\): choose anew on more validation rows\.",
+        SVM,
+    ),
     "validation took the baseline for as good, test does not": (
         [entry("full", 0.9, validation=0.6, seconds=1000)],
         r"full is surely better than TF-IDF \+ linear SVM on the rows scored here \(difference 30\.0, .*\), though "
-        r"validation chose TF-IDF \+ linear SVM \(as good\): choose anew on more validation rows\. Training .*",
+        r"validation chose TF-IDF \+ linear SVM \(as good, and quicker\): choose anew on more validation rows\. "
+        r"Training .*",
         SVM,
     ),
 }
@@ -123,6 +131,13 @@ def test_rows_that_are_scored_have_no_say_in_what_is_taken(validation):
         for score in (0.1, 0.5, 0.6, 0.605, 0.9, 1.0)
     }  # fmt: skip
     assert taken == {SVM if validation <= 0.6 else "lora"}
+
+
+def test_a_network_from_random_weights_is_taken_where_it_is_best_and_not_for_its_quickness():
+    beside = [entry(SVM, 0.4), entry(MAJORITY, 0.4)]
+    for score, taken in ((0.9, "full"), (0.91, SCRATCH)):
+        lines = [entry("full", 0.903), entry(SCRATCH, score, seconds=50), *beside]
+        assert of(lines).taken.entry.name == taken
 
 
 def test_what_many_validation_rows_say_is_surely_worse_is_not_taken_for_as_good():
