@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import importlib.util
 import json
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,23 +17,20 @@ from accelerate.utils import broadcast_object_list
 
 from nlp_transfer.config import CacheOptions, StrategyOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read import Rows
 from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.encoder import Encoder
-from nlp_transfer.errors import DataError, OptionError, UserError
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
-from nlp_transfer.inference import infer
+from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.heads import NERHead, TaskHead
 from nlp_transfer.memory import free_memory, training_memory
 from nlp_transfer.model import TransferModel
 from nlp_transfer.plan import epochs_of
-from nlp_transfer.recipe import quiet
-from nlp_transfer.shallow.fitting import LINEAR
 from nlp_transfer.shards import are_asked_for
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.features import require_plain
-from nlp_transfer.training import fit, make_accelerator
+from nlp_transfer.training import make_accelerator
+from nlp_transfer.trying import halved, metric_of, named, probes, score_of
 from nlp_transfer.writing import write_whole
 
 log = logging.getLogger(__name__)
@@ -226,48 +221,17 @@ def _tried(
         restart_on_collapse=0,  # which validation rows would have to tell
     )  # fmt: skip
     scores: dict[str, float] = {}
-    features = _halved(
-        _probes(model.head), lambda name, rows: _score(name, model, rows, judged, trial, cache), learned, trial.seed
+    features = halved(
+        probes(model.head), lambda name, rows: score_of(name, model, rows, judged, trial, cache), learned, trial.seed
     )
     for name in (features, trains):
-        score = _score(name, model, learned, judged, trial, cache)
+        score = score_of(name, model, learned, judged, trial, cache)
         scores |= {} if score is None else {name: score}
     usual, other = (features, trains) if is_scarce else (trains, features)
     name, so = _decided(usual, other, scores, len(judged.data))
     listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
-    why = f"auto: {_metric(model.head)} on {len(judged.data):,} rows that neither has seen: {listed}."
-    return Choice(*_named(name), (facts, why, so), scores)
-
-
-def _probes(head: TaskHead) -> tuple[str, ...]:
-    """`features` with each classifier that can be the best; of two that are as good the first is taken."""
-    if isinstance(head, RegressionHead):
-        return ("features",)
-    may_be_any = not isinstance(head, MultiLabelHead) and importlib.util.find_spec("skops")
-    return tuple(f"features:{classifier}" for classifier in (("svm", *LINEAR) if may_be_any else LINEAR))
-
-
-def _halved(names: Sequence[str], score: Callable[[str, Rows], float | None], rows: Rows, seed: int) -> str:
-    """The candidate that successive halving leaves (Jamieson and Talwalkar 2016): the worse half goes in each round.
-
-    A round has twice the rows of the one before, and all `rows` are left for the last candidate.
-    """
-    order = _drawn(rows, seed)
-    while len(names) > 1:
-        some = order[: len(order) >> math.ceil(math.log2(len(names)))]
-        few = replace(rows, data=rows.data.select(some))
-        seen = {name: -math.inf if (found := score(name, few)) is None else found for name in names}
-        names = sorted(names, key=seen.__getitem__, reverse=True)[: (len(names) + 1) // 2]
-    return names[0]
-
-
-def _drawn(rows: Rows, seed: int) -> np.ndarray:
-    """Places of rows, drawn at random; the first ones have a label each, as rows of one label alone teach nothing."""
-    order = np.random.default_rng(seed).permutation(len(rows.data))
-    if problem_of(rows.data) != "single_label":
-        return order
-    _, first = np.unique(np.array(rows.data["label"][:])[order], return_index=True)
-    return np.concatenate([order[np.sort(first)], np.delete(order, first)])
+    why = f"auto: {metric_of(model.head)} on {len(judged.data):,} rows that neither has seen: {listed}."
+    return Choice(*named(name), (facts, why, so), scores)
 
 
 def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -> tuple[str, str]:
@@ -285,11 +249,6 @@ def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -
     return usual, f"auto: {usual}, {why}."
 
 
-def _named(name: str) -> tuple[str, dict[str, Any]]:
-    strategy, _, classifier = name.partition(":")
-    return strategy, {"classifier": classifier} if classifier else {}
-
-
 def _facts(model: TransferModel, rows: Rows, inputs: TokenInputs) -> str:
     count, labels = len(rows.data), len(model.head.labels)
     each = f", {labels} labels ({count / labels:,.0f} rows each)" if labels > 1 else ""
@@ -303,46 +262,3 @@ def _error(score: float, rows: int) -> float:
     """About the standard error of a share of rows."""
     inside = min(max(score, 0.05), 0.95)
     return math.sqrt(inside * (1 - inside) / rows)
-
-
-def _score(
-    name: str, model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions, cache: CacheOptions | None
-) -> float | None:
-    """The score of a candidate that has learned some rows, on others; None where it cannot be trained so."""
-    strategy, given = _named(name)
-    tried = TransferModel(
-        copy.deepcopy(model.network), copy.copy(model.head), model.tokenizer, model.max_length, model.new_parameters,
-        model.checkpoint,
-    )  # fmt: skip
-    accelerator = make_accelerator(options)
-    # What is fitted at once takes nothing from the rows that judge it, and reads their features from the cache.
-    judging = judged if strategy == "features" else None
-    options = replace(options, metric_for_best_model=_metric(tried.head) if judging else None)
-    try:
-        with quiet():
-            run = fit(
-                tried, Splits(learned, judging, None), options, accelerator, strategy_named(strategy, **given), cache
-            )
-            if judging:
-                return run.best_score
-            inputs = TokenInputs(tried.encode(judged.data), tried.pad_id)
-            outputs = infer(
-                tried.network,
-                tried.head,
-                inputs,
-                batch_size=options.per_device_eval_batch_size,
-                accelerator=accelerator,
-                progress=name,
-            )
-    except UserError as error:
-        log.info("auto: %s is left out: %s", name, error)
-        return None
-    found = [float(tried.head.evaluate(outputs, judged.data[:])[_metric(tried.head)])]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(found)
-    return found[0]
-
-
-def _metric(head: TaskHead) -> str:
-    """The score by which candidates are compared, of which more is better."""
-    return "pearson" if isinstance(head, RegressionHead) else head.best_metric

@@ -176,12 +176,7 @@ def _fit_once(
         score = best.restore()
     strategy.finish(model)
     if validation and splits.validation and model.head.is_tuned:
-        frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
-        if below:
-            frozen.run([validation], [below])
-        with frozen.grafted(below) as feed:
-            outputs = outputs_of(model, feed(validation), options, accelerator)
-        model.head.tune(outputs, splits.validation.data[:])
+        model.head.tune(_outputs_on(validation, model, options, accelerator, cache), splits.validation.data[:])
     return RunResult(
         metric=best.metric,
         best_score=score,
@@ -195,6 +190,18 @@ def _fit_once(
         restarts=attempt.number,
         seconds_spared=keeper.seconds_spared,
     )
+
+
+def _outputs_on(
+    rows: TokenInputs, model: TransferModel, options: TrainingOptions, accelerator: Accelerator,
+    cache: CacheOptions | None,
+) -> list[np.ndarray]:  # fmt: skip
+    """Logits of each row, `(items, labels)`; layers that stayed still run once."""
+    frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
+    if below:
+        frozen.run([rows], [below])
+    with frozen.grafted(below) as feed:
+        return outputs_of(model, feed(rows), options, accelerator)
 
 
 def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[Stage]) -> bool:

@@ -18,6 +18,7 @@ from nlp_transfer import choosing
 from nlp_transfer.choosing import _decided
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.progress import Progress
+from nlp_transfer.trying import halved
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def asked(monkeypatch):
         calls.append((name, set(learned.data["line"]), set(judged.data["line"]), options))
         return scores[name]
 
-    monkeypatch.setattr(choosing, "_score", score)
+    monkeypatch.setattr(choosing, "score_of", score)
     return calls
 
 
@@ -71,7 +72,7 @@ def test_the_first_round_has_rows_of_every_label(review_splits):
     often = [place for place, label in enumerate(rows.data["label"]) if label == "complaint"]
     few = replace(rows, data=rows.data.select([*often, *rare]))
     for seed in range(5):
-        choosing._halved("abc", lambda name, some: seen.append(some.data["label"][:]) or 0.0, few, seed)
+        halved("abc", lambda name, some: seen.append(some.data["label"][:]) or 0.0, few, seed)
     first = seen[::5]
     assert {len(labels) for labels in first} == {len(few.data) // 4}
     assert all(set(labels) == {"complaint", "praise"} for labels in first)

@@ -44,6 +44,7 @@ LAYERS = (
     ("keeping",),
     ("stages",),
     ("training",),
+    ("trying",),
     ("choosing", "checks"),
     ("report",),
     ("card", "reopening"),
