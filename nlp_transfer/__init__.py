@@ -7,7 +7,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nlp_transfer.registration import register_when_transformers_loads
+from nlp_transfer.encoders.registration import register_when_transformers_loads
 from nlp_transfer.version import __version__
 
 # Read when the libraries below are first imported. What a user has set stays.
@@ -19,23 +19,14 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # transformers wou
 
 if TYPE_CHECKING:
     from nlp_transfer import strategies
-    from nlp_transfer.artifacts import write_run
-    from nlp_transfer.checks.findings import Finding
-    from nlp_transfer.checks.full import DataReport, check_data
-    from nlp_transfer.checks.packages import require_packages
-    from nlp_transfer.checks.quick import check_quickly, refuse_leaks
-    from nlp_transfer.checks.source import read_for_checks, task_of
-    from nlp_transfer.checks.table import report_table
-    from nlp_transfer.checks.tokens import tokenizer_of
-    from nlp_transfer.checks.writing import write_report
-    from nlp_transfer.choosing import Choice, choose_strategy, settled
-    from nlp_transfer.comparing.candidates import candidates_from
-    from nlp_transfer.comparing.comparison import compare
-    from nlp_transfer.comparing.folder import ComparisonFolder
-    from nlp_transfer.comparing.result import Comparison
-    from nlp_transfer.comparing.table import comparison_table
-    from nlp_transfer.comparing.tasks import read_task
-    from nlp_transfer.comparing.writing import write_comparison
+    from nlp_transfer.checks.check_data import DataReport, check_data
+    from nlp_transfer.checks.check_table import report_table
+    from nlp_transfer.checks.finding import Finding
+    from nlp_transfer.checks.quick_check import check_quickly, refuse_leaks
+    from nlp_transfer.checks.read_for_checks import read_for_checks, task_of
+    from nlp_transfer.checks.required_packages import require_packages
+    from nlp_transfer.checks.tokenization import tokenizer_of
+    from nlp_transfer.checks.write_checks import write_report
     from nlp_transfer.config import (
         CacheOptions,
         CheckOptions,
@@ -53,11 +44,25 @@ if TYPE_CHECKING:
         TrainingOptions,
         TuningOptions,
     )
+    from nlp_transfer.config.parsing import parse
     from nlp_transfer.data.load import load_splits, require_files, splits_from
-    from nlp_transfer.data.read import Rows
+    from nlp_transfer.data.read_rows import Rows
     from nlp_transfer.data.splits import Splits
-    from nlp_transfer.encoder import Encoder
+    from nlp_transfer.encoders.encoder import Encoder
     from nlp_transfer.errors import DataError, Interrupted, ModelError, OptionError, RunFinished, UserError
+    from nlp_transfer.evaluation.evaluate_run import evaluate_run
+    from nlp_transfer.evaluation.predict_file import predict_file
+    from nlp_transfer.experiments.auto.choose_strategy import Choice, choose_strategy, settled
+    from nlp_transfer.experiments.compare.candidates import candidates_from
+    from nlp_transfer.experiments.compare.comparison import compare
+    from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
+    from nlp_transfer.experiments.compare.comparison_table import comparison_table
+    from nlp_transfer.experiments.compare.result import Comparison
+    from nlp_transfer.experiments.compare.task_rows import read_task
+    from nlp_transfer.experiments.compare.write_comparison import write_comparison
+    from nlp_transfer.experiments.select.select_encoders import Selection, select_encoders
+    from nlp_transfer.experiments.select.selection_table import selection_table, write_selection
+    from nlp_transfer.experiments.tune.tuning import require_optuna, rows_to_tune_on, tune
     from nlp_transfer.heads import (
         MultiLabelHead,
         NERHead,
@@ -69,18 +74,15 @@ if TYPE_CHECKING:
         text_head_for,
     )
     from nlp_transfer.heads.sentiment import cut_into_levels
-    from nlp_transfer.model import TransferModel
-    from nlp_transfer.output import RunFolder
-    from nlp_transfer.parsing import parse
-    from nlp_transfer.prediction import predict_file
-    from nlp_transfer.recipe import run_recipe
-    from nlp_transfer.report import evaluate_run
-    from nlp_transfer.reporting.again import draw_reports
-    from nlp_transfer.selection.encoders import Selection, select_encoders
-    from nlp_transfer.selection.table import selection_table, write_selection
+    from nlp_transfer.models.transfer_model import TransferModel
+    from nlp_transfer.run.report.redraw import draw_reports
+    from nlp_transfer.run.run_folder import RunFolder
+    from nlp_transfer.run.verify_run import verify_run
+    from nlp_transfer.run.write_run import write_run
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
-    from nlp_transfer.training import fit, make_accelerator, set_seed
-    from nlp_transfer.tuning.tuning import require_optuna, rows_to_tune_on, tune
+    from nlp_transfer.system.cli import run_recipe
+    from nlp_transfer.training.loop import fit, make_accelerator, set_seed
+    from nlp_transfer.training.steps import steps
     from nlp_transfer.types import (
         LabelSet,
         MultiLabelPrediction,
@@ -91,60 +93,58 @@ if TYPE_CHECKING:
         Span,
         TagPrediction,
     )
-    from nlp_transfer.updates import steps
-    from nlp_transfer.verification import verify_run
 
 _HOMES = {
-    "artifacts": ("write_run",),
-    "checks.findings": ("Finding",),
-    "checks.full": ("DataReport", "check_data"),
-    "checks.packages": ("require_packages",),
-    "checks.quick": ("check_quickly", "refuse_leaks"),
-    "checks.source": ("read_for_checks", "task_of"),
-    "checks.table": ("report_table",),
-    "checks.tokens": ("tokenizer_of",),
-    "checks.writing": ("write_report",),
-    "comparing.candidates": ("candidates_from",),
-    "comparing.comparison": ("compare",),
-    "comparing.folder": ("ComparisonFolder",),
-    "comparing.result": ("Comparison",),
-    "comparing.table": ("comparison_table",),
-    "comparing.tasks": ("read_task",),
-    "comparing.writing": ("write_comparison",),
-    "choosing": ("Choice", "choose_strategy", "settled"),
+    "run.write_run": ("write_run",),
+    "checks.finding": ("Finding",),
+    "checks.check_data": ("DataReport", "check_data"),
+    "checks.required_packages": ("require_packages",),
+    "checks.quick_check": ("check_quickly", "refuse_leaks"),
+    "checks.read_for_checks": ("read_for_checks", "task_of"),
+    "checks.check_table": ("report_table",),
+    "checks.tokenization": ("tokenizer_of",),
+    "checks.write_checks": ("write_report",),
+    "experiments.compare.candidates": ("candidates_from",),
+    "experiments.compare.comparison": ("compare",),
+    "experiments.compare.comparison_folder": ("ComparisonFolder",),
+    "experiments.compare.result": ("Comparison",),
+    "experiments.compare.comparison_table": ("comparison_table",),
+    "experiments.compare.task_rows": ("read_task",),
+    "experiments.compare.write_comparison": ("write_comparison",),
+    "experiments.auto.choose_strategy": ("Choice", "choose_strategy", "settled"),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
         "NEROptions", "OutputOptions", "PredictionOptions", "ReportOptions", "SelectionOptions", "SentimentOptions",
         "StrategyOptions", "TrainingOptions", "TuningOptions",
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),
-    "data.read": ("Rows",),
+    "data.read_rows": ("Rows",),
     "data.splits": ("Splits",),
-    "encoder": ("Encoder",),
+    "encoders.encoder": ("Encoder",),
     "errors": ("DataError", "Interrupted", "ModelError", "OptionError", "RunFinished", "UserError"),
     "heads": (
         "MultiLabelHead", "NERHead", "RegressionHead", "SentimentHead", "TaskHead", "TextClassificationHead",
         "TextHead", "text_head_for",
     ),
     "heads.sentiment": ("cut_into_levels",),
-    "model": ("TransferModel",),
-    "output": ("RunFolder",),
-    "parsing": ("parse",),
-    "prediction": ("predict_file",),
-    "recipe": ("run_recipe",),
-    "report": ("evaluate_run",),
-    "selection.encoders": ("Selection", "select_encoders"),
-    "selection.table": ("selection_table", "write_selection"),
-    "reporting.again": ("draw_reports",),
+    "models.transfer_model": ("TransferModel",),
+    "run.run_folder": ("RunFolder",),
+    "config.parsing": ("parse",),
+    "evaluation.predict_file": ("predict_file",),
+    "system.cli": ("run_recipe",),
+    "evaluation.evaluate_run": ("evaluate_run",),
+    "experiments.select.select_encoders": ("Selection", "select_encoders"),
+    "experiments.select.selection_table": ("selection_table", "write_selection"),
+    "run.report.redraw": ("draw_reports",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
-    "training": ("fit", "make_accelerator", "set_seed"),
-    "tuning.tuning": ("require_optuna", "rows_to_tune_on", "tune"),
+    "training.loop": ("fit", "make_accelerator", "set_seed"),
+    "experiments.tune.tuning": ("require_optuna", "rows_to_tune_on", "tune"),
     "types": (
         "LabelSet", "MultiLabelPrediction", "Prediction", "RegressionPrediction", "RunResult", "SentimentPrediction",
         "Span", "TagPrediction",
     ),
-    "updates": ("steps",),
-    "verification": ("verify_run",),
+    "training.steps": ("steps",),
+    "run.verify_run": ("verify_run",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

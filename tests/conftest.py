@@ -22,9 +22,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 import nlp_transfer as nt
-from nlp_transfer.data.read import read_classification, read_tagged
+from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.reopening import answers
+from nlp_transfer.run.fresh_process import answers
 
 gc.freeze()  # what was imported stays, and is not looked through again and again
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
@@ -74,7 +74,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saved models are opened and compared in this process: a fresh one takes seconds (tests/test_verification.py)."""
     here = lambda asked: contextlib.nullcontext(lambda: answers(asked))  # noqa: E731
-    monkeypatch.setattr("nlp_transfer.verification._fresh_process", here)
+    monkeypatch.setattr("nlp_transfer.run.verify_run._fresh_process", here)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def _no_garbage_is_collected_after_a_stage(monkeypatch: pytest.MonkeyPatch) -> N
 def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs leave no report, which takes a second to draw, unless a test asks for the fixture `with_reports`."""
     if "with_reports" not in request.fixturenames:
-        monkeypatch.setattr("nlp_transfer.artifacts.write_run_report", lambda *_: None)
+        monkeypatch.setattr("nlp_transfer.run.write_run.write_run_report", lambda *_: None)
 
 
 @pytest.fixture

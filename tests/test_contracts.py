@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoMode
 
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
-from nlp_transfer.data.read import Rows, read_classification, read_tagged
+from nlp_transfer.data.read_rows import Rows, read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 
 HEADS: dict[str, Callable[[], nt.TaskHead]] = {

@@ -20,42 +20,11 @@ PACKAGE = Path(str(files("nlp_transfer")))
 
 RECIPES = PACKAGE.parent / "recipes"
 
-# A module imports from its own line and those above it.
-LAYERS = (
-    ("errors", "version", "durations", "pages", "flushing", "writing"),
-    ("types", "pickles", "locking"),
-    ("config", "parsing", "recipe", "stopping", "hardware", "parts", "precision", "checkpoint"),
-    ("machine", "output"),
-    ("data",),
-    ("metrics", "baselines", "calibration"),
-    ("pretrained", "pooling", "shallow"),
-    ("encoder",),
-    ("heads",),
-    ("inference", "adapters"),
-    ("model",),
-    ("prediction",),
-    ("grafting", "optim", "activations", "dropout", "words", "flops", "memory"),
-    ("shards", "kept_states"),
-    ("strategies", "frozen"),
-    ("selection",),
-    ("progress", "best", "collapse", "identity", "attempts"),
-    ("plan", "state"),
-    ("updates",),
-    ("keeping",),
-    ("stages",),
-    ("training",),
-    ("trying",),
-    ("choosing", "checks"),
-    ("report",),
-    ("card", "reopening"),
-    ("verification", "reporting"),
-    ("artifacts",),
-    ("comparing",),
-    ("tuning",),
-    ("registration",),
-    ("__init__",),
-)
-LAYER_OF = {name: place for place, names in enumerate(LAYERS) for name in names}
+ROOMS = (
+    "errors", "version", "types", "system", "config", "data", "metrics", "encoders", "heads", "activations", "models",
+    "strategies", "training", "evaluation", "run", "checks", "experiments", "__init__",
+)  # fmt: skip
+"""A module imports from its own room and those before it."""
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
@@ -78,19 +47,25 @@ def imported(path: Path) -> Iterator[str]:
 OURS = {name: {i for i in imported(path) if i.split(".")[0] == "nlp_transfer"} for name, path in MODULES.items()}
 
 
-def layer(module: str) -> int:
-    part = [*module.split("."), "__init__"][1]
-    assert part in LAYER_OF, f"{module} has no place in LAYERS; put it where its imports allow"
-    return LAYER_OF[part]
+def room(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way(module):
-    assert sorted(other for other in OURS[module] if layer(other) > layer(module)) == []
+    assert room(module) in ROOMS, f"{module} is in no room; put it into the one whose question it answers"
+    assert sorted(other for other in OURS[module] if ROOMS.index(room(other)) > ROOMS.index(room(module))) == []
 
 
-def test_no_layer_is_left_without_a_module():
-    assert {[*module.split("."), "__init__"][1] for module in MODULES} == set(LAYER_OF)
+def test_each_room_has_modules_and_none_stands_beside_them():
+    assert {room(module) for module in MODULES} == set(ROOMS)
+    beside = {path.stem for path in PACKAGE.glob("*.py")}
+    assert beside == {"__init__", "version", "errors", "types"}
+
+
+def test_no_two_modules_share_a_name():
+    names = [path.stem for path in MODULES.values() if path.stem not in ("__init__", "__main__")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 def test_there_are_no_cycles():

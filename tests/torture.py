@@ -41,8 +41,9 @@ import transformers.models.bert.modeling_bert  # noqa: F401
 from conftest import RECIPES, review_lines, save_tiny_encoder, sentence_lines
 
 import nlp_transfer as nt
-from nlp_transfer import artifacts, training  # noqa: F401
 from nlp_transfer.heads import ner  # noqa: F401
+from nlp_transfer.run import write_run  # noqa: F401
+from nlp_transfer.training import loop  # noqa: F401
 
 CASES = [
     (recipe, strategy)

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nlp_transfer.checks.findings import Example, Finding, Place, some
-from nlp_transfer.checks.folds import FOLDS, folds_of, out_of_fold
-from nlp_transfer.checks.rows import Part
-from nlp_transfer.checks.words import chances_by_words, pooled
+from nlp_transfer.checks.checked_rows import Part
+from nlp_transfer.checks.finding import Example, Finding, Place, some
+from nlp_transfer.checks.out_of_fold import FOLDS, folds_of, out_of_fold
+from nlp_transfer.checks.word_probabilities import chances_by_words, pooled
 from nlp_transfer.config import CacheOptions, ModelOptions
+from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import values
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +124,7 @@ def told(suspect: Suspect) -> str:
 def _items(
     splits: Splits, parts: Sequence[Part], options: ModelOptions, cache: CacheOptions | None, seed: int, how: str
 ) -> _Items:
-    from nlp_transfer.checks.networks import (  # torch, which takes seconds, and the checks before this one do not need
-        features_and_labels,
-        trained_chances,
-    )
+    from nlp_transfer.checks.encoder_probabilities import features_and_labels, trained_chances
 
     is_tagged = parts[0].is_tagged
     is_enough = not is_tagged and sum(map(len, parts)) >= _ENOUGH

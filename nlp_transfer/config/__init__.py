@@ -1,12 +1,12 @@
 """Which options does a run have? Dataclasses, named as the transformers examples name them."""
 
-from nlp_transfer.config.folders import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
-from nlp_transfer.config.looking import CheckOptions, CompareOptions, SelectionOptions, TuningOptions
-from nlp_transfer.config.predicting import PredictionOptions
-from nlp_transfer.config.sources import DataOptions, ModelOptions
-from nlp_transfer.config.tasks import ClassificationOptions, NEROptions, SentimentOptions
-from nlp_transfer.config.training import StrategyOptions, TrainingOptions
-from nlp_transfer.config.values import PRECISIONS, PROBLEMS
+from nlp_transfer.config.experiment_options import CheckOptions, CompareOptions, SelectionOptions, TuningOptions
+from nlp_transfer.config.head_options import ClassificationOptions, NEROptions, SentimentOptions
+from nlp_transfer.config.input_options import DataOptions, ModelOptions
+from nlp_transfer.config.option_values import PRECISIONS, PROBLEMS
+from nlp_transfer.config.output_options import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
+from nlp_transfer.config.prediction_options import PredictionOptions
+from nlp_transfer.config.training_options import StrategyOptions, TrainingOptions
 
 __all__ = [
     "CHECKPOINTS",

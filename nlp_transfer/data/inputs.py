@@ -15,7 +15,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from nlp_transfer.data.batch import CONTINUED, IGNORED, collate, collate_labels
-from nlp_transfer.data.store import forget_pages
+from nlp_transfer.data.row_store import forget_pages
 
 _SLICE = 10_000  # rows whose columns are looked at together
 Item = TypeVar("Item")

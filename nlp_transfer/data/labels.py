@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import datasets
 
-from nlp_transfer.data.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
+from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
 
 _TYPES = {
     "single_label": datasets.Value("string"),

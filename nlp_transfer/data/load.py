@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.config import DataOptions
-from nlp_transfer.data.check import check_labels, check_tags
-from nlp_transfer.data.forms import require_file
-from nlp_transfer.data.hub import hub_splits
+from nlp_transfer.data.label_check import check_labels, check_tags
 from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
-from nlp_transfer.data.read import Rows, Source, read_classification, read_hub, read_tagged
+from nlp_transfer.data.read_rows import Rows, Source, read_classification, read_hub, read_tagged
+from nlp_transfer.data.readers import require_file
+from nlp_transfer.data.readers.hub import hub_splits
+from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits, make_splits
-from nlp_transfer.data.store import values
 from nlp_transfer.errors import DataError, OptionError
 
 _SAMPLES = {"classification": "csv", "sentiment": "jsonl", "ner": "conll"}

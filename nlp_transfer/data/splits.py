@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from datasets import Dataset
 
-from nlp_transfer.data.faults import some_numbers
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read import Rows, fingerprint
-from nlp_transfer.data.store import values
+from nlp_transfer.data.read_rows import Rows, fingerprint
+from nlp_transfer.data.readers.bad_rows import some_numbers
+from nlp_transfer.data.row_store import values
 from nlp_transfer.errors import DataError, OptionError
 
 _MANNERS = {

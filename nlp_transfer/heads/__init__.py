@@ -4,13 +4,13 @@ from typing import Any
 
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.heads.base import TaskHead
 from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.heads.multilabel import MultiLabelHead
 from nlp_transfer.heads.ner import NERHead
 from nlp_transfer.heads.regression import RegressionHead
 from nlp_transfer.heads.sentiment import SentimentHead
-from nlp_transfer.heads.text import TextHead
+from nlp_transfer.heads.task_head import TaskHead
+from nlp_transfer.heads.text_head import TextHead
 
 HEADS: dict[str, type[TaskHead]] = {
     head.task: head for head in (TextClassificationHead, MultiLabelHead, RegressionHead, SentimentHead, NERHead)

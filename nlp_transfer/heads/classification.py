@@ -10,13 +10,13 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlp_transfer.calibration import fitted_temperature
+from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import values
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.base import IGNORED, Columns, require_temperature, softmax
 from nlp_transfer.heads.losses import evened_out, in_order, require_loss, require_weights, softmax_loss
-from nlp_transfer.heads.text import TextHead, are_pairs
+from nlp_transfer.heads.task_head import IGNORED, Columns, require_temperature, softmax
+from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.metrics.temperature import fitted_temperature
 from nlp_transfer.types import LabelSet, Prediction, Scores
 
 if TYPE_CHECKING:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from nlp_transfer.calibration import fitted_scaling
+from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import values
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.base import Columns
 from nlp_transfer.heads.losses import (
     in_order,
     positive_weights,
@@ -22,7 +20,9 @@ from nlp_transfer.heads.losses import (
     require_weights,
     sigmoid_loss,
 )
-from nlp_transfer.heads.text import TextHead, are_pairs
+from nlp_transfer.heads.task_head import Columns
+from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.metrics.temperature import fitted_scaling
 from nlp_transfer.types import LabelSet, MultiLabelPrediction, Scores
 
 if TYPE_CHECKING:

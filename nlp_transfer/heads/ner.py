@@ -12,19 +12,27 @@ import numpy as np
 from torch import Tensor
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
-from nlp_transfer.calibration import fitted_temperature
-from nlp_transfer.data import schemes
+from nlp_transfer.data import tag_schemes
+from nlp_transfer.data.character_spans import word_offsets
 from nlp_transfer.data.long_texts import special_tokens
-from nlp_transfer.data.read import Rows
-from nlp_transfer.data.schemes import recognise, scheme_named
-from nlp_transfer.data.spans import word_offsets
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import slices, stored, values
+from nlp_transfer.data.tag_schemes import recognise, scheme_named
 from nlp_transfer.data.windows import Window, windows
+from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.heads.base import IGNORED, Columns, TaskHead, label_options, label_set, require_temperature, softmax
+from nlp_transfer.heads.task_head import (
+    IGNORED,
+    Columns,
+    TaskHead,
+    label_options,
+    label_set,
+    require_temperature,
+    softmax,
+)
 from nlp_transfer.heads.viterbi import decode as best_sequence
-from nlp_transfer.pretrained import Checkpoint, Loaded
+from nlp_transfer.metrics.temperature import fitted_temperature
 from nlp_transfer.types import Scores, Span, TagPrediction
 
 if TYPE_CHECKING:
@@ -72,10 +80,10 @@ class NERHead(TaskHead):
             raise OptionError("a NER head needs at least one entity type.")
         self.entity_types = tuple(entity_types)
         self.scheme = scheme_named(scheme)
-        self.labels = label_set(tag_names or schemes.tag_names(self.entity_types, self.scheme))
+        self.labels = label_set(tag_names or tag_schemes.tag_names(self.entity_types, self.scheme))
         self.temperature = temperature
         require_temperature(temperature)
-        self._possible = [np.array(part) for part in schemes.allowed(self.scheme, self.labels)]
+        self._possible = [np.array(part) for part in tag_schemes.allowed(self.scheme, self.labels)]
 
     @classmethod
     def for_splits(
@@ -99,7 +107,7 @@ class NERHead(TaskHead):
 
         def respell(rows: Rows) -> Rows:
             respelt = (
-                columns | {"tags": [schemes.convert(tags, source, head.scheme) for tags in columns["tags"]]}
+                columns | {"tags": [tag_schemes.convert(tags, source, head.scheme) for tags in columns["tags"]]}
                 for columns in slices(rows.data)
             )
             return replace(rows, data=stored(respelt, rows.data.features))
@@ -182,7 +190,7 @@ class NERHead(TaskHead):
         tags = [self.labels.names[label] for label in path]
         chosen = softmax(logits, self.temperature)[np.arange(len(path)), path] if path else np.zeros(0)
         entities = []
-        for kind, first, end in schemes.spans(tags, self.scheme):
+        for kind, first, end in tag_schemes.spans(tags, self.scheme):
             start_character, end_character = offsets[first][0], offsets[end - 1][1]
             surface = text[start_character:end_character]
             # The least sure word bounds how sure the span can be.
@@ -237,7 +245,7 @@ def _entity_types(rows: Rows, scheme: str, is_told: bool) -> set[str]:
     types: set[str] = set()
     for number, tags in enumerate(_Tags(rows)):
         try:
-            types.update(kind for kind, _, _ in schemes.spans(tags, scheme))
+            types.update(kind for kind, _, _ in tag_schemes.spans(tags, scheme))
         except DataError as error:
             why = "--tag_scheme says" if is_told else "the training rows are written in"
             raise DataError(

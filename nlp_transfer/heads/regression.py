@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import values
+from nlp_transfer.encoders.precision import Whole
+from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.base import Columns, output_layer
 from nlp_transfer.heads.losses import squared_loss
-from nlp_transfer.heads.text import TextHead, are_pairs
-from nlp_transfer.precision import Whole
-from nlp_transfer.pretrained import Checkpoint, Loaded
+from nlp_transfer.heads.task_head import Columns, output_layer
+from nlp_transfer.heads.text_head import TextHead, are_pairs
 from nlp_transfer.types import RegressionPrediction, Scores
 
 if TYPE_CHECKING:

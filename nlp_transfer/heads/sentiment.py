@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read import Rows
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.store import slices, stored, values
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.heads.losses import evened_out
-from nlp_transfer.heads.text import are_pairs
+from nlp_transfer.heads.text_head import are_pairs
 from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
 
 if TYPE_CHECKING:

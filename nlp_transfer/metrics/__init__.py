@@ -5,7 +5,7 @@ same scores as `evaluate.Metric`; they live here because `evaluate.load` fetches
 it. `interval` and `difference` tell how sure they are.
 """
 
-from nlp_transfer.metrics.labels import (
+from nlp_transfer.metrics.label_scores import (
     F1,
     Accuracy,
     MacroRecall,
@@ -17,7 +17,13 @@ from nlp_transfer.metrics.labels import (
     classification_scores,
     sentiment_scores,
 )
-from nlp_transfer.metrics.numbers import (
+from nlp_transfer.metrics.label_set_scores import (
+    HammingLoss,
+    LabelRankingAveragePrecision,
+    MultiLabelF1,
+    multi_label_scores,
+)
+from nlp_transfer.metrics.number_scores import (
     MeanAbsoluteError,
     MeanSquaredError,
     PearsonCorrelation,
@@ -35,8 +41,7 @@ from nlp_transfer.metrics.resampling import (
     set_counts,
     span_counts,
 )
-from nlp_transfer.metrics.sets import HammingLoss, LabelRankingAveragePrecision, MultiLabelF1, multi_label_scores
-from nlp_transfer.metrics.spans import SCHEMES, SpanF1, span_scores
+from nlp_transfer.metrics.span_scores import SCHEMES, SpanF1, span_scores
 
 __all__ = [
     "F1", "SCHEMES", "Accuracy", "HammingLoss", "Interval", "LabelRankingAveragePrecision", "MacroRecall",

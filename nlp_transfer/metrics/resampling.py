@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nlp_transfer.metrics.base import check_lengths
+from nlp_transfer.metrics.metric import check_lengths
 
 DRAWS = 2000
 _AT_ONCE = 4_000_000  # row counts that are in memory at once
@@ -150,7 +150,7 @@ def span_counts(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str = "IOB2"
 ) -> RowCounts:
     """Of the entity spans of a sentence. Scores and arguments are those of `span_scores`."""
-    from nlp_transfer.metrics.spans import spans_of
+    from nlp_transfer.metrics.span_scores import spans_of
 
     check_lengths(predictions, references)
     parts: list[np.ndarray] = []

@@ -9,7 +9,6 @@ from typing import Any
 from nlp_transfer.config import StrategyOptions
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies.auto import Auto
-from nlp_transfer.strategies.base import Part, Stage, Strategy
 from nlp_transfer.strategies.features import Features
 from nlp_transfer.strategies.freeze import Freeze
 from nlp_transfer.strategies.full import Full
@@ -19,6 +18,7 @@ from nlp_transfer.strategies.l2sp import L2SP
 from nlp_transfer.strategies.lora import Lora
 from nlp_transfer.strategies.replay import Replay
 from nlp_transfer.strategies.scratch import Scratch
+from nlp_transfer.strategies.strategy import Part, Stage, Strategy
 
 STRATEGIES: dict[str, type[Strategy]] = {
     kind.name: kind for kind in (Full, Freeze, Features, Gradual, HeadThenFull, Lora, L2SP, Replay, Scratch)

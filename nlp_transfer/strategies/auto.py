@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.model import TransferModel
-from nlp_transfer.strategies.base import Strategy
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.strategy import Strategy
 
 
 @dataclass

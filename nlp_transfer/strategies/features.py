@@ -16,19 +16,26 @@ from torch import nn
 
 from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.data.inputs import Inputs
-from nlp_transfer.encoder import Encoder
+from nlp_transfer.encoders.encoder import Encoder
+from nlp_transfer.encoders.pooling.pooled_config import PooledConfig
+from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
+from nlp_transfer.encoders.sklearn_head.decisions import linear_layer
+from nlp_transfer.encoders.sklearn_head.fitting import (
+    CLASSIFIERS,
+    LINEAR,
+    Fitted,
+    fit_classifier,
+    fit_ridge,
+    fit_several,
+)
+from nlp_transfer.encoders.sklearn_head.sklearn_config import ShallowConfig
+from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
+from nlp_transfer.encoders.sklearn_head.sklearn_storage import require_skops
 from nlp_transfer.errors import ModelError, OptionError, UserError
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextHead
-from nlp_transfer.heads.base import TaskHead, label_options
-from nlp_transfer.model import TransferModel
-from nlp_transfer.pooling.config import PooledConfig
-from nlp_transfer.pooling.network import PooledClassifier
-from nlp_transfer.shallow.config import ShallowConfig
-from nlp_transfer.shallow.decisions import linear_layer
-from nlp_transfer.shallow.fitting import CLASSIFIERS, LINEAR, Fitted, fit_classifier, fit_ridge, fit_several
-from nlp_transfer.shallow.network import ShallowClassifier
-from nlp_transfer.shallow.storage import require_skops
-from nlp_transfer.strategies.base import Stage, Strategy
+from nlp_transfer.heads.task_head import TaskHead, label_options
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.strategy import Stage, Strategy
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.model import TransferModel
-from nlp_transfer.optim import ParamGroup, layer_groups
-from nlp_transfer.strategies.base import Stage, Strategy
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.param_groups import ParamGroup, layer_groups
+from nlp_transfer.strategies.strategy import Stage, Strategy
 
 
 @dataclass

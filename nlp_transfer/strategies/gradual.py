@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from nlp_transfer.encoder import Encoder
+from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.errors import OptionError
-from nlp_transfer.model import TransferModel
-from nlp_transfer.optim import ParamGroup, layer_groups
-from nlp_transfer.strategies.base import Stage, Strategy
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.param_groups import ParamGroup, layer_groups
+from nlp_transfer.strategies.strategy import Stage, Strategy
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.encoder import Encoder
+from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.errors import OptionError
-from nlp_transfer.strategies.base import Stage, Strategy
+from nlp_transfer.strategies.strategy import Stage, Strategy
 
 
 def usual_head_epochs(epochs: float) -> float:

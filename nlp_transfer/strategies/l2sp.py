@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.model import TransferModel
-from nlp_transfer.optim import ParamGroup
-from nlp_transfer.strategies.base import Part, Stage, Strategy
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.param_groups import ParamGroup
+from nlp_transfer.strategies.strategy import Part, Stage, Strategy
 
 
 @dataclass

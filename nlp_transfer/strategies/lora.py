@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
-from nlp_transfer.adapters.adapter import Adapter
-from nlp_transfer.adapters.peft_config import fit_to, read_config
-from nlp_transfer.adapters.targets import modules_inside, named
-from nlp_transfer.encoder import Encoder
+from nlp_transfer.encoders.encoder import Encoder
+from nlp_transfer.encoders.pretrained import max_positions
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import NERHead
-from nlp_transfer.model import TransferModel
-from nlp_transfer.pretrained import max_positions
-from nlp_transfer.strategies.base import Stage, Strategy
+from nlp_transfer.models.adapters.adapter import Adapter
+from nlp_transfer.models.adapters.adapter_targets import modules_inside, named
+from nlp_transfer.models.adapters.peft_config import fit_to, read_config
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.strategy import Stage, Strategy
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -8,12 +8,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from nlp_transfer.data.batch import shares, unlabelled
-from nlp_transfer.data.source import read_source
+from nlp_transfer.data.source_rows import read_source
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads import NERHead
-from nlp_transfer.model import TransferModel
-from nlp_transfer.strategies.base import Part, Strategy
-from nlp_transfer.strategies.replayed import LabelledSource, RawSource, Source
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.replay_sources import LabelledSource, RawSource, Source
+from nlp_transfer.strategies.strategy import Part, Strategy
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from nlp_transfer.model import TransferModel
-from nlp_transfer.strategies.base import Strategy
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.strategy import Strategy
 
 
 @dataclass

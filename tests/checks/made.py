@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlp_transfer.checks.rows import Part, parts_of
-from nlp_transfer.data.read import read_classification, read_tagged
+from nlp_transfer.checks.checked_rows import Part, parts_of
+from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 
 Texts = Sequence[tuple[str, str]]

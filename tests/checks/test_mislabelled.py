@@ -12,11 +12,11 @@ from accelerate.state import AcceleratorState
 from conftest import review_lines
 from made import parts, sentences, texts
 
-from nlp_transfer import activations
-from nlp_transfer.checks import mislabelled, networks
-from nlp_transfer.checks.full import check_data
+from nlp_transfer.activations import activation_store
+from nlp_transfer.checks import encoder_probabilities, mislabelled
+from nlp_transfer.checks.check_data import check_data
 from nlp_transfer.checks.mislabelled import suspects, told
-from nlp_transfer.checks.source import read_for_checks
+from nlp_transfer.checks.read_for_checks import read_for_checks
 from nlp_transfer.config import CacheOptions, CheckOptions, DataOptions, ModelOptions, TrainingOptions
 
 
@@ -48,9 +48,9 @@ def test_networks_that_saw_each_row_once_doubt_changed_labels_of_every_split(tmp
     def tiny(**given):  # learns as much in a hundred steps as MiniLM does in an epoch
         return TrainingOptions(**given | {"per_device_train_batch_size": 4}, learning_rate=3e-3)
 
-    monkeypatch.setattr(networks, "TrainingOptions", tiny)
+    monkeypatch.setattr(encoder_probabilities, "TrainingOptions", tiny)
     monkeypatch.setattr(mislabelled, "_ENOUGH", 200)
-    monkeypatch.setattr(networks, "features_and_labels", None)
+    monkeypatch.setattr(encoder_probabilities, "features_and_labels", None)
     rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(review_lines(300))]
     for i in (10, 33, 256, 291):
         rows[i] = (rows[i][0], {"praise": "complaint", "complaint": "praise"}[rows[i][1]])
@@ -90,7 +90,7 @@ def test_the_second_look_computes_no_features(tmp_path, checkpoint, monkeypatch)
     splits = texts(tmp_path, [(f"{text} {i}", label) for i, (text, label) in enumerate(review_lines(40))])
     options, cache = ModelOptions(model_name_or_path=checkpoint()), CacheOptions(cache_dir=str(tmp_path / "cache"))
     suspects(splits, parts(splits), options, cache)
-    monkeypatch.setattr(activations.Store, "allocate", None)
+    monkeypatch.setattr(activation_store.Store, "allocate", None)
     suspects(splits, parts(splits), options, cache)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import nlp_transfer as nt
 from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
-from nlp_transfer.data.read import read_classification
+from nlp_transfer.data.read_rows import read_classification
 from nlp_transfer.data.splits import hold_out
 
 

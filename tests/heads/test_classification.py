@@ -10,7 +10,7 @@ from conftest import FAMILIES
 from torch import nn
 
 import nlp_transfer as nt
-from nlp_transfer.heads.base import IGNORED
+from nlp_transfer.heads.task_head import IGNORED
 
 LABELS = ["a", "b", "c"]
 

@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nlp_transfer as nt
-from nlp_transfer.data import schemes
+from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read import Rows, read_tagged
-from nlp_transfer.data.schemes import SCHEMES
+from nlp_transfer.data.read_rows import Rows, read_tagged
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.tag_schemes import SCHEMES
 from nlp_transfer.data.windows import windows
-from nlp_transfer.heads.base import IGNORED
 from nlp_transfer.heads.ner import join_words
-from nlp_transfer.inference import infer
+from nlp_transfer.heads.task_head import IGNORED
+from nlp_transfer.models.inference import infer
 
 unhurried = settings(deadline=None, max_examples=40)
 
@@ -128,9 +128,9 @@ def test_no_logits_give_an_impossible_sequence(scheme, words, seed):
     head = nt.NERHead(["PER", "LOC"], scheme)
     logits = np.random.default_rng(seed).normal(0, 20, size=(words, len(head.labels))).astype(np.float32)
     (prediction,) = head.decode([logits], {"words": [[f"w{i}" for i in range(words)]]})
-    assert schemes.violations(prediction.tags, scheme) == []
+    assert tag_schemes.violations(prediction.tags, scheme) == []
     text, offsets = join_words(prediction.words)
-    for span, (kind, first, end) in zip(prediction.spans, schemes.spans(prediction.tags, scheme), strict=True):
+    for span, (kind, first, end) in zip(prediction.spans, tag_schemes.spans(prediction.tags, scheme), strict=True):
         assert (span.type, span.start, span.end) == (kind, offsets[first][0], offsets[end - 1][1])
         assert span.text == text[span.start : span.end]
         assert span.score == min(prediction.probabilities[first:end])
@@ -143,13 +143,13 @@ def test_data_in_any_scheme_become_the_labels_of_the_network(tmp_path, data_sche
     lengths = [8, 3, 2]
     text = ""
     for spans, length in zip(entities, lengths, strict=True):
-        tags = schemes.tags(spans, length, data_scheme)
+        tags = tag_schemes.tags(spans, length, data_scheme)
         text += "".join(f"w{i}\t{tag}\n" for i, tag in enumerate(tags)) + "\n"
     (tmp_path / "train.conll").write_text(text)
     rows = read_tagged(str(tmp_path / "train.conll"))
     head, splits = nt.NERHead.for_splits(Splits(rows, rows, None), label_scheme=label_scheme)
     assert head.entity_types == ("LOC", "PER")
-    assert [schemes.spans(tags, label_scheme) for tags in splits.train.data["tags"]] == entities
+    assert [tag_schemes.spans(tags, label_scheme) for tags in splits.train.data["tags"]] == entities
     assert all(tag in head.labels for tags in splits.validation.data["tags"] for tag in tags)
     (note,) = splits.notes
     assert note.startswith(f"Tag scheme: {data_scheme} (entities ")

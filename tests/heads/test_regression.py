@@ -10,9 +10,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 import nlp_transfer as nt
-from nlp_transfer.best import Best
 from nlp_transfer.data.batch import unlabelled
-from nlp_transfer.heads.base import output_layer
+from nlp_transfer.heads.task_head import output_layer
+from nlp_transfer.training.best_weights import Best
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nlp_transfer as nt
-from nlp_transfer.data.read import read_classification
+from nlp_transfer.data.read_rows import read_classification
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads.sentiment import in_order
 

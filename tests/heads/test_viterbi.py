@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nlp_transfer.data.schemes import SCHEMES, allowed, convert, tag_names
+from nlp_transfer.data.tag_schemes import SCHEMES, allowed, convert, tag_names
 from nlp_transfer.heads.viterbi import decode
 
 unhurried = settings(deadline=None)  # a busy machine is no failure

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from nlp_transfer.metrics.calibration import (
+from nlp_transfer.metrics.calibration_error import (
     adaptive_calibration_error,
     brier_score,
     expected_calibration_error,

@@ -18,12 +18,12 @@ import nlp_transfer as nt
 from nlp_transfer.config import StrategyOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.pooling.pooled_network import pool
+from nlp_transfer.encoders.sklearn_head import fitting
+from nlp_transfer.encoders.sklearn_head.fitting import CLASSIFIERS, LINEAR
+from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.errors import OptionError, UserError
-from nlp_transfer.inference import infer
-from nlp_transfer.pooling.network import pool
-from nlp_transfer.shallow import fitting
-from nlp_transfer.shallow.fitting import CLASSIFIERS, LINEAR
-from nlp_transfer.shallow.network import ShallowClassifier
+from nlp_transfer.models.inference import infer
 from nlp_transfer.strategies.features import Features
 
 TASKS = ("classification", "ner")

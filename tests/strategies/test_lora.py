@@ -22,9 +22,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
-from nlp_transfer.data.read import read_classification
+from nlp_transfer.data.read_rows import read_classification
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.pooling.network import PooledClassifier
+from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.strategies import Lora, Stage
 
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "mpnet", "deberta-v2", "modernbert", "xlm-roberta")

@@ -1,0 +1,109 @@
+"""What does an encoder say of rows whose labels are judged: its features, or, trained on them, a probability?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from datasets import concatenate_datasets
+
+from nlp_transfer.activations.frozen_layers import FrozenLayers
+from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.row_store import values
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.precision import precision_for
+from nlp_transfer.heads import NERHead, TextClassificationHead
+from nlp_transfer.heads.task_head import TaskHead, softmax
+from nlp_transfer.heads.text_head import are_pairs
+from nlp_transfer.models.inference import infer
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.features import Features, features_of
+from nlp_transfer.system import hardware
+from nlp_transfer.system.cli import quiet
+from nlp_transfer.training.loop import fit
+
+_BATCH = 32  # rows a step, with which the rates of the strategies were measured
+
+
+def features_and_labels(
+    splits: Splits, options: ModelOptions, cache: CacheOptions | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features `(items, width)` and label names `(items,)` of the texts, or of the words, of all splits in their order.
+
+    The layers run once for each row, and what they give is kept on disk as `cache` says.
+    """
+    there = _there(splits)
+    head: TaskHead
+    if "tags" in there[0].data.column_names:
+        head, splits = NERHead.for_splits(splits)
+        there = _there(splits)
+    else:
+        head = _head(splits)
+    model = _loaded(options, head)
+    Features().setup(model, seed)
+    model.encoder.freeze(model.encoder.depth)
+    accelerator = _accelerator(model)
+    model.network.to(accelerator.device)
+    frozen = FrozenLayers(model.encoder, accelerator, cache)
+    inputs = [TokenInputs(model.encode(rows.data), model.pad_id) for rows in there]
+    frozen.run(inputs, [model.encoder.depth])
+    with frozen.grafted(model.encoder.depth) as feed:
+        found = [features_of(model, feed(rows)) for rows in inputs]
+    features, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return features, np.array(model.head.labels.names)[ids]
+
+
+def trained_chances(splits: Splits, options: ModelOptions, seeds: Sequence[int]) -> np.ndarray:
+    """Probabilities `(rows, labels)` of networks that have seen every row of all splits once, labels in their order.
+
+    A network learns what many rows have in common before it learns single rows by heart (Arpit et al. 2017, "A closer
+    look at memorization in deep networks"), so after one epoch it still doubts labels that are wrong, its own training
+    rows' too; trained in folds, it would know less. The mean over networks of several seeds.
+    """
+    there = _there(splits)
+    rows = replace(there[0], data=concatenate_datasets([part.data for part in there]))
+    found = []
+    for seed in seeds:
+        set_seed(seed)
+        model = _loaded(options, _head(splits))
+        accelerator = _accelerator(model)
+        training = TrainingOptions(num_train_epochs=1, per_device_train_batch_size=_BATCH, seed=seed)
+        with quiet():
+            fit(model, Splits(rows, None, None), training, accelerator)
+        inputs = TokenInputs(model.encode(rows.data), model.pad_id)
+        precision = accelerator.mixed_precision
+        outputs = infer(model.network, model.head, inputs, accelerator=accelerator, precision=precision)
+        found.append(softmax(np.concatenate(outputs)))
+    return np.mean(found, axis=0)
+
+
+def _there(splits: Splits) -> list[Rows]:
+    return [rows for rows in (splits.train, splits.validation, splits.test) if rows is not None]
+
+
+def _head(splits: Splits) -> TextClassificationHead:
+    names = {label for rows in _there(splits) for label in values(rows.data, "label")}
+    return TextClassificationHead(sorted(map(str, names)), pooling="mean", pairs=are_pairs(splits))
+
+
+def _loaded(options: ModelOptions, head: TaskHead) -> TransferModel:
+    return TransferModel.load(
+        options.model_name_or_path,
+        head,
+        max_length=options.max_length,
+        revision=options.model_revision,
+        trust_remote_code=options.trust_remote_code,
+    )
+
+
+def _accelerator(model: TransferModel) -> Accelerator:
+    precision = precision_for(model.encoder.family, "auto")
+    try:
+        return Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=precision)
+    except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
+        return Accelerator(cpu=hardware.is_a_processor_alone())

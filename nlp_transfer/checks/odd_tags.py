@@ -1,0 +1,116 @@
+"""Which tags spell no entity, which spell an odd one, and which disagree on what a name is?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from nlp_transfer.checks.checked_rows import Part
+from nlp_transfer.checks.finding import Example, Finding, Place, share, some
+from nlp_transfer.data.row_store import rows_of, values
+from nlp_transfer.data.tag_schemes import TypedSpan, recognise, spans, violations
+from nlp_transfer.errors import DataError
+
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # what str.strip leaves, and no reader sees
+_SURE = 2  # times that a name must have a type for it to count beside another
+
+
+def tag_findings(parts: Sequence[Part]) -> Iterator[Finding]:
+    """Impossible sequences, entities with blanks at their ends, and names under several types."""
+    try:
+        scheme = recognise(list(values(parts[0].rows.data, "tags"))).scheme
+        for part in parts:
+            yield from impossible(part, scheme)
+            yield from blank_ends(part, scheme)
+        yield from several_types(parts, scheme)
+    except DataError as error:  # a tag of another scheme, which a run would stop at
+        yield Finding("error", "tag_scheme", f"{error}.", "Write all tags in one scheme.")
+
+
+def impossible(part: Part, scheme: str) -> Iterator[Finding]:
+    """Sentences whose tags the scheme does not allow, such as an I- that nothing begins."""
+    found: list[int] = []
+    examples: list[Example] = []
+    count = 0
+    for index, (words, tags) in enumerate(rows_of(part.rows.data, "words", "tags")):
+        if wrong := violations(tags, scheme):
+            found.append(index)
+            count += len(wrong)
+            examples.append(part.example(index, _marked(words, tags, wrong))) if len(examples) < 5 else None
+    if found:
+        yield Finding(
+            "warning",
+            "impossible_tags",
+            f"{count:,} tag{'s' * (count > 1)} in {share(len(found), len(part))} {part.name} sentences cannot stand "
+            f"where {'they do' if count > 1 else 'it does'} in {scheme}; they are read as the beginnings of entities.",
+            "Correct them: an entity may have lost its first word, or two types may have been mixed in one.",
+            tuple(map(part.place, found)),
+            some(examples),
+        )
+
+
+def blank_ends(part: Part, scheme: str) -> Iterator[Finding]:
+    """Sentences with an entity whose first or last word begins or ends with white space or is invisible."""
+    found: dict[int, str] = {}
+    for index, (words, tags) in enumerate(rows_of(part.rows.data, "words", "tags")):
+        for kind, first, end in spans(tags, scheme):
+            surface = "\n".join(words[first:end])
+            if surface != surface.strip().strip(_INVISIBLE).strip():
+                found.setdefault(index, f"{kind}: {surface!a}")
+    if found:
+        yield Finding(
+            "warning",
+            "blank_ends",
+            f"{share(len(found), len(part))} {part.name} sentences have an entity that begins or ends with a blank.",
+            "Take the blanks, or the blank words, out of the entities.",
+            tuple(map(part.place, found)),
+            some(part.example(index, note) for index, note in found.items()),
+        )
+
+
+def several_types(parts: Sequence[Part], scheme: str) -> Iterator[Finding]:
+    """Names that stand under several types, the most torn first."""
+    types: dict[str, Counter[str]] = {}
+    at: dict[tuple[str, str], list[tuple[Part, int]]] = {}
+    for part in parts:
+        for index, (words, tags) in enumerate(rows_of(part.rows.data, "words", "tags")):
+            for kind, first, end in spans(tags, scheme):
+                name = " ".join(words[first:end]).casefold()
+                types.setdefault(name, Counter())[kind] += 1
+                at.setdefault((name, kind), []).append((part, index))
+    torn = {name: found for name, found in types.items() if len(found) > 1 and max(found.values()) >= _SURE}
+    if not torn:
+        return
+    ranked = sorted(torn, key=lambda name: (-(torn[name].total() - max(torn[name].values())), name))
+    rare = [(name, kind) for name in ranked for kind, _ in torn[name].most_common()[1:]]
+    yield Finding(
+        "note",
+        "several_types",
+        f"{len(torn):,} name{'s' * (len(torn) > 1)} stand{'s' * (len(torn) == 1)} under several types: "
+        + ", ".join(f"'{name}' ({_listed(torn[name])})" for name in ranked[:5])
+        + (" ..." if len(torn) > 5 else "."),
+        "Look at the rarer type of each: names can be of two kinds, and can have been tagged wrongly.",
+        tuple(_places(at[key] for key in rare)),
+        some(part.example(index, f"{name}: {kind}") for name, kind in rare for part, index in at[name, kind][:1]),
+    )
+
+
+def named(words: Sequence[str], entities: Sequence[TypedSpan]) -> list[str]:
+    """Entities in words: "Anna Berg (PER)"."""
+    return [f"{' '.join(words[first:end])} ({kind})" for kind, first, end in entities]
+
+
+def _places(found: Iterator[list[tuple[Part, int]]]) -> Iterator[Place]:
+    yield from dict.fromkeys(part.place(index) for rows in found for part, index in rows)
+
+
+def _marked(words: Sequence[str], tags: Sequence[str], wrong: Sequence[int]) -> str:
+    told = []
+    for word in wrong[:3]:
+        before = f"after {tags[word - 1]}" if word else "at the beginning"
+        told.append(f"'{words[word]}' is {tags[word]} {before}")
+    return "; ".join(told)
+
+
+def _listed(types: Counter[str]) -> str:
+    return ", ".join(f"{kind} {count:,}" for kind, count in types.most_common())

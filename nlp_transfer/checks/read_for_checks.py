@@ -1,0 +1,86 @@
+"""Which rows are checked, for which task, and which of them cannot be read?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from nlp_transfer.checks.finding import Finding, Place, rows_in_words, share
+from nlp_transfer.config import DataOptions
+from nlp_transfer.data.label_check import check_labels, check_tags
+from nlp_transfer.data.load import read_rows
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.source_rows import is_tagged
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import DataError
+
+
+def task_of(options: DataOptions, task: str | None = None) -> str:
+    """The task that the rows are for: what is given, or what the training file or data set looks like."""
+    if task:
+        return task
+    if options.dataset_name:
+        try:
+            read_rows(options, "ner")
+        except DataError:
+            return "classification"
+        return "ner"
+    return "ner" if options.train_file and is_tagged(options.train_file, options.text_column_name, False) else (
+        "classification"
+    )  # fmt: skip
+
+
+def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Finding, ...]]:
+    """The rows that can be read, none held out, and a finding for each file that has others. Raises DataError."""
+    found = read_rows(replace(options, skip_bad_rows=True), task)
+    splits = Splits(found["train"], found.get("validation"), found.get("test"))
+    return splits, tuple(
+        _unreadable(name, rows, options, task) for name, rows in found.items() if rows.skipped
+    )  # fmt: skip
+
+
+def refusals(splits: Splits, task: str) -> Iterator[Finding]:
+    """What a training run would stop at: one label alone, or labels that train never shows."""
+    try:
+        if task == "ner":
+            check_tags(splits)
+        else:
+            check_labels(splits)
+    except DataError as error:
+        what, _, mend = str(error).rpartition("; ")
+        yield Finding("error", "refused", f"A run would stop here: {what or mend}", mend if what else "See there.")
+
+
+def _unreadable(name: str, rows: Rows, options: DataOptions, task: str) -> Finding:
+    total = len(rows.data) + len(rows.skipped)
+    return Finding(
+        "error",
+        "bad_rows",
+        f"{share(len(rows.skipped), total)} {name} rows cannot be used{_why(name, options, task)}; a run stops there.",
+        "Mend them, or let a run leave them out with --skip_bad_rows.",
+        tuple(Place(name, rows.source, rows.unit, line) for line in rows.skipped),
+    )
+
+
+def _why(name: str, options: DataOptions, task: str) -> str:
+    """What is wrong with the rows of a file, as its reader says it."""
+    if options.dataset_name:
+        return ""
+    path = getattr(options, f"{name}_file")
+    alone = replace(options, train_file=path, validation_file=None, test_file=None, skip_bad_rows=False)
+    try:
+        read_rows(alone, task)
+    except DataError as error:
+        told = str(error)
+        _, has, faults = told.partition(f"{path} has ")
+        return f": {faults.partition('. Mend them')[0]}" if has else ""
+    return ""
+
+
+def columns_in_words(name: str, rows: Rows) -> str:
+    """Which columns there are in a file, and which of them are read: "text and label of 3 (id, text, label)"."""
+    taken = " and ".join(f"{role} from '{column}'" for role, column in rows.columns.items())
+    read = {name for names in rows.columns.values() for name in (names, *names.split(", "))}  # --label_columns a,b
+    others = [column for column in rows.found if column not in read]
+    left = f"; not read: {', '.join(others)}" if others else ""
+    return f"{name}: {rows_in_words(len(rows.data))} of {rows.source}, {taken}{left}"

@@ -1,0 +1,125 @@
+"""Are these labels fit to train on?"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from nlp_transfer.data.labels import problem_of
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.readers.bad_rows import some_numbers
+from nlp_transfer.data.row_store import rows_of
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import DataError
+
+
+def check_labels(splits: Splits) -> None:
+    """DataError unless the training rows show two labels or more, and all labels of the other splits.
+
+    Where labels are numbers, the training rows have to show two of them.
+    """
+    train = splits.train
+    has_numbers, has_several = (problem_of(train.data) == problem for problem in ("regression", "multi_label"))
+    seen = {label for label, _ in _labels(train)}
+    if not seen:
+        raise DataError(
+            f"{train.source}: no training row has a label; name another column than '{train.columns['label']}' "
+            "with --label_column_name."
+        )
+    if len(seen) == 1:
+        kind, others = ("number", "numbers") if has_numbers else ("label", "labels")
+        if has_several:
+            raise DataError(
+                f"{train.source}: the training rows have one label alone, '{min(seen)}'; add rows with others, or "
+                "name a column that says yes or no of it with --label_column_name and --problem single_label."
+            )
+        raise DataError(
+            f"{train.source}: all {len(train.data):,} training rows have the one {kind} '{min(seen)}'; "
+            f"add rows with other {others}, or name another column than '{train.columns['label']}' "
+            "with --label_column_name."
+        )
+    if has_numbers:
+        return
+    everywhere = seen.union(*({label for label, _ in _labels(rows)} for _, rows in _others(splits)))
+    if len(train.data) < len(everywhere) and not has_several:
+        raise DataError(
+            f"{train.source} has {len(train.data):,} training rows for {len(everywhere):,} labels; "
+            f"add rows, or name another column than '{train.columns['label']}' with --label_column_name."
+        )
+    for split, rows in _others(splits):
+        _check_seen(train, seen, split, rows, _labels(rows), "label")
+
+
+def _labels(rows: Rows) -> Iterator[tuple[Any, int]]:
+    """Each label with the line of a row that has it."""
+    if problem_of(rows.data) != "multi_label":
+        yield from rows_of(rows.data, "label", "line")
+        return
+    for labels, line in rows_of(rows.data, "label", "line"):
+        for label in labels:
+            yield label, line
+
+
+def check_tags(splits: Splits) -> None:
+    """DataError unless all tags are of a known scheme, and training rows show every entity type, at least one."""
+    for rows in (splits.train, *(rows for _, rows in _others(splits))):
+        _check_scheme(rows)
+    seen = {entity for entity, _ in _entity_types(splits.train)}
+    if not seen:
+        raise DataError(
+            f"{splits.train.source}: no training sentence holds an entity, every tag is O; "
+            "add sentences with tags such as B-PER, or name the right column with --label_column_name."
+        )
+    for split, rows in _others(splits):
+        _check_seen(splits.train, seen, split, rows, _entity_types(rows), "entity type")
+
+
+def _others(splits: Splits) -> list[tuple[str, Rows]]:
+    pairs = (("validation", splits.validation), ("test", splits.test))
+    return [(split, rows) for split, rows in pairs if rows is not None]
+
+
+def _check_seen(
+    train: Rows, seen: set[str], split: str, rows: Rows, found: Iterable[tuple[str, int]], kind: str
+) -> None:
+    unseen: dict[str, list[int]] = {}
+    for name, line in found:
+        if name not in seen:
+            unseen.setdefault(name, []).append(line)
+    if not unseen:
+        return
+    told = ", ".join(f"'{name}' ({_place(name, lines, seen, rows.unit)})" for name, lines in list(unseen.items())[:5])
+    kinds = f"one {kind}" if len(unseen) == 1 else f"{len(unseen)} {kind}s"
+    raise DataError(
+        f"{rows.source} ({split}) has {kinds} that the training rows in {train.source} never show: "
+        f"{told}{' ...' * (len(unseen) > 5)}. Correct {'it' if len(unseen) == 1 else 'them'}, take those rows out, "
+        "or add such rows to the training file."
+    )
+
+
+def _place(name: str, lines: list[int], seen: set[str], unit: str) -> str:
+    by_case = {known.lower(): known for known in sorted(seen)}
+    near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.8)
+    return some_numbers(lines, unit) + (f"; did you mean '{by_case[near[0]]}'?" if near else "")
+
+
+_TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)
+
+
+def _check_scheme(rows: Rows) -> None:
+    for tags, line in rows_of(rows.data, "tags", "line"):
+        for tag in tags:
+            if not _TAG.fullmatch(tag):
+                raise DataError(
+                    f"{rows.source}, sentence at {rows.unit} {line}: unknown tag scheme, '{tag}' is neither O nor a "
+                    "prefix with a type such as B-PER; write the tags as IOB1, IOB2, BIOES or BILOU."
+                )
+
+
+def _entity_types(rows: Rows) -> Iterator[tuple[str, int]]:
+    """Each entity type with the line of a sentence that holds it, once a sentence."""
+    for tags, line in rows_of(rows.data, "tags", "line"):
+        for entity in dict.fromkeys(tag[2:] for tag in tags if tag != "O"):
+            yield entity, line

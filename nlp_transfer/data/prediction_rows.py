@@ -1,0 +1,164 @@
+"""Which texts are to be predicted?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+
+from nlp_transfer.config import PredictionOptions
+from nlp_transfer.data.read_rows import RECORD_FORMS, conll_forms, delimiter_for
+from nlp_transfer.data.readers import (
+    FOLDER,
+    BadRow,
+    Record,
+    Table,
+    csv_table,
+    docbin_table,
+    hub_table,
+    is_saved,
+    lines_table,
+    open_table,
+    saved_table,
+    text_folder,
+    text_lines,
+)
+from nlp_transfer.data.readers.bad_rows import faults, nothing_left
+from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
+from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
+from nlp_transfer.data.readers.conll import SUFFIXES, words_table
+from nlp_transfer.data.readers.hub import load_hub
+from nlp_transfer.data.readers.span_layouts import unwrapped
+from nlp_transfer.errors import DataError, OptionError
+
+_ID = Column("id", "--id_column_name", ())
+_KEYS = {"file": "row"}  # under which a line of the output has the number of its row
+
+
+class Text(NamedTuple):
+    """A row to predict: `line` is where it stands, `text` a string, two of them, or for a tagger a list of words."""
+
+    line: int
+    text: str | list[str]
+    id: str | None
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of a file or data set. They are read anew each time, so that memory does not grow with the rows.
+
+    `count` of them can be used, `skipped` not. `sha256` is that of what is read. `notes` tell the user how it was read
+    where that was not plain.
+    """
+
+    read: Callable[[], Iterator[Text | BadRow]]
+    unit: str
+    count: int
+    skipped: int
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Text]:
+        return (row for row in self.read() if isinstance(row, Text))
+
+
+def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
+    """The texts that the options name, all looked at once; `tagged` takes lists of words as well.
+
+    Raises DataError for what cannot be read, and, unless bad rows are to be skipped, for those.
+    """
+    table = _tables(options, tagged)
+    source = str(options.dataset_name or options.input_file)
+    shown = table()
+    unit = shown.unit
+
+    def read() -> Iterator[Text | BadRow]:
+        return _texts(table(), source, options, tagged)
+
+    digest, count, bad = hashlib.sha256(), 0, []
+    for row in read():
+        if isinstance(row, BadRow):
+            bad.append(row)
+        else:
+            digest.update(json.dumps(row).encode() + b"\n")
+            count += 1
+    if bad and not options.skip_bad_rows:
+        raise DataError(f"{source} has {faults(bad, unit)}. Mend them, or leave them out with --skip_bad_rows.")
+    if not count:
+        raise DataError(nothing_left(source, bad, unit))
+    return Texts(read, _KEYS.get(unit, unit), count, len(bad), digest.hexdigest(), shown.notes)
+
+
+def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
+    """What opens the table of the input; it is read once each time."""
+    if name := options.dataset_name:
+        split = options.dataset_split_name or "test"
+        if is_saved(Path(name)):
+            part = Path(name) / split
+            return lambda: saved_table(part if part.is_dir() else Path(name))
+        data = load_hub(name, lambda: datasets.load_dataset(name, options.dataset_config_name, split=split))
+        return lambda: hub_table(data)
+    path = Path(str(options.input_file))
+    forms: dict[str, Callable[[Path], Table]] = {".txt": lines_table, FOLDER: text_folder} | RECORD_FORMS
+    if tagged and (options.conll_columns or _is_conll(path, options.text_column_name)):
+        forms |= conll_forms(path, words_table, options.conll_columns, options.delimiter)
+    elif options.conll_columns:
+        raise OptionError("--conll_columns is for taggers.")
+    else:
+        csv = partial(csv_table, delimiter=delimiter_for(path, options.delimiter, (".csv", ".tsv")))
+        forms |= {".csv": csv, ".tsv": csv}
+    forms |= {".spacy": docbin_table}
+    return lambda: unwrapped(open_table(path, forms))
+
+
+def _is_conll(path: Path, text_column: str | None) -> bool:
+    """Whether a file has a word on each line; a `.tsv` has, unless the user or its header names a text column."""
+    if path.suffix.lower() != ".tsv" or text_column or not path.is_file():
+        return path.suffix.lower() in SUFFIXES
+    _, header = next(text_lines(path), (1, ""))
+    fields = [name.strip().lower() for name in header.split("\t")]
+    return not set(fields) & set(TEXT.known) or "o" in fields  # "text\tO" is a word and its tag
+
+
+def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) -> Iterator[Text | BadRow]:
+    if not table.columns:  # every row that could have named them is bad
+        yield from (row for row in table.records(()) if isinstance(row, BadRow))
+        return
+    wanted = TEXT._replace(known=WORDS.known + TEXT.known) if tagged else TEXT
+    column = choose_column(source, table.columns, wanted, options.text_column_name)
+    key = options.id_column_name and choose_column(source, table.columns, _ID, options.id_column_name)
+    pair = options.text_pair_column_name and choose_column(
+        source, table.columns, TEXT_PAIR, options.text_pair_column_name
+    )
+    for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):
+        if isinstance(record, BadRow):
+            yield record
+            continue
+        cell = Cell(record.values.get(column), column, TEXT.flag)
+        second = Cell(record.values.get(pair), pair, TEXT_PAIR.flag) if pair else None
+        try:
+            id_ = plain(Cell(record.values.get(key), key, _ID.flag)) if key else None
+            yield _text(record, cell, second, id_, tagged)
+        except WrongKind as fault:
+            yield BadRow(record.line, str(fault), record.file or record.line)
+
+
+def _text(record: Record, cell: Cell, second: Cell | None, id_: str | None, tagged: bool) -> Text | BadRow:
+    line, at = record.line, record.file or record.line
+    if second:
+        texts = [plain(cell), plain(second)]
+        for name, one in zip(("text", "second text"), texts, strict=True):
+            if not one.strip():
+                return BadRow(line, f"no {name}", at)
+        return Text(line, texts, id_) if is_unicode("".join((*texts, id_ or ""))) else BadRow(line, HALF_CHARACTER, at)
+    text: Any = plain_list(cell) if tagged and isinstance(cell.value, list) else plain(cell)
+    words = text if isinstance(text, list) else [text.strip()]
+    if not words or not all(words):
+        return BadRow(line, "no text" if isinstance(text, str) else "no words, or an empty one", at)
+    return Text(line, text, id_) if is_unicode("".join((*words, id_ or ""))) else BadRow(line, HALF_CHARACTER, at)

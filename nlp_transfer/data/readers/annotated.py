@@ -1,0 +1,155 @@
+"""Which words and tags has a text whose entities are marked as spans of characters?"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from nlp_transfer.data import tag_schemes
+from nlp_transfer.data.character_spans import Misaligned, to_entities, word_offsets
+from nlp_transfer.data.readers import BadRow, Record, Table
+from nlp_transfer.data.readers.offsets import resolved
+from nlp_transfer.data.readers.span_layouts import Layout, marks_of, peeked
+from nlp_transfer.errors import DataError
+
+_SHOWN = 5  # misaligned spans in a sentence
+
+
+def aligned(
+    table: Table, source: str, given: tuple[str | None, str | None], manner: str, skip_bad_rows: bool
+) -> tuple[Table, Alignment | None]:
+    """A table of words and tags, of one that has texts with spans; any other table as it is, and None.
+
+    The layouts of Label Studio, doccano, spaCy, Prodigy and brat are known, and `[start, end, type]` lists and objects
+    of the same in a column of any of some names; `given` names the columns of the text and of the spans. Unless bad
+    rows are to be skipped, reading a table to its end raises DataError where `manner` is strict and a span is not
+    aligned.
+    """
+    found = peeked(table, given)
+    if found is None:
+        return table, None
+    head, rest, layout = found
+    if layout is None:
+        columns = table.columns if any(isinstance(row, Record) for row in head) else ()  # the bad rows are to be told
+        return Table(columns, lambda wanted: itertools.chain(head, rest), table.unit, table.notes), None
+    alignment = Alignment(source, table.unit, manner)
+
+    def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
+        for record in itertools.chain(head, rest):
+            yield record if isinstance(record, BadRow) else _words_and_tags(record, layout, alignment, skip_bad_rows)
+        if manner == "strict" and not skip_bad_rows:
+            alignment.refuse()
+
+    note = f"{source}: texts with character spans, {layout.name}; their words are cut from the text."
+    return Table(("words", "tags"), records, table.unit, table.notes or (note,)), alignment
+
+
+def is_annotated(table: Table, given: tuple[str | None, str | None]) -> bool:
+    """Whether a table has texts with spans; its records are then read."""
+    found = peeked(table, given)
+    return found is not None and found[2] is not None
+
+
+@dataclass
+class Alignment:
+    """How the spans of a source fell on words, as its rows are read: `listed` holds a line for each that did not."""
+
+    source: str
+    unit: str
+    manner: str
+    listed: list[str] = field(default_factory=list)
+    snapped: int = 0
+    lost: int = 0
+
+    def add(self, record: Record, text: str, found: Misaligned) -> None:
+        """Take note of a span of the text of `record`."""
+        start, end, kind = found.span
+        around = text[max(0, start - 15) : max(0, end) + 15]
+        became = f", now {text[found.became.start : found.became.end]!r}" if found.became else ""
+        place = record.file or f"{self.unit} {record.line}"
+        shown = text[max(0, start) : max(0, end)]
+        self.listed.append(f"{place}: {kind} [{start}, {end}] {_short(shown)} in {_short(around)} {found.why}{became}")
+        self.snapped += found.became is not None
+        self.lost += found.became is None
+
+    @property
+    def told(self) -> str:
+        """The first of the spans, in words."""
+        more = len(self.listed) - _SHOWN
+        return "; ".join(self.listed[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
+
+    def refuse(self) -> None:
+        """DataError where there is a span that tags cannot say; a new file lists them where the line has no room."""
+        count = len(self.listed)
+        if count:
+            where = f" ({_listing(self.whole_list())})" if count > _SHOWN else ""
+            raise DataError(
+                f"{self.source} has {count:,} span{'s' * (count > 1)} that tags of words cannot say: {self.told}"
+                f"{where}. Mend "
+                f"{'them' if count > 1 else 'it'}, or give --misaligned snap, which widens a span to whole words, or "
+                "drop, which leaves it out; of spans that overlap both keep the longest."
+            )
+
+    def whole_list(self) -> tuple[str, ...]:
+        """A line for each of the spans: the source, the row, type and offsets, the text, and why."""
+        return tuple(f"{self.source}, {line}" for line in self.listed)
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user should be told of spans that were changed."""
+        if not self.listed:
+            return ()
+        where = " (the run lists all in misaligned.txt)" if len(self.listed) > _SHOWN else ""
+        if self.manner == "strict":
+            return (f"{self.source}: the rows left out have spans that tags of words cannot say: {self.told}{where}.",)
+        parts = []
+        if self.snapped:
+            parts.append(f"widened {self.snapped:,} span{'s' * (self.snapped > 1)} to whole words")
+        if self.lost:
+            parts.append(
+                f"left out {self.lost:,} that tags of words cannot say (of spans that overlap the longest was kept)"
+            )
+        return (f"{self.source}: {' and '.join(parts)}: {self.told}{where}.",)
+
+
+def _words_and_tags(record: Record, layout: Layout, alignment: Alignment, skip_bad_rows: bool) -> Record | BadRow:
+    at = record.file or record.line
+    read = layout.read(record.values)
+    if isinstance(read, str):
+        return BadRow(record.line, read, at)
+    text, written = read
+    if not isinstance(text, str) or not text.strip():
+        return BadRow(record.line, "no text", at)
+    marks = marks_of(written)
+    spans = marks if isinstance(marks, str) else resolved(text, marks)
+    if isinstance(spans, str):
+        return BadRow(record.line, spans, at)
+    offsets = word_offsets(text)
+    entities, misaligned = to_entities(text, spans[0], offsets, alignment.manner)
+    misaligned += spans[1]
+    for found in misaligned:
+        alignment.add(record, text, found)
+    if misaligned and alignment.manner == "strict" and skip_bad_rows:
+        return BadRow(record.line, "a span that tags of words cannot say", at)
+    words = [text[start:end] for start, end in offsets]
+    return record._replace(values={"words": words, "tags": tag_schemes.tags(entities, len(words), "IOB2")})
+
+
+def _listing(lines: Sequence[str]) -> str:
+    # The folder of a run that stops does not stay, and where the data is one may not be allowed to write.
+    if int(os.environ.get("RANK", "0")):  # the first process tells
+        return ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", errors="backslashreplace", prefix="misaligned-", suffix=".txt", delete=False
+        ) as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        return f"all could not be listed in {tempfile.gettempdir()}: {error.strerror}"
+    return f"all are listed in {file.name}"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:30]} ... {text[-25:]}")

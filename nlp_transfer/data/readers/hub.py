@@ -1,0 +1,51 @@
+"""Which data sets are on the hub or saved in a folder, and what is said where one is not?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from nlp_transfer.data.readers import is_saved
+from nlp_transfer.errors import DataError
+
+
+def hub_splits(name: str, config_name: str | None = None) -> tuple[str, ...]:
+    """The names of the splits that a data set on the hub or in a folder has; one saved without splits has a train."""
+    if is_saved(Path(name)):
+        return saved_splits(Path(name)) or ("train",)
+    return tuple(load_hub(name, lambda: datasets.get_dataset_split_names(name, config_name)))
+
+
+def saved_splits(folder: Path) -> tuple[str, ...]:
+    """The splits of what `datasets` has saved in a folder; none where it was saved without."""
+    if not (folder / "dataset_dict.json").exists():
+        return ()
+    return tuple(sorted(part.name for part in folder.iterdir() if (part / "state.json").exists()))
+
+
+def load_hub(name: str, load: Callable[[], Any]) -> Any:
+    """What `load` gives of the data set `name`. DataError where it is not there or cannot be read."""
+    try:
+        return load()
+    except datasets.exceptions.DatasetNotFoundError:
+        raise DataError(
+            f"there is no data set '{name}' on the hub nor a folder of that name, or you may not see it; "
+            "check --dataset_name, or log in with: hf auth login"
+        ) from None
+    except ConnectionError as error:
+        raise DataError(
+            f"the data set '{name}' is not on this machine and the hub cannot be reached ({_first_line(error)}); "
+            "connect to the network, or give files with --train_file."
+        ) from None
+    except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"the data set '{name}' cannot be loaded ({_first_line(error)}); "
+            "check --dataset_name, its configuration and its splits."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

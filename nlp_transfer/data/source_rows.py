@@ -1,0 +1,81 @@
+"""Which rows does a source give: texts with labels, sentences with tags, or raw text?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import datasets
+
+from nlp_transfer.data.label_check import check_labels, check_tags
+from nlp_transfer.data.read_rows import RECORD_FORMS, Rows, fingerprint, read_classification, read_tagged
+from nlp_transfer.data.readers import Record, lines_table, open_table
+from nlp_transfer.data.readers.annotated import is_annotated
+from nlp_transfer.data.readers.columns import WORDS
+from nlp_transfer.data.readers.conll import SUFFIXES
+from nlp_transfer.data.row_store import batched, counted, stored
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import DataError
+
+Kind = Literal["labels", "tags", "text"]
+
+_IN_WORDS_OF_A_SOURCE = {
+    "--text_column_name": "--source_text_column_name",
+    "--label_column_name": "--source_label_column_name",
+    ", or leave them out with --skip_bad_rows": "",
+}
+
+
+def read_source(
+    path: str, text_column: str | None = None, label_column: str | None = None, *, beside_tags: bool = False
+) -> tuple[Rows, Kind]:
+    """Read and check the rows of a source, and say of what kind they are. Raises DataError.
+
+    A `.txt` is raw text, one text a line. What else has words in lists or texts with spans of characters, or is a CoNLL
+    file, is tagged; `beside_tags`, for a target with tags, says that a `.tsv` or a folder is.
+
+    >>> rows, kind = read_source("reviews.jsonl")
+    """
+    try:
+        if Path(path).suffix.lower() == ".txt":
+            return _raw_text(path), "text"
+        if is_tagged(path, text_column, beside_tags):
+            rows = read_tagged(path, text_column, label_column)
+            check_tags(Splits(rows, None, None))
+            return rows, "tags"
+        rows = read_classification(path, text_column, label_column)
+        check_labels(Splits(rows, None, None))
+        return rows, "labels"
+    except DataError as error:
+        line = str(error)
+        for ours, theirs in _IN_WORDS_OF_A_SOURCE.items():
+            line = line.replace(ours, theirs)
+        raise DataError(line) from error
+
+
+def _raw_text(path: str) -> Rows:
+    records = counted(f"reading {Path(path).name}", rows=open_table(path, {".txt": lines_table}).records(("text",)))
+    data = stored(
+        ({"text": [r.values["text"] for r in some], "line": [r.line for r in some]} for some in batched(records)),
+        datasets.Features({"text": datasets.Value("string"), "line": datasets.Value("int64")}),
+    )
+    if not len(data):
+        raise DataError(f"{path} holds no text; give a file with one text a line.")
+    return Rows(data, path, (), {"text": "text"}, fingerprint(data))
+
+
+def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
+    """Whether a file holds words with tags, by its suffix or its first row; `beside_tags` says that a `.tsv` does."""
+    suffix = Path(path).suffix.lower()
+    if Path(path).is_dir():
+        return beside_tags
+    if suffix in (*SUFFIXES, ".spacy", ".tsv"):
+        return suffix != ".tsv" or beside_tags
+    if suffix not in RECORD_FORMS:
+        return False
+    if is_annotated(open_table(path, RECORD_FORMS), (text_column, None)):
+        return True
+    table = open_table(path, RECORD_FORMS)
+    names = [name for name in table.columns if name == text_column or (not text_column and name.lower() in WORDS.known)]
+    first = next((row for row in table.records(names) if isinstance(row, Record)), None)
+    return first is not None and any(isinstance(first.values.get(name), list) for name in names)

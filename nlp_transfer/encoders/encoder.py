@@ -1,0 +1,117 @@
+"""Which encoder is inside this network, and where are its layers?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+
+from nlp_transfer.encoders.pretrained import Checkpoint, keep_constants_still
+from nlp_transfer.errors import ModelError, OptionError
+
+_ABOVE_THE_LAYERS = ("pooler", "final_norm", "norm")  # children of a base model that act on the last layer's output
+
+
+class Encoder:
+    """A view on the encoder inside a `PreTrainedModel`; it owns no weights.
+
+    >>> encoder = Encoder.load("all-MiniLM-L6-v2")
+    >>> encoder.family, encoder.depth, encoder.width
+    ('bert', 6, 384)
+
+    `layers` holds the transformer layers, bottom first. Families that share one layer between all depths (ALBERT)
+    have fewer entries there than `depth`.
+    """
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        self.network = network
+        self.base: nn.Module = network.base_model
+        # A network with a head of ours holds a whole model in its base model.
+        self.config: PreTrainedConfig = getattr(self.base, "config", network.config)
+        self.family: str = self.config.model_type
+        self.depth: int = self.config.num_hidden_layers
+        self.width: int = self.config.hidden_size
+        self.layers: Sequence[nn.Module] = _layers(self.base, self.depth, self.family)
+
+    @classmethod
+    def load(cls, name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Encoder:
+        """Load an encoder without a head. Raises ModelError where `Checkpoint.find` or the weights do."""
+        checkpoint = Checkpoint.find(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
+        return cls(checkpoint.load(AutoModel).network)
+
+    @property
+    def shares_layers(self) -> bool:
+        """True where several depths use the same weights (ALBERT), so that no depth can be frozen alone."""
+        return len(self.layers) != self.depth
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights the encoder has, each counted once."""
+        return sum(p.numel() for p in self.base.parameters())
+
+    @property
+    def trainable_count(self) -> int:
+        """How many of them are being trained."""
+        return sum(p.numel() for p in self.base.parameters() if p.requires_grad)
+
+    def freeze(self, below: int) -> None:
+        """Keep the embeddings and the layers under `below` still, and let the others train.
+
+        `below=0` trains everything; `below=depth` keeps the whole encoder still, its pooler and last norm too.
+        Position weights that all layers share (DeBERTa, MPNet) are still as soon as one layer is: they would
+        change what the frozen layers give. Raises OptionError for a depth that there is not, or that cannot be
+        frozen alone.
+        """
+        self.require_freezable(below)
+        for parameter in self.base.parameters():
+            parameter.requires_grad = below == 0
+        if 0 < below < self.depth:
+            for live in self.above(below):
+                for parameter in live.parameters():
+                    parameter.requires_grad = True
+        keep_constants_still(self.base)
+
+    def require_freezable(self, below: int) -> None:
+        """Raise OptionError for a depth that `freeze` cannot freeze."""
+        if not 0 <= below <= self.depth:
+            raise OptionError(f"cannot freeze {below} layers: this {self.family} encoder has {self.depth}.")
+        if self.shares_layers and 0 < below < self.depth:
+            raise OptionError(
+                f"{self.family} shares one layer between all depths, so {below} of {self.depth} layers cannot be "
+                f"frozen alone; freeze none or all {self.depth}."
+            )
+
+    def above(self, depth: int) -> Sequence[nn.Module]:
+        """The modules that act on what layer `depth` is given: that layer, those above it, pooler and last norm."""
+        if depth == self.depth:
+            return ()
+        return (*self.layers[depth:], *self.ends)
+
+    @property
+    def ends(self) -> Sequence[nn.Module]:
+        """The modules of the encoder that act on what its last layer gives: a pooler, a last norm."""
+        return [child for name, child in self.base.named_children() if name in _ABOVE_THE_LAYERS]
+
+    @property
+    def frozen_layers(self) -> int:
+        """How many layers from the bottom stay still, with the embeddings: `freeze` of as many would change nothing."""
+        if not any(p.requires_grad for p in self.base.parameters()):
+            return self.depth
+        for depth in range(self.depth - 1, 0, -1):
+            live = {id(p) for module in self.above(depth) for p in module.parameters()}
+            if not any(p.requires_grad and id(p) not in live for p in self.base.parameters()):
+                return depth
+        return 0
+
+
+def _layers(base: nn.Module, depth: int, family: str) -> Sequence[nn.Module]:
+    """The outermost `ModuleList` of a base model that is as long as the encoder is deep."""
+    lists = [(name.count("."), module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
+    outermost = min((level for level, _ in lists), default=0)
+    whole = [module for level, module in lists if level == outermost]
+    if len(whole) != 1 or (len(whole[0]) != depth and family != "albert"):
+        raise ModelError(
+            f"a {family} network does not keep its layers in one list, so it cannot be transferred in parts."
+        )
+    return list(whole[0])

@@ -1,0 +1,105 @@
+"""How does a sequence become one vector, and a vector a label?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from nlp_transfer.encoders.pooling.pooled_config import PooledConfig, encoder_config
+
+
+def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
+    """One vector `(batch, width)` from `(batch, tokens, width)`; padding has no part in it.
+
+    `cls` takes the first token, `mean` is global average pooling and `max` global max pooling over real tokens.
+    """
+    if how == "cls":
+        return hidden_states[:, 0]
+    mask = attention_mask.unsqueeze(-1).bool()
+    if how == "mean":
+        total = hidden_states.masked_fill(~mask, 0.0).sum(dim=1)
+        return total / mask.sum(dim=1).clamp(min=1)
+    return hidden_states.masked_fill(~mask, torch.finfo(hidden_states.dtype).min).amax(dim=1)
+
+
+def encode(
+    backbone: nn.Module,
+    input_ids: Tensor | None,
+    attention_mask: Tensor | None,
+    inputs_embeds: Tensor | None,
+    return_dict: bool = True,
+    **kwargs: Any,
+) -> tuple[Any, Tensor]:
+    """An encoder's output, always by name, and the mask `(batch, tokens)`, all ones where none is given."""
+    if attention_mask is None:
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        assert given is not None, "give input_ids or inputs_embeds"
+        attention_mask = torch.ones(given.shape[:2], dtype=torch.long, device=given.device)
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
+    return backbone(**inputs, return_dict=True, **kwargs), attention_mask
+
+
+class PooledClassifier(PreTrainedModel):
+    """An encoder, a pooling over its tokens, dense layers with ReLU, and a softmax layer."""
+
+    config_class = PooledConfig
+    base_model_prefix = "backbone"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: PooledConfig, backbone: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.backbone = backbone or AutoModel.from_config(encoder_config(config))
+        if hasattr(self.backbone, "pooler"):
+            self.backbone.pooler = None  # would be weights that are saved and never trained
+        widths = [self.backbone.config.hidden_size, *config.hidden]
+        # No encoder has a module of this name, which PEFT would take for the head's: it goes by the ends of names.
+        self.hidden_layers = nn.Sequential(*_dense(widths, config.dropout))
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(widths[-1], config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits `(batch, labels)`; with `labels`, the mean loss of the config's `problem_type` as well."""
+        encoded, attention_mask = encode(self.backbone, input_ids, attention_mask, inputs_embeds, **kwargs)
+        pooled = pool(encoded.last_hidden_state, attention_mask, self.config.pooling)
+        logits = self.classifier(self.dropout(self.hidden_layers(pooled)))
+        loss = _LOSSES[self.config.problem_type](logits, labels) if labels is not None else None
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
+
+
+_LOSSES: dict[str | None, Callable[[Tensor, Tensor], Tensor]] = {
+    None: F.cross_entropy,
+    "single_label_classification": F.cross_entropy,
+    "multi_label_classification": F.binary_cross_entropy_with_logits,
+    "regression": lambda logits, labels: F.mse_loss(logits.squeeze(-1), labels.squeeze()),
+}
+
+
+def _dense(widths: Sequence[int], dropout: float) -> list[nn.Module]:
+    modules: list[nn.Module] = []
+    for below, above in pairwise(widths):
+        modules += [nn.Dropout(dropout), nn.Linear(below, above), nn.ReLU()]
+    return modules
+
+
+AutoModelForSequenceClassification.register(PooledConfig, PooledClassifier, exist_ok=True)

@@ -1,0 +1,70 @@
+"""How does a network compute in half precision, and stay what it is?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from nlp_transfer.errors import OptionError
+from nlp_transfer.system import hardware
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_FP32_ALONE = ("deberta",)  # whose attention, in transformers, fills with fp32's least number whatever it computes in
+
+
+def precision_for(family: str, wanted: str) -> str:
+    """`no`, `bf16` or `fp16`, as `hardware.precision` has it; for a family that computes in fp32 alone, `auto` is `no`.
+
+    Raises OptionError where such a family is asked for another.
+    """
+    if family not in _FP32_ALONE or wanted == "no":
+        return hardware.precision(wanted)
+    if wanted != "auto":
+        raise OptionError(f"{family} cannot compute in {wanted} in transformers; give --mixed_precision no.")
+    return "no"
+
+
+@contextlib.contextmanager
+def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
+    """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch.
+
+    Those among `modules` that are no linear layer, or one of `Whole`, and all of them in another precision than `bf16`
+    or `fp16`, are left alone. Afterwards each has its own weights again, to the last bit.
+    """
+    dtype = _DTYPES.get(precision)
+    linears = [m for m in modules if isinstance(m, nn.Linear) and not isinstance(m, Whole)] if dtype else []
+    whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
+    try:
+        for module in linears:
+            module.weight.data = module.weight.data.to(dtype)
+            if module.bias is not None:
+                module.bias.data = module.bias.data.to(dtype)
+        yield
+    finally:
+        for module, (weight, bias) in zip(linears, whole, strict=True):
+            module.weight.data = weight
+            if bias is not None:
+                module.bias.data = bias
+
+
+class Whole(nn.Linear):
+    """A linear layer that computes in the precision of its weights, also where autocast asks for half of it.
+
+    For a layer whose output is a number in itself: bf16 has 8 bits, so that next to 1.07 there is 1.0625 and 1.078.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., in)` to `(..., out)`."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
+@contextlib.contextmanager
+def computing_in(network: nn.Module, precision: str) -> Iterator[None]:
+    """Inside, `network` computes in `precision`: `no` (as it is), `bf16` or `fp16`."""
+    device = next(network.parameters()).device.type
+    with cast_once(network.modules(), precision), torch.autocast(device, _DTYPES.get(precision), precision in _DTYPES):
+        yield

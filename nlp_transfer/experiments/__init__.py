@@ -1,0 +1,1 @@
+"""Many trainings side by side: comparisons, searches, rankings, and the choice of a strategy."""

@@ -1,0 +1,1 @@
+"""The choice of a strategy by the rows and by trials."""

@@ -1,0 +1,118 @@
+"""What did each candidate and baseline come to on each share of the rows, over all seeds?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from nlp_transfer.evaluation.evaluate_run import BASELINE_NAMES
+from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
+from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
+from nlp_transfer.experiments.compare.saved_predictions import read_predictions
+from nlp_transfer.experiments.compare.trial import Trial, pooling_of
+from nlp_transfer.experiments.compare.work import predictions_file
+from nlp_transfer.heads import TaskHead
+from nlp_transfer.metrics import RowCounts
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A candidate, or a baseline, on a share of the training rows.
+
+    `validation` and `scores` are the main score of each seed, on validation and on the rows that are reported, and
+    `counts` what each row adds to it. `rows` is the number of training rows. Of what it cost, `seconds` is
+    the mean over seeds, and `peak_memory`, `gpu_memory` and `disk` (bytes) the most; None where there is nothing to
+    tell. `flags` are what the recipe of the task is told to train it.
+    """
+
+    name: str
+    fraction: float
+    rows: int
+    is_baseline: bool
+    encoder: str
+    seeds: tuple[int, ...]
+    validation: tuple[float, ...]
+    scores: tuple[float, ...]
+    validation_counts: tuple[RowCounts, ...]
+    counts: tuple[RowCounts, ...]
+    seconds: float
+    trained_weights: int | None
+    peak_memory: int | None
+    gpu_memory: int | None
+    disk: int | None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The mean over seeds."""
+        return mean(self.scores)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation over seeds; None of one seed."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+
+def entries_of(
+    folder: ComparisonFolder, trials: Sequence[Trial], head: TaskHead, metric: str, split: str
+) -> list[Entry]:
+    """Entries of the trials that `folder` has results of, in their order; `split` is the one that is reported."""
+    found: dict[tuple[str, float], list[_Part]] = {}
+    for trial in trials:
+        if not folder.has(trial.name):
+            continue
+        for learned in folder.result(trial.name)["learned"]:
+            counts = {
+                name: head.counts(*read_predictions(folder.of(trial.name) / predictions_file(learned["name"], name)))
+                for name in {"validation", split}
+            }
+            name = BASELINE_NAMES.get(learned["name"], trial.candidate.name)
+            found.setdefault((name, trial.fraction), []).append(_Part(trial, learned, counts))
+    return [
+        _entry(name, fraction, parts, metric, split, _flags(parts[0].trial.candidate, head))
+        for (name, fraction), parts in found.items()
+    ]
+
+
+class _Part(NamedTuple):
+    """What one trial says of an entry."""
+
+    trial: Trial
+    learned: dict[str, Any]
+    counts: Mapping[str, RowCounts]
+
+
+def _flags(candidate: Candidate, head: TaskHead) -> tuple[str, ...]:
+    """What the recipe of the task is told besides."""
+    if candidate.strategy == BASELINES:
+        return ()
+    more = [part for name, value in pooling_of(candidate, head).items() for part in (f"--{name}", value)]
+    return (*candidate.flags(), *more)
+
+
+def _entry(
+    name: str, fraction: float, parts: Sequence[_Part], metric: str, split: str, flags: tuple[str, ...]
+) -> Entry:
+    candidate = parts[0].trial.candidate
+    learned = [part.learned for part in parts]
+    return Entry(
+        name=name,
+        fraction=fraction,
+        rows=round(mean(part["rows"] for part in learned)),
+        is_baseline=candidate.is_baseline,
+        encoder=candidate.encoder,
+        seeds=tuple(part.trial.seed for part in parts),
+        validation=tuple(part["scores"]["validation"][metric] for part in learned),
+        scores=tuple(part["scores"][split][metric] for part in learned),
+        validation_counts=tuple(part.counts["validation"] for part in parts),
+        counts=tuple(part.counts[split] for part in parts),
+        seconds=mean(part["seconds"] for part in learned),
+        **{name: _most(learned, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
+        flags=flags,
+    )
+
+
+def _most(learned: Sequence[dict[str, Any]], name: str) -> int | None:
+    return max((part[name] for part in learned if part[name] is not None), default=None)

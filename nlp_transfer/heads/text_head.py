@@ -1,0 +1,227 @@
+"""What is said of a text, or a pair of texts, as a whole? What the heads for it share: their shape, their windows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from nlp_transfer.data.batch import continues, continuing
+from nlp_transfer.data.long_texts import LONG_TEXTS, tokens_of
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.pooling.pooled_config import POOLINGS, PooledConfig
+from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
+from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
+from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.heads.task_head import Columns, TaskHead, label_options, label_set
+from nlp_transfer.types import LabelSet, Scores
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+WINDOW_POOLINGS = ("mean", "max")
+
+
+class TextHead(TaskHead):
+    """Something that is said of each text as a whole; the subclasses say what.
+
+    Args:
+        labels: the names of the logits.
+        pooling: `native` is the head that transformers gives the encoder's family, so the saved folder needs nothing
+            of ours. `cls`, `mean` (global average pooling over real tokens) and `max` make a network of ours.
+        hidden: units of dense layers with ReLU before the last layer. With `native`, they stand on the first token.
+        dropout: before every layer of the head; None keeps the family's own (0.1 for a network of ours).
+        pairs: whether it is said of pairs of texts. The longer one of a pair that is too long is cut.
+        long_texts: what is read of a text that is too long: `truncate` its first tokens, `head_tail` the first and the
+            last ones, `window` all, in overlapping windows whose logits are pooled, in training as in predicting.
+        window_pooling: `mean` or `max` of the windows' logits.
+
+    Raises:
+        OptionError: a value outside what is said above.
+    """
+
+    problem_type: ClassVar[str]
+    """What transformers calls the task in a config."""
+
+    def __init__(
+        self,
+        labels: Sequence[str] | LabelSet,
+        pooling: str = "native",
+        hidden: Sequence[int] = (),
+        dropout: float | None = None,
+        pairs: bool = False,
+        long_texts: str = "truncate",
+        window_pooling: str = "mean",
+    ) -> None:
+        self.labels = label_set(labels)
+        self.pooling = pooling
+        self.hidden = tuple(hidden)
+        self.dropout = dropout
+        self.pairs = pairs
+        self.long_texts = long_texts
+        self.window_pooling = window_pooling
+        self._require_a_shape()
+
+    @classmethod
+    @abstractmethod
+    def for_splits(cls, splits: Splits, **options: Any) -> Self:
+        """The head for what the rows of `splits.train` hold."""
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "labels": list(self.labels),
+            "pooling": self.pooling,
+            "hidden": list(self.hidden),
+            "dropout": self.dropout,
+            "pairs": self.pairs,
+            "long_texts": self.long_texts,
+            "window_pooling": self.window_pooling,
+        }
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the network is a stock `AutoModelForSequenceClassification`."""
+        return self.pooling == "native" and not self.hidden
+
+    def build(self, checkpoint: Checkpoint) -> Loaded:
+        of_labels = {"problem_type": self.problem_type, **label_options(self.labels)}
+        if self.is_native:
+            loaded = checkpoint.load(AutoModelForSequenceClassification, **of_labels)
+            self.adjust(loaded.network)
+            return loaded
+        encoder = checkpoint.load(AutoModel)
+        config = PooledConfig(
+            encoder_config=encoder.network.config.to_dict(),
+            pooling="cls" if self.pooling == "native" else self.pooling,
+            hidden=list(self.hidden),
+            dropout=0.1 if self.dropout is None else self.dropout,
+            **of_labels,
+        )
+        network = PooledClassifier(config, encoder.network)
+        new = {name for name, _ in network.named_parameters() if not name.startswith("backbone.")}
+        kept = {f"backbone.{name}" for name in encoder.new} & {name for name, _ in network.named_parameters()}
+        return Loaded(network, frozenset(new | kept), encoder.dropped)
+
+    def adjust(self, network: PreTrainedModel) -> None:
+        if self.is_native and self.dropout is not None:
+            _set_head_dropout(network, self.dropout)
+
+    def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
+        """Columns as `TaskHead.encode` says; `dropped`: how many tokens of a row are not read.
+
+        `token_type_ids` are there for pairs, where the tokenizer tells the texts apart by them. Of the windows of a row
+        the first has its label, the others have what `continues` knows.
+        """
+        self._require_texts(rows)
+        seconds = rows["text_pair"] if self.pairs else None
+        tokens = tokens_of(rows["text"], seconds, tokenizer, max_length, self.long_texts)
+        features: dict[str, list[Any]] = {"input_ids": tokens.input_ids, "row": tokens.row, "dropped": tokens.dropped}
+        if tokens.token_types is not None:
+            features["token_type_ids"] = tokens.token_types
+        if "label" in rows:
+            labels = [items[0] for items in self.targets(rows["label"])]
+            before = [-1, *tokens.row]
+            features["labels"] = [
+                labels[row] if row != previous else continuing(labels[row])
+                for previous, row in zip(before, tokens.row, strict=False)
+            ]
+        return features
+
+    def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
+        return list(logits.float().cpu().numpy()[:, None, :])
+
+    def loss(self, logits: Tensor, labels: Tensor, count: int | float) -> Tensor:
+        """The loss of the rows of a batch, summed and divided by `count`, the rows of the whole step.
+
+        `logits` is `(features, labels)`; windows of a row stand together, and their logits are pooled.
+        """
+        logits = logits.float()
+        if self.long_texts == "window":
+            logits, labels = self._joined(logits, labels)
+        return self.summed_loss(logits, labels) / count
+
+    def _joined(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled logits `(rows, labels)` and labels `(rows, ...)` of windows."""
+        begins = ~continues(labels)
+        row = (begins.cumsum(0) - 1)[:, None].expand_as(logits)
+        pooled = logits.new_zeros(int(begins.sum()), logits.shape[1])
+        how = {"mean": "mean", "max": "amax"}[self.window_pooling]
+        return pooled.scatter_reduce(0, row, logits, how, include_self=False), labels[begins]
+
+    def logits_of_rows(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Logits `(rows, labels)` of rows that have `(windows, labels)` each."""
+        pool = np.mean if self.window_pooling == "mean" else np.max
+        if not len(outputs):
+            return np.zeros((0, len(self.labels)), np.float32)
+        return np.stack([logits[0] if len(logits) == 1 else pool(logits, axis=0) for logits in outputs])
+
+    def references(self, rows: Columns) -> list[Any]:
+        return list(rows["label"])
+
+    def evaluate(self, outputs: Sequence[np.ndarray], rows: Columns) -> Scores:
+        """Scores of logits against the rows' answers, and `loss`, the mean loss of a row without any weights."""
+        references = self.references(rows)
+        logits = torch.from_numpy(self.logits_of_rows(outputs))
+        labels = torch.tensor([items[0] for items in self.targets(references)])
+        loss = self.plain_loss(logits, labels).item() / len(references)
+        return self.score(self.decode(outputs, rows), references) | {"loss": loss}
+
+    @abstractmethod
+    def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss summed over rows, as transformers has it for this task."""
+
+    def _require_texts(self, rows: Columns) -> None:
+        if self.pairs and "text_pair" not in rows:
+            raise DataError("this model was trained on pairs of texts; give each text with its second one.")
+        if not self.pairs and "text_pair" in rows:
+            raise DataError("this model was trained on single texts, not on pairs; give one text a row.")
+
+    def _require_a_shape(self) -> None:
+        if self.pooling not in ("native", *POOLINGS):
+            raise OptionError(f"unknown pooling '{self.pooling}'; known are native, {', '.join(POOLINGS)}.")
+        if any(units < 1 for units in self.hidden):
+            raise OptionError(f"hidden layers need at least one unit each; given were {list(self.hidden)}.")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise OptionError(f"dropout must lie in [0, 1); given was {self.dropout}.")
+        if self.long_texts not in LONG_TEXTS:
+            raise OptionError(f"--long_texts {self.long_texts}: known are {', '.join(LONG_TEXTS)}.")
+        if self.window_pooling not in WINDOW_POOLINGS:
+            raise OptionError(f"--window_pooling {self.window_pooling}: known are {', '.join(WINDOW_POOLINGS)}.")
+        if self.pairs and self.long_texts != "truncate":
+            raise OptionError(
+                f"--long_texts {self.long_texts} is for single texts; pairs of texts are truncated, the longer text "
+                "first; leave it out."
+            )
+
+
+def are_pairs(splits: Splits) -> bool:
+    """Whether the rows hold pairs of texts."""
+    return "text_pair" in splits.train.data.column_names
+
+
+def texts_or_pairs(texts: Sequence[Any], pairs: bool) -> dict[str, list[Any]]:
+    """Columns of texts, or of `pairs` of them. DataError for the first one that is not what it should be."""
+    for number, text in enumerate(texts, start=1):
+        if isinstance(text, str) == pairs or (pairs and len(text) != 2):
+            wanted = "pairs of texts, such as ('a text', 'its second text')" if pairs else "single texts"
+            raise DataError(f"text {number}: this model was trained on {wanted}; given was {str(text)[:40]!r}.")
+    if not pairs:
+        return {"text": list(texts)}
+    return {"text": [first for first, _ in texts], "text_pair": [second for _, second in texts]}
+
+
+def _set_head_dropout(network: PreTrainedModel, dropout: float) -> None:
+    """Set the dropout of a stock head, whatever its family calls it in the config."""
+    encoder = set(network.base_model.modules())
+    drops = [module for module in network.modules() if isinstance(module, nn.Dropout) and module not in encoder]
+    if not drops:
+        raise OptionError(
+            f"the native head of {network.config.model_type} has no dropout to set; choose --pooling mean."
+        )
+    for module in drops:
+        module.p = dropout

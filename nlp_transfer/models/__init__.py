@@ -1,0 +1,1 @@
+"""The trained thing: encoder, head and tokenizer as one model, its inference and its adapters."""

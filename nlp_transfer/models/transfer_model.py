@@ -1,0 +1,297 @@
+"""Encoder, head and tokenizer as one thing that is trained, saved, loaded and asked."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nlp_transfer.config import PRECISIONS
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.long_texts import Lengths
+from nlp_transfer.data.row_store import SLICE, counted, slices, stored
+from nlp_transfer.encoders.encoder import Encoder
+from nlp_transfer.encoders.precision import precision_for
+from nlp_transfer.encoders.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
+from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextHead
+from nlp_transfer.heads.from_transformers import stock_head
+from nlp_transfer.heads.ner import words_of
+from nlp_transfer.heads.reuse import kept_head, say_what_is_dropped
+from nlp_transfer.heads.text_head import texts_or_pairs
+from nlp_transfer.models.adapters.adapter import Adapter, base_of, holds_adapter
+from nlp_transfer.models.inference import infer
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MAX_LENGTH = 256
+"""Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
+
+WINDOW = 4096
+"""Texts of a stream that are sorted by length together."""
+
+_SPEC = "nlp_transfer"  # the key in config.json that holds the task, beside what transformers itself writes
+
+
+class TransferModel:
+    """A network with its task head and tokenizer.
+
+    >>> model = TransferModel.load("all-MiniLM-L6-v2", TextClassificationHead(["no", "yes"]))  # to be trained
+    >>> TransferModel.load("runs/mine/model").predict(["Is it?"])[0].label
+
+    `new_parameters` names the weights that the checkpoint did not have: they are random until trained. `checkpoint` is
+    where the others came from, `keeps_head` whether of its head too, and `adapter` what PEFT has put into the network.
+    """
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        head: TaskHead,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int = DEFAULT_MAX_LENGTH,
+        new_parameters: frozenset[str] = frozenset(),
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.network = network
+        self.head = head
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.new_parameters = new_parameters
+        self.checkpoint = checkpoint
+        self.keeps_head = False
+        self.adapter: Adapter | None = None
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        head: TaskHead | None = None,
+        *,
+        max_length: int | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        keep_head: bool = False,
+    ) -> TransferModel:
+        """Load an encoder and put `head` on it; without a head, load a trained model with the head it was saved with.
+
+        A trained model is one that `save` wrote (its folder, or the run's folder around it), or any sequence or token
+        classifier of transformers. An adapter is merged into its base where its kind can be. Where `head` goes onto a
+        trained model, the log says that its earlier head is dropped, or with `keep_head` what of it is kept. Raises
+        ModelError where the checkpoint cannot be used, and OptionError for a `max_length` beyond the encoder's
+        positions or an earlier head of which nothing can be kept.
+        """
+        name = model_folder(name_or_path)
+        if head is None and holds_adapter(name):
+            return cls._load_adapted(name, max_length, trust_remote_code)
+        if head is None:
+            return cls._load_trained(name, max_length, revision, trust_remote_code)
+        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
+        loaded = head.build(checkpoint)
+        if keep_head:
+            loaded = kept_head(checkpoint, loaded)
+        else:
+            say_what_is_dropped(checkpoint, loaded)
+        model = cls(loaded.network, head, tokenizer, max_length, loaded.new, checkpoint)
+        model.keeps_head = keep_head
+        return model
+
+    @classmethod
+    def _load_trained(
+        cls, name: str, max_length: int | None, revision: str | None, trust_remote_code: bool
+    ) -> TransferModel:
+        checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
+        spec = getattr(checkpoint.config, _SPEC, None) or stock_head(checkpoint)
+        head = HEADS[spec["task"]](**spec["options"])
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        auto = AutoModelForTokenClassification if isinstance(head, NERHead) else AutoModelForSequenceClassification
+        loaded = checkpoint.load(auto, with_head=True)
+        if loaded.new:
+            raise ModelError(f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}.")
+        head.adjust(loaded.network)
+        most = max_positions(checkpoint.encoder_config)
+        max_length = _fitting(max_length or spec.get("max_length"), most, name, tokenizer)
+        return cls(loaded.network, head, tokenizer, max_length, checkpoint=checkpoint)
+
+    @classmethod
+    def _load_adapted(cls, name: str, max_length: int | None, trust_remote_code: bool) -> TransferModel:
+        spec = getattr(config_of(name), _SPEC, None)
+        if not spec:
+            raise ModelError(f"{name} holds an adapter whose config.json names no task; open it with peft.")
+        base, revision = base_of(name)
+        head = HEADS[spec["task"]](**spec["options"])
+        checkpoint = Checkpoint.find(base, revision=revision, trust_remote_code=trust_remote_code)
+        network = head.build(checkpoint).network
+        adapter = Adapter.open(name, network, checkpoint)
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        most = max_positions(checkpoint.encoder_config)
+        model = cls(network, head, tokenizer, _fitting(max_length or spec["max_length"], most, name, tokenizer))
+        model.adapter = None if adapter.merge_if_possible() else adapter
+        return model
+
+    @property
+    def encoder(self) -> Encoder:
+        """A view on the network's encoder."""
+        return Encoder(self.network)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the weights, which is about that of the saved folder."""
+        return sum(p.numel() * p.element_size() for p in self.network.parameters())
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills short rows of a batch."""
+        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+
+    def save(self, folder: str | Path) -> None:
+        """Write config, safetensors and tokenizer, in the layout that `transformers` itself reads.
+
+        Of a network with an adapter that is not merged, the weights written are those of the adapter, as PEFT reads
+        them, and what trained with it.
+        """
+        if self.adapter and not self.adapter.is_merged:
+            self.save_adapter(folder)
+        else:
+            self._save(folder, self.network.save_pretrained)
+
+    def save_adapter(self, folder: str | Path) -> None:
+        """Write the adapter as PEFT does, and beside it the config and the tokenizer of the whole."""
+        assert self.adapter, "this model has none"
+        self._save(folder, self.adapter.save, self.network.config.save_pretrained)
+
+    def _save(self, folder: str | Path, *parts: Callable[[str | Path], Any]) -> None:
+        spec = {"task": self.head.task, "options": self.head.options(), "max_length": self.max_length}
+        setattr(self.network.config, _SPEC, spec)
+        # pipeline(..., truncation=True) then cuts where this model does.
+        self.tokenizer.model_max_length = self.max_length
+        with quiet_transformers():
+            for save in (*parts, self.tokenizer.save_pretrained):
+                save(folder)
+        mode = (Path(folder) / "config.json").stat().st_mode & 0o777
+        for path in Path(folder).glob("*.safetensors"):
+            path.chmod(mode)  # safetensors makes files that only their owner may read
+
+    def encode(self, rows: Dataset, what: str | None = None) -> Dataset:
+        """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows.
+
+        `what` the rows are is told with a line of the log on texts that are too long, if any are, and on words lost.
+        """
+        lengths = Lengths()
+        account: Counter[str] = Counter()
+
+        def features() -> Iterator[dict[str, list[Any]]]:
+            with counted("tokenizing", len(rows)) as bar:
+                for start, columns in zip(range(0, len(rows), SLICE), slices(rows), strict=True):
+                    encoded = self.head.encode(columns, self.tokenizer, self.max_length)
+                    lengths.see(encoded["input_ids"], encoded["row"], encoded.pop("dropped", ()))
+                    account.update(self.head.account(columns, encoded))
+                    encoded["row"] = [start + row for row in encoded["row"]]
+                    yield encoded
+                    bar.update(SLICE)
+
+        encoded_rows = stored(features())
+        if what and lengths.long and isinstance(self.head, TextHead):
+            log.info("%s: %s (--long_texts %s).", what, lengths.told(self.max_length), self.head.long_texts)
+        if account and what:
+            told = (f"{count:,} {what}" for what, count in account.items() if count or what.endswith("lost"))
+            log.info("%s: %s.", what, ", ".join(told))
+        return encoded_rows
+
+    @overload
+    def predict(
+        self,
+        texts: Sequence[Any],
+        batch_size: int = ...,
+        precision: str = ...,
+        calibrated: bool = ...,
+        abstain_below: float | None = ...,
+    ) -> list[Any]: ...
+    @overload
+    def predict(
+        self,
+        texts: Iterator[Any],
+        batch_size: int = ...,
+        precision: str = ...,
+        calibrated: bool = ...,
+        abstain_below: float | None = ...,
+    ) -> Iterator[Any]: ...
+    def predict(
+        self,
+        texts: Iterable[Any],
+        batch_size: int = 32,
+        precision: str = "auto",
+        calibrated: bool = True,
+        abstain_below: float | None = None,
+    ) -> list[Any] | Iterator[Any]:
+        """A prediction for each text, in their order, of the type that the head gives: `Prediction`, `TagPrediction`...
+
+        Texts are strings; a model of pairs takes pairs of strings, a NER model lists of words as well. A sequence gives
+        a list, any other iterable an iterator that reads ahead no more than a few thousand texts. Texts of similar
+        length share a batch. `precision` is `bf16`, `fp16`, `no` (that of the weights, fp32) or `auto`: bf16 where the
+        processor multiplies it natively. The weights stay what they are. Probabilities are scaled by what was fitted to
+        the validation rows of the training, unless not `calibrated`; that changes no label. Predictions whose
+        `certainty` is less than `abstain_below` are marked as `abstained`. Raises OptionError for another precision, or
+        where there is no certainty to go by, and DataError for single texts where the model was trained on pairs, or
+        the other way round.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict takes a list of texts, not one text; write predict([text])")
+        if precision not in PRECISIONS:
+            raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
+        if abstain_below is not None:
+            self.head.require_certainty()
+            if not 0 < abstain_below <= 1:
+                raise OptionError(f"abstain_below must be more than 0, and 1 at most; given was {abstain_below}.")
+        head = self.head if calibrated else self.head.uncalibrated()
+        stream = self._stream(iter(texts), head, batch_size, precision_for(self.encoder.family, precision))
+        if abstain_below is not None:
+            stream = (replace(found, abstained=found.certainty < abstain_below) for found in stream)
+        return list(stream) if isinstance(texts, Sequence) else stream
+
+    def _stream(self, texts: Iterator[Any], head: TaskHead, batch_size: int, precision: str) -> Iterator[Any]:
+        while chunk := list(itertools.islice(texts, WINDOW)):
+            rows = self._rows(chunk)
+            features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
+            inputs = TokenInputs(features, self.pad_id)
+            outputs = infer(self.network, self.head, inputs, batch_size=batch_size, precision=precision)
+            yield from head.decode(outputs, rows)
+
+    def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
+        if isinstance(self.head, TextHead):
+            return texts_or_pairs(texts, self.head.pairs)
+        split = [words_of(text) for text in texts]
+        return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
+
+
+def model_folder(name_or_path: str | Path) -> str:
+    """A run's folder holds its model in `model/`; either may be named."""
+    inner = Path(name_or_path) / "model"
+    return str(inner) if (inner / "config.json").is_file() else str(name_or_path)
+
+
+def _fitting(max_length: int | None, most: int, name: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    if max_length is None:
+        return min(DEFAULT_MAX_LENGTH, most)
+    if max_length > most:
+        raise OptionError(
+            f"max_length {max_length} is more than the {most} tokens that {name} has positions for; give at most "
+            f"{most}."
+        )
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if max_length < least:
+        raise OptionError(f"max_length {max_length} leaves no room for text; give at least {least}.")
+    return max_length

@@ -1,0 +1,95 @@
+"""Where is a classifier wrong, that gives each text one label?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nlp_transfer.heads import TextClassificationHead
+from nlp_transfer.metrics.calibration_error import tempered
+from nlp_transfer.run.report.confidence import brier_of_labels, calibration, coverage
+from nlp_transfer.system.text import cut
+from nlp_transfer.types import Prediction
+
+MOST_ERRORS = 50
+"""Errors that are listed: as many as a person reads."""
+
+LONGEST_TEXT = 400
+"""Characters of a text that is shown."""
+
+
+def label_findings(
+    head: TextClassificationHead,
+    predictions: Sequence[Prediction],
+    references: Sequence[str],
+    texts: Sequence[str],
+    trained_on: Mapping[str, int],
+) -> dict[str, Any]:
+    """Confusions, scores of each label, calibration, coverage, and the errors that the model was surest of.
+
+    `trained_on` says how many training rows each label has. `confusion` lists true label, predicted label and rows.
+    """
+    labels = list(head.labels)
+    pairs = Counter(zip(references, (p.label for p in predictions), strict=True))
+    ids = [head.labels.id(label) for label in references]
+    after = np.array([[p.probabilities[name] for name in labels] for p in predictions])
+    said = after.max(axis=1)
+    right = np.array([p.label == label for p, label in zip(predictions, references, strict=True)])
+    temperature = getattr(head, "temperature", None)
+    found = {
+        "labels": labels,
+        "confusion": [[true, predicted, count] for (true, predicted), count in pairs.most_common()],
+        "by_label": by_label(labels, pairs, trained_on),
+        "temperature": temperature,
+        "calibrated": calibration(said, right, brier_of_labels(after, ids)) if temperature else None,
+        "coverage": coverage(said, right),
+        "errors": _errors(predictions, references, texts),
+    }
+    before = tempered(after, 1 / temperature) if temperature else after
+    return found | {"uncalibrated": calibration(before.max(axis=1), right, brier_of_labels(before, ids))}
+
+
+def by_label(
+    labels: Sequence[str], pairs: Mapping[tuple[str, str], int], trained_on: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and rows of each label, of rows by true and predicted label. 0 where nothing divides."""
+    true: Counter[str] = Counter()
+    said: Counter[str] = Counter()
+    for (expected, predicted), count in pairs.items():
+        true[expected] += count
+        said[predicted] += count
+    return [
+        of_label(name, pairs.get((name, name), 0), said[name], true[name]) | {"train": trained_on.get(name, 0)}
+        for name in labels
+    ]
+
+
+def of_label(name: str, right: int, predicted: int, rows: int) -> dict[str, Any]:
+    """One line of the table of labels."""
+    return {
+        "name": name,
+        "rows": rows,
+        "predicted": predicted,
+        "precision": right / predicted if predicted else 0.0,
+        "recall": right / rows if rows else 0.0,
+        "f1": 2 * right / (predicted + rows) if predicted + rows else 0.0,
+    }
+
+
+def _errors(predictions: Sequence[Prediction], references: Sequence[str], texts: Sequence[str]) -> list[dict[str, Any]]:
+    wrong = [row for row, (p, label) in enumerate(zip(predictions, references, strict=True)) if p.label != label]
+    wrong.sort(key=lambda row: -predictions[row].probability)
+    return [
+        {
+            "row": row,
+            "text": cut(texts[row], LONGEST_TEXT),
+            "true": references[row],
+            "said": predictions[row].label,
+            "probability": predictions[row].probability,
+            "of_true": predictions[row].probabilities[references[row]],
+        }
+        for row in wrong[:MOST_ERRORS]
+    ]

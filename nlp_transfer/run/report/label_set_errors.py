@@ -1,0 +1,79 @@
+"""Where is a classifier wrong, that gives each text any number of labels?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nlp_transfer.heads import MultiLabelHead
+from nlp_transfer.run.report.confidence import brier_of_sets, calibration, coverage
+from nlp_transfer.run.report.label_errors import LONGEST_TEXT, MOST_ERRORS, of_label
+from nlp_transfer.system.text import cut
+from nlp_transfer.types import MultiLabelPrediction
+
+
+def set_findings(
+    head: MultiLabelHead,
+    predictions: Sequence[MultiLabelPrediction],
+    references: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    trained_on: Mapping[str, int],
+) -> dict[str, Any]:
+    """Scores of each label, calibration of all decisions, coverage, and the decisions that were most surely wrong.
+
+    A decision is one label of one row. A row counts as right where all its labels are.
+    """
+    labels = list(head.labels)
+    after = np.array([[p.probabilities[name] for name in labels] for p in predictions])
+    said = np.array([[name in p.labels for name in labels] for p in predictions])
+    true = np.array([[name in set(row) for name in labels] for row in references])
+    scaling = getattr(head, "scaling", None) or {}
+    before = _before(after, np.array([scaling.get(name, (1.0, 0.0)) for name in labels]))
+
+    def of(probabilities: np.ndarray) -> dict[str, Any]:
+        return calibration(probabilities.ravel(), true.ravel(), brier_of_sets(probabilities, true))
+
+    return {
+        "labels": labels,
+        "by_label": [
+            of_label(name, int((said & true)[:, i].sum()), int(said[:, i].sum()), int(true[:, i].sum()))
+            | {"train": trained_on.get(name, 0)}
+            for i, name in enumerate(labels)
+        ],
+        "uncalibrated": of(before),
+        "calibrated": of(after) if scaling else None,
+        "coverage": coverage(np.where(said, after, 1 - after).min(axis=1), (said == true).all(axis=1)),
+        "errors": _errors(labels, after, said, true, texts),
+    }
+
+
+def _before(probabilities: np.ndarray, scaling: np.ndarray) -> np.ndarray:
+    """Probabilities before logits were scaled by a and b of each label, `(labels, 2)`."""
+    a, b = scaling.T
+    held = np.clip(probabilities, 1e-15, 1 - 1e-15)
+    logits = (np.log(held) - np.log1p(-held) - b) / a
+    return 0.5 * (1 + np.tanh(0.5 * logits))
+
+
+def _errors(
+    labels: Sequence[str], probabilities: np.ndarray, said: np.ndarray, true: np.ndarray, texts: Sequence[str]
+) -> list[dict[str, Any]]:
+    sure = np.where(said, probabilities, 1 - probabilities)
+    rows, places = np.nonzero(said != true)
+    order = np.argsort(-sure[rows, places], kind="stable")[:MOST_ERRORS]
+    found = []
+    for row, place in zip(rows[order].tolist(), places[order].tolist(), strict=True):
+        invented = bool(said[row, place])
+        found.append(
+            {
+                "row": row,
+                "text": cut(texts[row], LONGEST_TEXT),
+                "label": labels[place],
+                "kind": "invented" if invented else "missed",
+                "probability": float(probabilities[row, place]),
+                "true": [name for name, there in zip(labels, true[row], strict=True) if there],
+            }
+        )
+    return found

@@ -1,0 +1,45 @@
+"""Where is a model wrong, that gives each text a number?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nlp_transfer.run.report.label_errors import LONGEST_TEXT, MOST_ERRORS
+from nlp_transfer.system.text import cut
+from nlp_transfer.types import RegressionPrediction
+
+_POINTS = 1000  # more dots are one blot
+_BARS = 24
+
+
+def number_findings(
+    name: str, predictions: Sequence[RegressionPrediction], references: Sequence[float], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Predicted beside true numbers (a sample of many), how the residuals are spread, and the largest of them.
+
+    A residual is what was predicted less what is true.
+    """
+    said, true = np.array([p.value for p in predictions]), np.array(references, dtype=np.float64)
+    off = said - true
+    some = np.arange(len(true))
+    if len(some) > _POINTS:
+        some = np.sort(np.random.default_rng(0).choice(some, _POINTS, replace=False))
+    heights, edges = np.histogram(off, _BARS)
+    worst = np.argsort(-np.abs(off), kind="stable")[:MOST_ERRORS].tolist()
+    return {
+        "number": name,
+        "points": [[float(true[i]), float(said[i])] for i in some],
+        "residuals": {
+            "mean": float(off.mean()),
+            "deviation": float(off.std()),
+            "edges": edges.tolist(),
+            "rows": heights.tolist(),
+        },
+        "errors": [
+            {"row": i, "text": cut(texts[i], LONGEST_TEXT), "true": float(true[i]), "said": float(said[i])}
+            for i in worst
+        ],
+    }

@@ -1,0 +1,103 @@
+"""Which of several runs is better, and where?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.errors import DataError
+from nlp_transfer.metrics import RowCounts, difference, label_counts, number_counts, set_counts, span_counts
+from nlp_transfer.run.html.page_shell import filled
+from nlp_transfer.run.report.run_pictures import runs_picture
+from nlp_transfer.run.report.score_table import better, draws_for
+from nlp_transfer.run.report.wording import FORMS, changed, public
+from nlp_transfer.training.best_weights import is_error
+
+_PREDICTIONS = "predictions.jsonl"
+
+
+def side_by_side(folders: Sequence[Path], found: Sequence[Mapping[str, Any]]) -> str:
+    """One HTML page of several runs, made of what their report.json and predictions.jsonl hold.
+
+    Runs that were scored on the same rows are compared with the first one on the same bootstrap draws. DataError where
+    their tasks differ, or predictions.jsonl cannot be read.
+    """
+    first = found[0]
+    for folder, other in zip(folders, found, strict=True):
+        if other["task"] != first["task"]:
+            raise DataError(
+                f"{folder} is a run of {other['task']} and {folders[0]} one of {first['task']}; name runs of one task."
+            )
+    ours = _counts(folders[0], first)
+    gaps = [None if place == 0 else _gaps(first, ours, folder, other)
+            for place, (folder, other) in enumerate(zip(folders, found, strict=True))]  # fmt: skip
+    names = run_names(folders)
+    labels = list(dict.fromkeys(line["name"] for other in found for line in other.get("by_label", ())))
+    return filled(
+        "nlp_transfer.run.report",
+        "several_runs.html",
+        runs=list(zip(names, found, gaps, strict=True)),
+        first=names[0],
+        scores=[score["name"] for score in first["scores"]],
+        lower_is_better=is_error,
+        curves=runs_picture(names, [other["run"] for other in found]),
+        labels=[(label, [_f1(other, label) for other in found]) for label in labels],
+        options=[(name, [_told(other["options"].get(name)) for other in found])
+                 for name in changed([other["options"] for other in found])],
+        **FORMS,
+    )  # fmt: skip
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What runs are called: the last part of their paths, and more of them where that is the same."""
+    paths = [folder.resolve() for folder in folders]
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _gaps(
+    first: Mapping[str, Any], ours: RowCounts, folder: Path, other: Mapping[str, Any]
+) -> dict[str, dict[str, float]] | None:
+    """How much better a run is than the first, by score; None where they were not scored on the same rows."""
+    if other["split"] != first["split"] or _rows_of(other) != _rows_of(first):
+        return None
+    gaps = difference(_counts(folder, other), ours, draws_for(len(ours)))
+    return {name: better(gap, is_error(name)) for name, gap in gaps.items()}
+
+
+def _rows_of(found: Mapping[str, Any]) -> str:
+    return str(found["data"][found["split"]]["sha256"])
+
+
+def _counts(folder: Path, found: Mapping[str, Any]) -> RowCounts:
+    """What each row adds to the scores, by what predictions.jsonl says of it."""
+    path = folder / _PREDICTIONS
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        said, true = [line["predicted"] for line in lines], [line["gold"] for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read, and says what is to be compared; train again.") from error
+    if found["task"] == "ner":
+        return span_counts(said, true, found["scheme"])
+    if found["task"] == "regression":
+        return number_counts(said, true)
+    if found["task"] == "multi_label":
+        counts = set_counts(said, true, found["labels"], [[0.0] * len(found["labels"])] * len(true))
+        # The file has the probabilities of predicted labels alone, which do not rank the others.
+        return RowCounts(counts.counts, lambda sums: {k: v for k, v in counts.scores(sums).items() if k != "lrap"})
+    return label_counts(said, true, found["labels"])
+
+
+def _f1(found: Mapping[str, Any], label: str) -> float | None:
+    return next((line["f1"] for line in found.get("by_label", ()) if line["name"] == label), None)
+
+
+def _told(value: Any) -> str:
+    parts = value if isinstance(value, list) else [value]
+    return " ".join(public(part) for part in parts) if value not in (None, []) else "–"

@@ -1,0 +1,137 @@
+"""What does a run leave, so that others can judge, repeat and use it?"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.config import ModelOptions, OutputOptions, TrainingOptions
+from nlp_transfer.config.parsing import to_yaml
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.evaluation.evaluate_run import Report
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.run.model_card import model_card
+from nlp_transfer.run.report.write_report import write_run_report
+from nlp_transfer.run.verify_run import verifying, witnesses
+from nlp_transfer.strategies.choice import read_choice
+from nlp_transfer.system.hardware import precision
+from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
+from nlp_transfer.version import __version__
+
+log = logging.getLogger(__name__)
+
+
+def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
+    """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md,
+    and report.html with report.json, of which it was drawn, unless the options say not to.
+
+    Of texts whose spans were widened or left out, misaligned.txt lists these spans. `options` are the dataclasses of
+    options that the run was given. `adapter/` holds an adapter that was merged.
+    The saved model is opened in a fresh process and compared with the trained one, unless they say not to; ModelError
+    where it is another.
+    """
+    model.save(folder / "model")
+    given = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
+    scored = splits.test or splits.validation
+    assert scored is not None, "load_splits leaves one of them"
+    kept = witnesses(model, scored.data, precision(given.mixed_precision))
+    # Opening the model takes seconds, most of them imports, and so does the report.
+    with verifying(folder / "model", kept) if given.verify else contextlib.nullcontext() as verified:
+        if model.adapter and model.adapter.is_merged:
+            model.save_adapter(folder / "adapter")
+        _write_json(folder / "metrics.json", _metrics(report))
+        transfer = _transfer(model, splits, report, options) | {"verification": kept}
+        if choice := read_choice(folder):
+            transfer["auto"] = asdict(choice)
+        with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
+            for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
+                file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
+        if lines := splits.misaligned():
+            _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
+        _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
+        base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
+        for place in (folder, folder / "model"):
+            _write(place / "README.md", model_card(model, splits, report, base))
+        if all(group.report for group in options if isinstance(group, OutputOptions)):
+            write_run_report(folder, model, splits, report, transfer)
+        if verified:
+            log.info(verified())
+        _write_json(folder / "transfer.json", transfer)  # last: it tells a run that is whole
+
+
+def _begun_anew(options: Any) -> Any:
+    """Options without what only says that the run was stopped."""
+    return replace(options, resume=None) if isinstance(options, OutputOptions) else options
+
+
+def _metrics(report: Report) -> dict[str, Any]:
+    run = report.run
+    return {
+        **report.scores,
+        "baselines": report.baselines,
+        "train": {"seconds": run.seconds, "rows_per_second": run.rows_per_second, "steps": run.steps,
+                  "trained_weights": run.trained_weights, "seed": run.seed, "restarts": run.restarts,
+                  "best_epoch": run.best_epoch, "metric": run.metric, "history": run.history},
+    }  # fmt: skip
+
+
+def _transfer(model: TransferModel, splits: Splits, report: Report, options: Sequence[Any]) -> dict[str, Any]:
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        "task": report.task,
+        "labels": list(model.head.labels),
+        "head": model.head.options(),
+        "calibration": model.head.calibration(),
+        "encoder": {"family": model.encoder.family, "parameters": model.encoder.parameter_count},
+        "preprocessing": {"max_length": model.max_length, "tokenizer": type(model.tokenizer).__name__},
+        "seed": report.run.seed,
+        "data": {
+            name: {"source": rows.source, "rows": len(rows.data), "skipped": len(rows.skipped),
+                   "columns": dict(rows.columns), "sha256": rows.sha256}
+            for name, rows in parts.items()
+            if rows is not None
+        },
+        "scores": {name: {k: v for k, v in s.items() if isinstance(v, float)} for name, s in report.scores.items()},
+        "versions": {"nlp_transfer": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "transformers", "datasets", "accelerate", "tokenizers")},
+        "options": {name: value for group in options for name, value in asdict(group).items()},
+    }  # fmt: skip
+
+
+def prediction_line(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
+    """What predictions.jsonl says of a row."""
+    if isinstance(predicted, TagPrediction):
+        return {
+            "row": row,
+            "words": predicted.words,
+            "gold": gold,
+            "predicted": predicted.tags,
+            "probability": predicted.probabilities,
+            "spans": [asdict(span) for span in predicted.spans],
+        }
+    if isinstance(predicted, RegressionPrediction):
+        return {"row": row, "gold": gold, "predicted": predicted.value}
+    if isinstance(predicted, MultiLabelPrediction):
+        likely = {name: predicted.probabilities[name] for name in predicted.labels}
+        return {"row": row, "gold": gold, "predicted": predicted.labels, "probability": list(likely.values())}
+    line = {"row": row, "gold": gold, "predicted": predicted.label, "probability": predicted.probability}
+    return line | ({"polarity": predicted.polarity} if hasattr(predicted, "polarity") else {})
+
+
+# The name of a file need not be UTF-8; such bytes are written as \udc.., in JSON the right escape.
+_ERRORS = "backslashreplace"
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors=_ERRORS)

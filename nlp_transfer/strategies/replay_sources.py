@@ -1,0 +1,248 @@
+"""What is replayed beside the target: rows, the network that learns from them, its loss?"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from datasets import Dataset, Features
+from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import MaskedLMOutput
+
+from nlp_transfer.activations.truncation import Graft
+from nlp_transfer.data.batch import IGNORED, collate
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.data.labels import feature_of, problem_of
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.row_store import slices, stored, values
+from nlp_transfer.data.source_rows import Kind
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.encoder import Encoder
+from nlp_transfer.encoders.pretrained import Checkpoint
+from nlp_transfer.errors import DataError, ModelError
+from nlp_transfer.heads import NERHead, RegressionHead, SentimentHead, TaskHead, TextHead, text_head_for
+from nlp_transfer.heads.sentiment import are_scores, cut_into_levels
+from nlp_transfer.models.transfer_model import TransferModel
+
+log = logging.getLogger(__name__)
+
+_POOL = 8  # times as many rows are drawn as a batch takes, of which a run of similar length is the batch
+_MASKED = 0.15
+
+
+class Source(ABC):
+    """Rows of another task that the same encoder learns from.
+
+    `network` shares the encoder of the target's network, and has a head of its own.
+    """
+
+    network: nn.Module
+    inputs: TokenInputs
+
+    def draw(self, rows: int, seed: int, step: int) -> list[int]:
+        """The places of a global batch of so many rows, of similar length; a function of `seed` and `step` alone."""
+        lengths = self.inputs.lengths
+        generator = np.random.default_rng((seed, step))
+        if rows >= len(lengths):
+            return generator.choice(len(lengths), rows).tolist()
+        batches = min(_POOL, len(lengths) // rows)
+        pool = generator.choice(len(lengths), batches * rows, replace=False)
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        start = int(generator.integers(batches)) * rows
+        return pool[start : start + rows].tolist()
+
+    @abstractmethod
+    def batch(self, places: Sequence[int], step: int) -> dict[str, Tensor]:
+        """The network's keyword arguments for the rows at `places`, and their `labels`."""
+
+    @abstractmethod
+    def labelled(self, places: Sequence[int], step: int) -> int:
+        """How many items of these rows have a label."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor, count: int) -> Tensor:
+        """The loss summed over the batch and divided by `count`."""
+
+    def release(self) -> None:  # noqa: B027
+        """Give back what the network has changed in the encoder that it shares."""
+
+
+class LabelledSource(Source):
+    """Texts with labels, or sentences with tags, under a head of their own.
+
+    >>> source = LabelledSource(model, rows, "labels")  # what read_source gave
+    """
+
+    def __init__(self, model: TransferModel, rows: Rows, kind: Kind) -> None:
+        checkpoint = _checkpoint(model)
+        self.head: TaskHead
+        if kind == "tags":
+            self.head, splits = NERHead.for_splits(Splits(rows, None, None))
+            rows, cut = splits.train, ""
+        else:
+            rows, cut = _cut(model.head, rows)
+            self.head = text_head_for(Splits(rows, None, None), **_shape(model.head))
+        network = self.head.build(checkpoint).network
+        tokenizer = checkpoint.tokenizer(of_words=isinstance(self.head, NERHead))
+        source = TransferModel(network, self.head, tokenizer, model.max_length)
+        self.inputs = TokenInputs(source.encode(rows.data), source.pad_id)
+        self.network = network
+        self._base, self._lent = model.encoder.base, _share(network, model.encoder.base)
+        names = ", ".join(list(self.head.labels)[:8]) + " ..." * (len(self.head.labels) > 8)
+        log.info("Source %s: %s rows, %d labels (%s%s).", rows.source, f"{len(rows.data):,}", len(self.head.labels),
+                 names, cut)  # fmt: skip
+
+    def batch(self, places: Sequence[int], step: int) -> dict[str, Tensor]:
+        return self.inputs.batch(places)
+
+    def labelled(self, places: Sequence[int], step: int) -> int:
+        return int(self.inputs.labelled[list(places)].sum())
+
+    def loss(self, logits: Tensor, labels: Tensor, count: int) -> Tensor:
+        return self.head.loss(logits, labels, max(count, 1))
+
+    def release(self) -> None:
+        for name in self._lent:
+            setattr(self._base, name, None)
+
+
+class RawSource(Source):
+    """Raw text under the masked-language-model loss (Devlin et al. 2019, section 3.1).
+
+    Of each row 15% of the tokens are predicted, one at least: 80% of these are masked, 10% another token, 10% as they
+    are. Which ones depends on the seed, the step and the row alone. The language-model head sees these tokens only.
+    """
+
+    def __init__(self, model: TransferModel, rows: Rows, seed: int) -> None:
+        checkpoint = _checkpoint(model)
+        self.seed = seed
+        self.tokenizer = checkpoint.tokenizer()
+        if self.tokenizer.mask_token_id is None:
+            raise ModelError(
+                f"{checkpoint.name} has no mask token, so raw text teaches it nothing; give labelled rows."
+            )
+        self.inputs = TokenInputs(_tokens(rows, self.tokenizer, model.max_length), model.pad_id)
+        loaded = checkpoint.load(AutoModelForMaskedLM)
+        base = loaded.network.base_model
+        in_encoder = {id(p) for p in base.parameters()}
+        own = {name for name, p in loaded.network.named_parameters() if id(p) not in in_encoder}
+        self.network = _MaskedTokens(model.encoder.base, loaded.network)
+        log.info("Source %s: %s texts, masked-language-model loss with %s head.", rows.source, f"{len(rows.data):,}",
+                 "a new" if own & loaded.new else "the checkpoint's own")  # fmt: skip
+
+    def batch(self, places: Sequence[int], step: int) -> dict[str, Tensor]:
+        masked = [self._mask(place, ids, step) for place, ids in self._rows(places)]
+        ids, labels = zip(*masked, strict=True)
+        batch = collate({"input_ids": ids, "labels": labels}, self.inputs.pad_id)
+        predicted = batch["labels"] != IGNORED
+        return batch | {"predicted": predicted, "labels": batch["labels"][predicted]}
+
+    def labelled(self, places: Sequence[int], step: int) -> int:
+        return sum(self._count(np.asarray(ids)) for _, ids in self._rows(places))
+
+    def loss(self, logits: Tensor, labels: Tensor, count: int) -> Tensor:
+        loss = F.cross_entropy(logits.flatten(0, -2).float(), labels, ignore_index=IGNORED, reduction="sum")
+        return loss / max(count, 1)
+
+    def _rows(self, places: Sequence[int]) -> list[tuple[int, list[int]]]:
+        return list(zip(places, self.inputs.features[list(places)]["input_ids"], strict=True))
+
+    @cached_property
+    def _special(self) -> np.ndarray:
+        return np.array(self.tokenizer.all_special_ids)
+
+    def _count(self, ids: np.ndarray) -> int:
+        words = int((~np.isin(ids, self._special)).sum())
+        return max(1, round(_MASKED * words)) if words else 0
+
+    def _mask(self, place: int, row: list[int], step: int) -> tuple[list[int], list[int]]:
+        ids = np.array(row)
+        generator = np.random.default_rng((self.seed, step, place))
+        words = np.flatnonzero(~np.isin(ids, self._special))
+        chosen = generator.choice(words, self._count(ids), replace=False)
+        labels = np.full_like(ids, IGNORED)
+        labels[chosen] = ids[chosen]
+        fate = generator.random(len(chosen))
+        ids[chosen[fate < 0.8]] = self.tokenizer.mask_token_id
+        other = chosen[fate >= 0.9]
+        ids[other] = generator.integers(len(self.tokenizer), size=len(other))
+        return ids.tolist(), labels.tolist()
+
+
+class _MaskedTokens(nn.Module):
+    """A language model on an encoder that it shares; its head runs on the tokens that are predicted alone."""
+
+    def __init__(self, base: nn.Module, network: PreTrainedModel) -> None:
+        super().__init__()
+        setattr(network, network.base_model_prefix, base)
+        network.tie_weights()  # with the word embeddings that it now shares
+        self.base = base
+        self.head = network
+        encoder = Encoder(network)
+        Graft(encoder, encoder.depth).__enter__()  # for good: this network is never whole again
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, predicted: Tensor) -> MaskedLMOutput:
+        states = self.base(input_ids=input_ids, attention_mask=attention_mask)[0]
+        return MaskedLMOutput(logits=self.head(inputs_embeds=states[predicted][None]).logits)
+
+
+def _share(network: PreTrainedModel, base: nn.Module) -> list[str]:
+    """Put `base` in place of a network's encoder; the parts that only this one has (a pooler) are lent to `base`."""
+    own = network.base_model
+    lent = [name for name, _ in own.named_children() if getattr(base, name, None) is None]
+    for name in lent:
+        setattr(base, name, getattr(own, name))
+    setattr(network, network.base_model_prefix, base)
+    return lent
+
+
+def _checkpoint(model: TransferModel) -> Checkpoint:
+    if model.checkpoint is None:
+        raise ModelError(
+            "replay needs a model that knows its checkpoint, and no checkpoint holds this one as it is; save it, and "
+            "load that folder."
+        )
+    return model.checkpoint
+
+
+def _shape(head: TaskHead) -> dict[str, Any]:
+    """The options that give a head for texts the shape that the target's has."""
+    if not isinstance(head, TextHead):
+        return {}
+    return {"pooling": head.pooling, "hidden": head.hidden, "dropout": head.dropout}
+
+
+def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
+    """Rows whose labels are scores, cut into levels as the target's were."""
+    if problem_of(rows.data) != "single_label" or not are_scores(values(rows.data, "label")):
+        return rows, ""
+    if isinstance(head, RegressionHead):
+        return _as_numbers(rows), ", as numbers"
+    if not isinstance(head, SentimentHead) or not head.edges:
+        raise DataError(
+            f"{rows.source}: column '{rows.columns['label']}' holds scores, not labels; cut them into levels in the "
+            f"file, or the target too with --levels and --level_edges, or name another --source_label_column_name."
+        )
+    edges = ", ".join(f"{edge:g}" for edge in head.edges)
+    return cut_into_levels(rows, list(head.labels), head.edges), f", cut at {edges} as the target's"
+
+
+def _as_numbers(rows: Rows) -> Rows:
+    """Rows whose labels spell numbers, with these numbers."""
+    features = rows.data.features.copy() | {"label": feature_of("regression")}
+    numbers = (columns | {"label": list(map(float, columns["label"]))} for columns in slices(rows.data))
+    return replace(rows, data=stored(numbers, Features(features)))
+
+
+def _tokens(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    return stored(
+        {"input_ids": tokenizer(columns["text"], truncation=True, max_length=max_length)["input_ids"]}
+        for columns in slices(rows.data, "text")
+    )

@@ -1,0 +1,1 @@
+"""The training loop, its stages and steps, and what a run needs to stop and resume."""

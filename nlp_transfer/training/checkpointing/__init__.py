@@ -1,0 +1,1 @@
+"""Checkpoints of a run: its state, the files that hold it, when it is written, and which run it is."""

@@ -1,0 +1,103 @@
+"""How many steps does a stage take, and when is it evaluated?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlp_transfer.config import TrainingOptions
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.strategies.strategy import Stage
+from nlp_transfer.training.progress import Step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps a stage takes, from which one on, and after which ones it is evaluated.
+
+    `lengths`, `labelled` and `chances` are of rows; a row has one feature, or several windows from `firsts` on.
+    """
+
+    lengths: np.ndarray
+    labelled: np.ndarray
+    chances: np.ndarray | None
+    firsts: np.ndarray
+    features: int
+    batch_size: int
+    micro_batches: int
+    steps_per_epoch: int
+    first_step: int
+    first_epoch: float
+    steps: int
+    evaluations: frozenset[int]
+    seed: int
+
+    @property
+    def last_step(self) -> int:
+        """The number of its last step."""
+        return self.first_step + self.steps
+
+    @classmethod
+    def make(
+        cls,
+        train: TokenInputs,
+        options: TrainingOptions,
+        processes: int,
+        stage: Stage,
+        after: Step,
+        left: int | None = None,
+        is_last: bool = True,
+    ) -> Plan:
+        """The plan of `stage` for the rows `train`, to go on from the step `after`.
+
+        Where no more than `left` steps are left, the last stage takes all of them, whatever its epochs.
+        """
+        batch_size = _global_batch(options, processes)
+        per_epoch = math.ceil(len(train.firsts) / batch_size)
+        steps = math.ceil(stage.epochs * per_epoch)
+        if left is not None and steps:
+            steps = left if is_last else min(steps, left)
+        every = options.eval_steps or per_epoch
+        last = after.number + steps
+        return cls(
+            lengths=np.add.reduceat(train.lengths, train.firsts),
+            labelled=np.add.reduceat(train.labelled, train.firsts),
+            chances=train.balanced_chances if options.sampling == "balanced" else None,
+            firsts=train.firsts,
+            features=len(train.lengths),
+            batch_size=batch_size,
+            micro_batches=options.gradient_accumulation_steps,
+            steps_per_epoch=per_epoch,
+            first_step=after.number,
+            first_epoch=after.epoch,
+            steps=steps,
+            evaluations=frozenset({*range(after.number + every, last + 1, every), last}),
+            seed=options.seed,
+        )
+
+    def features_of(self, rows: Sequence[int]) -> list[int]:
+        """The features of rows, those of one row together."""
+        firsts, last = self.firsts, len(self.firsts) - 1
+        ends = [firsts[row + 1] if row < last else self.features for row in rows]
+        return [feature for row, end in zip(rows, ends, strict=True) for feature in range(firsts[row], end)]
+
+
+def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> float:
+    """How often every row is seen: as the options say, or 3 times, or as makes 300 steps, but no more than 30 times.
+
+    Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
+    on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
+    """
+    return options.num_train_epochs or usual_epochs(math.ceil(len(train.firsts) / _global_batch(options, processes)))
+
+
+def usual_epochs(steps_per_epoch: int) -> int:
+    """How often every row is seen where nothing is said of it."""
+    return min(30, max(3, math.ceil(300 / steps_per_epoch)))
+
+
+def _global_batch(options: TrainingOptions, processes: int) -> int:
+    return options.per_device_train_batch_size * options.gradient_accumulation_steps * processes

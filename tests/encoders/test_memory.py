@@ -1,0 +1,94 @@
+"""How much memory training takes is about what it is told to take, and what is free is known in a container too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import nlp_transfer as nt
+from nlp_transfer.encoders import memory
+from nlp_transfer.encoders.memory import free_memory, training_memory
+
+MEASURE = """
+import gc, sys
+from pathlib import Path
+import nlp_transfer as nt
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.machine import peak_memory
+from nlp_transfer.memory import training_memory
+
+def held():
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmRSS"].split()[0]) * 1024
+
+file, strategy = sys.argv[1:]
+splits = nt.load_splits(nt.DataOptions(train_file=file), "classification")
+model = nt.TransferModel.load("all-MiniLM-L6-v2", nt.text_head_for(splits))
+inputs = TokenInputs(model.encode(splits.train.data), model.pad_id)
+told = training_memory(model.encoder, inputs.lengths, 32, "no", strategy == "full")
+gc.collect()
+before = held()
+options = nt.TrainingOptions(per_device_train_batch_size=32, mixed_precision="no", max_train_steps=2)
+nt.fit(model, splits, options, strategy=strategy)
+print((peak_memory() - before + 4 * model.encoder.parameter_count) / told)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what a process has held")
+@pytest.mark.parametrize("strategy", ["full", "lora"])
+def test_training_takes_about_what_is_told(tmp_path, strategy):
+    words = ["the", "coffee", "was", "good", "and", "the", "train", "was", "late", "again"] * 18
+    rows = "".join(f"{' '.join(words)} {i},{'ab'[i % 2]}\n" for i in range(72))
+    (tmp_path / "rows.csv").write_text(f"text,label\n{rows}")
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "rows.csv"), strategy], capture_output=True, text=True
+    )
+    assert measured.returncode == 0, measured.stderr
+    assert 0.6 < float(measured.stdout) < 1.4
+
+
+def test_memory_follows_weights_rows_tokens_and_digits(checkpoint):
+    encoder = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["a", "b"])).encoder
+    encoder.config._attn_implementation = "sdpa"
+    encoder.config.attention_probs_dropout_prob = 0.1
+    weights, least = encoder.parameter_count, training_memory(encoder, [5, 9], 1, "bf16")
+    states, scores = 34 * encoder.width, encoder.config.num_attention_heads * 9
+    assert least == 22 * weights + 9 * encoder.depth * (states + 16 * scores)
+    a_row = least - 22 * weights
+    assert training_memory(encoder, [5, 9], 2, "bf16") == least + a_row
+    assert training_memory(encoder, [5, 9], 32, "bf16") == least + a_row  # there are no more rows
+    assert training_memory(encoder, [5, 10], 1, "bf16") > least + a_row / 9
+    adapters = 9 * encoder.depth * states
+    assert training_memory(encoder, [5, 9], 1, "bf16", all_weights=False) == least - 16 * weights + adapters
+    assert training_memory(encoder, [5, 9], 1, "no") == least - 2 * weights + adapters
+    without_scores = least - 9 * encoder.depth * 16 * scores
+    assert training_memory(encoder, [5, 9], 1, "bf16", on_gpu=True) == without_scores
+    encoder.config._attn_implementation = "flash_attention_2"
+    assert training_memory(encoder, [5, 9], 1, "bf16") == without_scores
+    encoder.config._attn_implementation = "eager"
+    assert training_memory(encoder, [5, 9], 1, "bf16", on_gpu=True) == least + 9 * encoder.depth * 16 * scores
+    encoder.config._attn_implementation, encoder.config.attention_probs_dropout_prob = "sdpa", 0.0
+    assert training_memory(encoder, [5, 9], 1, "bf16") == without_scores
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "told", "files"),
+    [
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ],
+    ids=["cgroup v2", "cgroup v1"],
+)
+def test_a_container_has_no_more_than_its_limit(tmp_path, monkeypatch, limit, used, told, files):
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    assert free_memory() > 10**8
+    (tmp_path / "memory").mkdir()
+    (tmp_path / told).write_text(f"anon 5\n{files} 300000\n")
+    (tmp_path / used).write_text("500000\n")
+    (tmp_path / limit).write_text("max\n")
+    assert free_memory(torch.device("cpu")) > 10**8
+    (tmp_path / limit).write_text("1000000\n")
+    assert free_memory() == 800_000

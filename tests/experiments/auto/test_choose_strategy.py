@@ -1,0 +1,240 @@
+"""`--strategy auto` becomes one of the others, says why, and is chosen once."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import run_recipe
+
+import nlp_transfer as nt
+from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.experiments.auto import choose_strategy
+from nlp_transfer.experiments.auto.choose_strategy import _decided
+from nlp_transfer.experiments.auto.try_candidates import halved
+from nlp_transfer.training.progress import Progress
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What each trial was asked, and the scores that they are given instead of being run."""
+    calls = []
+    scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
+              "lora": 0.75}  # fmt: skip
+
+    def score(name, model, learned, judged, options, cache):
+        calls.append((name, set(learned.data["line"]), set(judged.data["line"]), options))
+        return scores[name]
+
+    monkeypatch.setattr(choose_strategy, "score_of", score)
+    return calls
+
+
+def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_the_run(
+    asked, checkpoint, review_splits, options
+):
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    choice = nt.choose_strategy(model, review_splits, options)
+    by_halves, of_all = asked[:-2], asked[-2:]
+    assert [(name, len(learned)) for name, learned, *_ in by_halves] == [
+        ("features:svm", 10), ("features:logistic", 10), ("features:linear_svm", 10),
+        ("features:linear_svm", 21), ("features:svm", 21),
+    ]  # fmt: skip
+    assert [name for name, *_ in of_all] == ["features:linear_svm", "head_then_full"]
+    assert all(learned < of_all[0][1] for _, learned, *_ in by_halves)
+    for _, learned, judged, trial in of_all:
+        assert not learned & judged
+        assert learned | judged == set(review_splits.train.data["line"])
+        assert trial.num_train_epochs * len(learned) == options.num_train_epochs * 64
+    assert (choice.name, choice.strategy) == ("head_then_full", nt.strategies.HeadThenFull())
+    assert choice.reasons[0].startswith("auto: 64 training rows, 2 labels (32 rows each), ")
+    assert choice.reasons[1:] == (
+        "auto: accuracy on 21 rows that neither has seen: features:linear_svm 70.0, head_then_full 80.0.",
+        "auto: head_then_full, which leads by 10.0.",
+    )
+
+
+def test_what_needs_validation_rows_does_not_keep_trials_from_running(checkpoint, review_splits, options):
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    choice = nt.choose_strategy(model, review_splits, replace(options, restart_on_collapse=2, num_train_epochs=1))
+    assert {name.partition(":")[0] for name in choice.scores} == {"features", "head_then_full"}
+
+
+def test_the_first_round_has_rows_of_every_label(review_splits):
+    rows, seen = review_splits.train, []
+    rare = [place for place, label in enumerate(rows.data["label"]) if label == "praise"][:2]
+    often = [place for place, label in enumerate(rows.data["label"]) if label == "complaint"]
+    few = replace(rows, data=rows.data.select([*often, *rare]))
+    for seed in range(5):
+        halved("abc", lambda name, some: seen.append(some.data["label"][:]) or 0.0, few, seed)
+    first = seen[::5]
+    assert {len(labels) for labels in first} == {len(few.data) // 4}
+    assert all(set(labels) == {"complaint", "praise"} for labels in first)
+
+
+def test_half_a_choice_counts_as_none(tmp_path):
+    (tmp_path / "logs").mkdir()
+    for half in ('{"name": "full", "opt', '{"name": "full"}', "[]"):
+        (tmp_path / "logs" / "strategy.json").write_text(half)
+        assert choose_strategy.chosen(tmp_path) is None
+
+
+def test_features_are_taken_where_more_than_chance_speaks_for_them():
+    def decided(features, judged):
+        return _decided("head_then_full", "features:svm", {"features:svm": features, "head_then_full": 0.8}, judged)[0]
+
+    assert decided(0.84, judged=400) == "features:svm"  # a standard error of 1.8
+    assert decided(0.84, judged=50) == "head_then_full"  # of 5.2
+    assert decided(0.79, judged=4000) == "head_then_full"
+    assert _decided("head_then_full", "features:svm", {"head_then_full": 0.1}, 50)[0] == "head_then_full"
+    assert _decided("head_then_full", "features:svm", {"features:svm": 0.1}, 50)[0] == "features:svm"
+    assert _decided("head_then_full", "features:svm", {}, 50)[0] == "head_then_full"
+
+
+def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
+    asked, checkpoint, review_splits, options, monkeypatch
+):
+    def choice(rows):
+        splits = nt.splits_from(rows, rows)
+        return nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(splits)), splits, options)
+
+    rows = review_splits.train.data.to_pandas()[["text", "label"]]
+    assert choice(rows[:24]).name == "features"
+    alone = rows[:48].assign(label=[f"label {i}" for i in range(48)])
+    assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so nothing is tried."
+    monkeypatch.setattr(choose_strategy, "_SCARCE", 33)
+    assert choice(rows).reasons[2] == "auto: head_then_full, which leads by 10.0, more than a standard error (8.7)."
+    asked.clear()
+    monkeypatch.setattr(choose_strategy, "_ENOUGH", 32)
+    assert choice(rows).reasons[2] == "auto: head_then_full, which does not need many steps."
+    assert asked == []
+
+
+def test_tags_are_learned_by_the_encoder_whatever_their_number(asked, checkpoint, sentences, options):
+    head, splits = nt.NERHead.for_splits(nt.load_splits(nt.DataOptions(train_file=sentences["train"]), "ner"))
+    model = nt.TransferModel.load(checkpoint(), head)
+    for rows in (10, len(splits.train.data)):
+        few = replace(splits, train=replace(splits.train, data=splits.train.data.select(range(rows))))
+        assert nt.choose_strategy(model, few, options).name == "head_then_full"
+    assert asked == []
+
+
+def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_splits, sentences, options, monkeypatch):
+    def choice(free, splits=review_splits, head=None):
+        asked.clear()
+        monkeypatch.setattr(choose_strategy, "free_memory", lambda device: free * 10**9)
+        model = nt.TransferModel.load(checkpoint(), head or nt.text_head_for(splits))
+        return nt.choose_strategy(model, splits, options)
+
+    def takes(encoder, lengths, rows, precision, all_weights, on_gpu):
+        assert (len(lengths), rows) in {(64, 8), (58, 8)}  # texts, sentences
+        return (20 if all_weights else 10) * 10**9
+
+    monkeypatch.setattr(choose_strategy, "training_memory", takes)
+    assert "head_then_full" in choice(26).scores
+    by_lora = choice(15)
+    assert set(by_lora.scores) == {"features:linear_svm", "lora"}
+    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory of 12.0 to spare.")
+    by_none = choice(11)
+    assert (by_none.name, asked) == ("features", [])
+    assert by_none.reasons[1:] == (
+        "auto: to train the encoder takes more than that (less with a smaller --per_device_train_batch_size).",
+        "auto: features, which only runs it.",
+    )
+    assert choice(11, head=nt.text_head_for(review_splits, hidden=(8,))).name == "freeze"
+    head, tags = nt.NERHead.for_splits(nt.load_splits(nt.DataOptions(train_file=sentences["train"]), "ner"))
+    assert choice(15, tags, head).reasons[2] == "auto: lora, whose few weights fit into memory."
+    monkeypatch.setattr(choose_strategy, "_ENOUGH", 32)
+    assert choice(15).name == "lora"
+
+
+def test_what_a_step_holds_depends_on_device_processes_windows_and_shards(
+    checkpoint, review_splits, options, monkeypatch
+):
+    def asked(device, processes=1, **head):
+        calls = []
+        model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits, **head), max_length=6)
+        inputs = TokenInputs(model.encode(review_splits.train.data), model.pad_id)
+        windows = np.bincount(np.searchsorted(inputs.firsts, np.arange(len(inputs.lengths)), side="right")).max()
+
+        def takes(encoder, lengths, rows, precision, all_weights, on_gpu):
+            calls.append((rows, on_gpu))
+            return 10**9
+
+        monkeypatch.setattr(choose_strategy, "training_memory", takes)
+        here = SimpleNamespace(device=torch.device(device), num_processes=processes, mixed_precision="bf16")
+        said = choose_strategy._fitting(model.encoder, inputs, options, here)[1]
+        return *calls[0], windows, said.split()[5]
+
+    monkeypatch.setattr(choose_strategy, "free_memory", lambda device: 10**10)
+    monkeypatch.setattr(choose_strategy, "broadcast_object_list", lambda told: told)
+    assert asked("cpu") == (8, False, 1, "1.0")
+    assert asked("cpu", processes=4) == (8, False, 1, "4.0")
+    assert asked("cuda", processes=4) == (1, True, 1, "1.0")
+    rows, _, windows, _ = asked("cpu", long_texts="window")
+    assert rows == 8 * windows > 8
+    monkeypatch.setattr(choose_strategy, "are_asked_for", lambda: True)
+    assert choose_strategy._fitting(None, None, options, None)[0] == "head_then_full"
+
+
+def test_a_run_goes_on_with_what_it_chose(task_flags, training_flags, tmp_path):
+    flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
+    outcome = run_recipe("classify", flags, tmp_path)
+    assert outcome.status == 0, outcome.err
+    written = json.loads((tmp_path / "run" / "transfer.json").read_text())
+    chosen = written["auto"]
+    said = [line for line in outcome.err.splitlines() if line.startswith("auto: ")]
+    assert said[-3:] == chosen["reasons"]
+    assert written["options"]["strategy"] == chosen["name"] != "auto"
+    options = yaml.safe_load((tmp_path / "run" / "options.yaml").read_text())
+    assert options["strategy"] == chosen["name"]
+    options["output_dir"] = "again"
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(options))
+    again = run_recipe("classify", ["--config", "again.yaml"], tmp_path)
+    assert again.status == 0, again.err
+    assert "auto:" not in again.err
+    of_both = [json.loads((tmp_path / run / "metrics.json").read_text())["test"] for run in ("run", "again")]
+    assert of_both[0] == of_both[1]
+
+
+def test_a_tagger_says_what_it_takes(task_flags, training_flags, tmp_path):
+    flags = [*task_flags["ner"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
+    outcome = run_recipe("ner", flags, tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "auto: head_then_full, which does not need many rows." in outcome.err
+    assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
+
+
+def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, training_flags, tmp_path):
+    flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
+    with pytest.MonkeyPatch.context() as patch:
+        seen = Progress.step
+
+        def step(self, step):
+            if step.number == 3:
+                signal.raise_signal(signal.SIGTERM)
+            seen(self, step)
+
+        patch.setattr(Progress, "step", step)
+        assert run_recipe("classify", flags, tmp_path).status == 143
+    asked.clear()
+    outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "Strategy head_then_full, as chosen when the run began." in outcome.err
+    assert "Going on from" in outcome.err
+    assert asked == []
+    assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
+
+
+def test_auto_takes_no_option_of_a_strategy_and_fit_takes_no_auto(checkpoint, review_splits, options):
+    with pytest.raises(nt.OptionError, match="--lora_r is of one strategy, and --strategy auto chooses; leave it out"):
+        nt.strategy_from(nt.StrategyOptions(strategy="auto", lora_r=4))
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    with pytest.raises(nt.OptionError, match="the strategy auto is chosen before fit"):
+        nt.fit(model, review_splits, options, strategy="auto")
