@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlp_transfer.activations.truncation import Graft
+from nlp_transfer.activations.truncation import TruncatedEncoder
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 
 
@@ -39,15 +39,15 @@ class ComputedStates(Inputs):
 
     runs_network = True
 
-    def __init__(self, rows: TokenInputs, graft: Graft, run: Callable[[Sequence[int]], Tensor]) -> None:
+    def __init__(self, rows: TokenInputs, truncated: TruncatedEncoder, run: Callable[[Sequence[int]], Tensor]) -> None:
         self.features = rows.features
         self.lengths = rows.lengths
         self._rows = rows
-        self._graft = graft
+        self._truncated = truncated
         self._run = run
 
     def batch(self, places: Sequence[int]) -> dict[str, Tensor]:
-        with self._graft.lifted():
+        with self._truncated.lifted():
             states = self._run(places).float().cpu()
         mask = self._rows.mask(places)
         if states.ndim == 2:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from nlp_transfer.activations.activation_store import Key, Store
 from nlp_transfer.activations.cached_inputs import ComputedStates, KeptStates, starts_of, token_places
-from nlp_transfer.activations.truncation import Graft, Reading, reading, separates, states
+from nlp_transfer.activations.truncation import Reading, TruncatedEncoder, reading, separates, states
 from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs, TokenInputs
@@ -41,13 +41,13 @@ class FrozenLayers:
 
     >>> frozen = FrozenLayers(model.encoder, accelerator)
     >>> frozen.run([train, validation], depths=[4])  # TokenInputs
-    >>> with frozen.grafted(4) as feed:
+    >>> with frozen.truncated(4) as feed:
     ...     feed(train).batch([0, 1, 2])  # "inputs_embeds" in place of "input_ids"
 
     Kept are, for each token, the states that layer `depth` is given; at the encoder's depth what the head reads of its
     output, which is one vector a row for most heads. Each set of rows and depth is a folder in the cache, named by the
     weights, the token ids, the depth and the dtype. Where the cache has no room for them the layers run again for each
-    batch; a network that `Graft` cannot take apart is trained whole. Either is said in a line of the log.
+    batch; a network that `TruncatedEncoder` cannot take apart is trained whole. Either is said in a line of the log.
 
     What is kept was computed in batches of other shapes than those that train on it, and BLAS rounds by shape: losses
     are those of the whole network up to rounding (1e-6), and to the last bit where the shapes are the same. ConvBERT
@@ -97,7 +97,7 @@ class FrozenLayers:
                 self.seconds_spared += self.store.seconds_of(keys)
 
     @contextlib.contextmanager
-    def grafted(self, below: int) -> Iterator[Callable[[TokenInputs], Inputs]]:
+    def truncated(self, below: int) -> Iterator[Callable[[TokenInputs], Inputs]]:
         """Inside, the network starts at layer `below`, and what is yielded turns rows into what it is fed with.
 
         With `below` 0, or where the network cannot be taken apart there, it is left as it is, and fed with token ids.
@@ -105,13 +105,13 @@ class FrozenLayers:
         if not below or not self._separates.get(below, True):
             yield lambda rows: rows
             return
-        with Graft(self.encoder, below) as graft:
-            yield lambda rows: self._inputs(rows, below, graft)
+        with TruncatedEncoder(self.encoder, below) as truncated:
+            yield lambda rows: self._inputs(rows, below, truncated)
 
-    def _inputs(self, rows: TokenInputs, below: int, graft: Graft) -> Inputs:
+    def _inputs(self, rows: TokenInputs, below: int, truncated: TruncatedEncoder) -> Inputs:
         kept = self._kept.get((rows, below))
         if kept is None:
-            return ComputedStates(rows, graft, lambda places: self._states(rows, [below], places)[below])
+            return ComputedStates(rows, truncated, lambda places: self._states(rows, [below], places)[below])
         return KeptStates(rows, kept, self._by_token(below))
 
     def _can_start_at(self, depth: int, rows: TokenInputs) -> bool:

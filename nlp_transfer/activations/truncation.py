@@ -17,10 +17,10 @@ from nlp_transfer.encoders.pooling.pooled_network import pool
 Reading = Literal["pooled", "first", "mean", "max", "tokens"]
 
 
-class Graft:
+class TruncatedEncoder:
     """Inside, the network starts at layer `below`: what that layer is given goes in as `inputs_embeds`.
 
-    >>> with Graft(encoder, below=4):
+    >>> with TruncatedEncoder(encoder, below=4):
     ...     encoder.network(inputs_embeds=kept, attention_mask=mask).logits
 
     With `below` the encoder's depth the head alone is left, and `inputs_embeds` is what it reads of the encoder's
@@ -32,7 +32,7 @@ class Graft:
         self._new = _head_alone(encoder, _Output()) if below == encoder.depth else _from_layer(encoder, below)
         self._whole = [(holder, name, getattr(holder, name)) for holder, name, _ in self._new]
 
-    def __enter__(self) -> Graft:
+    def __enter__(self) -> TruncatedEncoder:
         _put(self._new)
         return self
 
@@ -50,7 +50,7 @@ class Graft:
 
 
 def states(encoder: Encoder, depths: Sequence[int], reading: Reading, batch: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    """What `Graft` takes for each of `depths`, of token ids `batch`, from one run of the layers that are needed.
+    """Hidden states that `TruncatedEncoder` takes at each of `depths`, of token ids `batch`, from one forward pass.
 
     Each is `(batch, tokens, width)`; at the encoder's depth it is `(batch, width)` unless `reading` is `tokens`.
     """
@@ -81,8 +81,8 @@ def states(encoder: Encoder, depths: Sequence[int], reading: Reading, batch: Map
 def separates(encoder: Encoder, depth: int, reading: Reading, batch: Mapping[str, Tensor]) -> bool:
     """Whether a network says the same of token ids `batch` from kept states as whole; families unknown here may not.
 
-    The probe for what `Graft` cannot know: layers that ask for their place in the network, states that are not the
-    first argument, positions that are added in the layers.
+    The probe for what `TruncatedEncoder` cannot know: layers that ask for their place in the network, states that are
+    not the first argument, positions that are added in the layers.
     """
     network, was_training = encoder.network, encoder.network.training
     if isinstance(network.config, PooledConfig) and depth == encoder.depth:
@@ -93,10 +93,10 @@ def separates(encoder: Encoder, depth: int, reading: Reading, batch: Mapping[str
             kept = states(encoder, [depth], reading, batch)[depth]
             mask = batch["attention_mask"]
             kept, mask = (kept[:, None], mask[:, :1]) if kept.ndim == 2 else (kept, mask)
-            with Graft(encoder, depth):
-                grafted = network(inputs_embeds=kept, attention_mask=mask).logits
+            with TruncatedEncoder(encoder, depth):
+                truncated = network(inputs_embeds=kept, attention_mask=mask).logits
         real = batch["attention_mask"].bool() if whole.ndim == 3 else slice(None)
-        return torch.allclose(whole[real], grafted[real], rtol=1e-3, atol=1e-3)
+        return torch.allclose(whole[real], truncated[real], rtol=1e-3, atol=1e-3)
     except Exception:  # a network raises whatever the missing parts make it stumble over
         return False
     finally:

@@ -52,7 +52,7 @@ def features_and_labels(
     frozen = FrozenLayers(model.encoder, accelerator, cache)
     inputs = [TokenInputs(model.encode(rows.data), model.pad_id) for rows in there]
     frozen.run(inputs, [model.encoder.depth])
-    with frozen.grafted(model.encoder.depth) as feed:
+    with frozen.truncated(model.encoder.depth) as feed:
         found = [features_of(model, feed(rows)) for rows in inputs]
     features, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return features, np.array(model.head.labels.names)[ids]
@@ -104,6 +104,6 @@ def _loaded(options: ModelOptions, head: TaskHead) -> TransferModel:
 def _accelerator(model: TransferModel) -> Accelerator:
     precision = precision_for(model.encoder.family, "auto")
     try:
-        return Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=precision)
+        return Accelerator(cpu=hardware.is_cpu_only(), mixed_precision=precision)
     except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
-        return Accelerator(cpu=hardware.is_a_processor_alone())
+        return Accelerator(cpu=hardware.is_cpu_only())

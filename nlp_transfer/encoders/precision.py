@@ -31,11 +31,11 @@ def precision_for(family: str, wanted: str) -> str:
 def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
     """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch.
 
-    Those among `modules` that are no linear layer, or one of `Whole`, and all of them in another precision than `bf16`
-    or `fp16`, are left alone. Afterwards each has its own weights again, to the last bit.
+    Those among `modules` that are no linear layer, or an `Fp32Linear`, and all of them in another precision than
+    `bf16` or `fp16`, are left alone. Afterwards each has its own weights again, to the last bit.
     """
     dtype = _DTYPES.get(precision)
-    linears = [m for m in modules if isinstance(m, nn.Linear) and not isinstance(m, Whole)] if dtype else []
+    linears = [m for m in modules if isinstance(m, nn.Linear) and not isinstance(m, Fp32Linear)] if dtype else []
     whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
     try:
         for module in linears:
@@ -50,7 +50,7 @@ def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
                 module.bias.data = bias
 
 
-class Whole(nn.Linear):
+class Fp32Linear(nn.Linear):
     """A linear layer that computes in the precision of its weights, also where autocast asks for half of it.
 
     For a layer whose output is a number in itself: bf16 has 8 bits, so that next to 1.07 there is 1.0625 and 1.078.

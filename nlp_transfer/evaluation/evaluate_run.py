@@ -148,7 +148,7 @@ def outputs_on(
     inputs = TokenInputs(model.encode(rows.data, "Test rows" if split == "test" else None), model.pad_id)
     if below:
         frozen.run([inputs], [below])
-    with frozen.grafted(below) as feed:
+    with frozen.truncated(below) as feed:
         return infer(
             model.network,
             model.head,

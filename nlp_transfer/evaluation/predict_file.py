@@ -55,11 +55,11 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
         trust_remote_code=options.trust_remote_code,
     )
     is_tagger = isinstance(model.head, NERHead)
-    _refuse_what_cannot_be(model.head, options)
+    _validate_options(model.head, options)
     texts = open_texts(options, tagged=is_tagger)
     # A process that is done waits for the slowest one, however long that takes.
     accelerator = Accelerator(
-        cpu=hardware.is_a_processor_alone(),
+        cpu=hardware.is_cpu_only(),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))],
     )
     hardware.use_cores()
@@ -93,7 +93,7 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
     accelerator.end_training()
 
 
-def _refuse_what_cannot_be(head: TaskHead, options: PredictionOptions) -> None:
+def _validate_options(head: TaskHead, options: PredictionOptions) -> None:
     if options.abstain_below is not None:
         head.require_certainty()
     if isinstance(head, NERHead) and options.all_probabilities:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.precision import Whole
+from nlp_transfer.encoders.precision import Fp32Linear
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.losses import squared_loss
@@ -28,10 +28,10 @@ class RegressionHead(TextHead):
     """A number for each text, in the unit of the data: the network's one output is the number itself.
 
     A new head starts from the mean of the training rows, and its output is as spread as theirs are; the squared error
-    is divided by their variance, and `in_unit` sets the rate of the output layer, so that options mean the same in
-    every unit. (600 sentences of movie reviews with a score in -4 to 4, MiniLM, 60 steps at 1e-4: a validation error of
-    2.38, and of 2.58 without all that.) The output layer computes in fp32 also where the rest computes in bf16, whose
-    numbers are coarse.
+    is divided by their variance, and `scale_param_groups` sets the rate of the output layer, so that options mean the
+    same in every unit. (600 sentences of movie reviews with a score in -4 to 4, MiniLM, 60 steps at 1e-4: a validation
+    error of 2.38, and of 2.58 without all that.) The output layer computes in fp32 also where the rest computes in
+    bf16, whose numbers are coarse.
 
     >>> head = RegressionHead("stars", mean=3.1, deviation=1.2)
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
@@ -83,9 +83,9 @@ class RegressionHead(TextHead):
 
     def adjust(self, network: PreTrainedModel) -> None:
         super().adjust(network)
-        output_layer(network)[1].__class__ = Whole
+        output_layer(network)[1].__class__ = Fp32Linear
 
-    def in_unit(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def scale_param_groups(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The output layer learns at `deviation` times the rate, and decays as before.
 
         Adam's steps have the size of the rate, whatever the gradient's. So each is what it would be, were the numbers

@@ -96,7 +96,7 @@ class TaskHead(ABC):
     def targets(self, references: Sequence[Any]) -> list[list[Any]]:
         """What the network is to learn of each row's items: a label id, or numbers."""
 
-    def in_unit(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def scale_param_groups(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Groups of an optimizer, at the rates that suit the unit of the network's outputs; logits have none."""
         return groups
 

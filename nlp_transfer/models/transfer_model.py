@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from nlp_transfer.config import PRECISIONS
+from nlp_transfer.config import PRECISIONS, ModelOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import Lengths
 from nlp_transfer.data.row_store import SLICE, counted, slices, stored
@@ -108,6 +108,21 @@ class TransferModel:
         model = cls(loaded.network, head, tokenizer, max_length, loaded.new, checkpoint)
         model.keeps_head = keep_head
         return model
+
+    @classmethod
+    def from_options(cls, options: ModelOptions, head: TaskHead | None = None) -> TransferModel:
+        """`load` with what a recipe's model options say, and with its errors.
+
+        >>> model = TransferModel.from_options(ModelOptions(model_name_or_path="bert-base-cased"), head)
+        """
+        return cls.load(
+            options.model_name_or_path,
+            head,
+            max_length=options.max_length,
+            revision=options.model_revision,
+            trust_remote_code=options.trust_remote_code,
+            keep_head=options.keep_head,
+        )
 
     @classmethod
     def _load_trained(

@@ -53,7 +53,7 @@ class Verified:
         )
 
 
-def witnesses(model: TransferModel, rows: Dataset, precision: str = "no") -> dict[str, Any]:
+def reference_logits(model: TransferModel, rows: Dataset, precision: str = "no") -> dict[str, Any]:
     """Token ids and logits of `ROWS` rows, spread over `rows`, with what it takes to ask a saved model the same.
 
     Plain JSON values. Logits are fp32 and unrounded, `(labels,)`, or `(tokens, labels)` where each token has some;

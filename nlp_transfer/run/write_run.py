@@ -19,7 +19,7 @@ from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.model_card import model_card
 from nlp_transfer.run.report.write_report import write_run_report
-from nlp_transfer.run.verify_run import verifying, witnesses
+from nlp_transfer.run.verify_run import reference_logits, verifying
 from nlp_transfer.strategies.choice import read_choice
 from nlp_transfer.system.hardware import precision
 from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
@@ -41,7 +41,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     given = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
     scored = splits.test or splits.validation
     assert scored is not None, "load_splits leaves one of them"
-    kept = witnesses(model, scored.data, precision(given.mixed_precision))
+    kept = reference_logits(model, scored.data, precision(given.mixed_precision))
     # Opening the model takes seconds, most of them imports, and so does the report.
     with verifying(folder / "model", kept) if given.verify else contextlib.nullcontext() as verified:
         if model.adapter and model.adapter.is_merged:

@@ -190,7 +190,7 @@ def _require_linear(model: TransferModel) -> None:
 def features_of(model: TransferModel, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
     """Features `(items, width)` and label ids `(items,)` of the labelled texts or words, in their order.
 
-    `inputs` are what `FrozenLayers.grafted` feeds, at the encoder's depth.
+    `inputs` are what `FrozenLayers.truncated` feeds, at the encoder's depth.
     """
     between = getattr(model.network, "head", nn.Identity()).eval()  # ModernBERT's
     parts, labels = [], []

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import MaskedLMOutput
 
-from nlp_transfer.activations.truncation import Graft
+from nlp_transfer.activations.truncation import TruncatedEncoder
 from nlp_transfer.data.batch import IGNORED, collate
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.labels import feature_of, problem_of
@@ -186,7 +186,7 @@ class _MaskedTokens(nn.Module):
         self.base = base
         self.head = network
         encoder = Encoder(network)
-        Graft(encoder, encoder.depth).__enter__()  # for good: this network is never whole again
+        TruncatedEncoder(encoder, encoder.depth).__enter__()  # for good: this network is never whole again
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, predicted: Tensor) -> MaskedLMOutput:
         states = self.base(input_ids=input_ids, attention_mask=attention_mask)[0]

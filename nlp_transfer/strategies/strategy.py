@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run: its first `below` layers stay still, and it lasts `epochs` at `learning_rate` at most.
+    """A part of a run: its first `frozen_layers` are frozen, and it lasts `epochs` at a peak of `learning_rate`.
 
-    Each stage has an optimizer and a schedule of its own. What layers under `below` give is computed once.
+    Each stage has an optimizer and an lr_scheduler of its own. Activations of frozen layers are computed once.
     """
 
-    below: int
+    frozen_layers: int
     epochs: float
     learning_rate: float
 
@@ -62,8 +62,8 @@ class Strategy:
         return [Stage(0, epochs, learning_rate)]
 
     def start(self, model: TransferModel, stage: Stage) -> None:
-        """Say which weights train in a stage; by default those of the head and of the layers from `below` up."""
-        model.encoder.freeze(stage.below)
+        """Say which weights train in a stage; by default those of the head and of the layers above the frozen ones."""
+        model.encoder.freeze(stage.frozen_layers)
         if not stage.epochs:
             return
         still = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}

@@ -30,7 +30,7 @@ def capabilities() -> Mapping[str, Any]:
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
-def is_a_processor_alone() -> bool:
+def is_cpu_only() -> bool:
     """Whether there is no GPU or the like. Accelerate must be told, else processes of a launcher do not meet.
 
     Each would take itself for the only one, train on every row, and write over the others' files.

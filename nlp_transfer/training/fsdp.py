@@ -99,7 +99,7 @@ def out_of_sight() -> Iterator[None]:
             os.environ[_ASKS] = asked
 
 
-def refuse_what_cannot_be() -> None:
+def validate_launcher() -> None:
     """OptionError for a launcher that asks for what would cut the weights otherwise than FSDP2 does here."""
     for name in ("DEEPSPEED", "MEGATRON_LM"):
         if _says(f"ACCELERATE_USE_{name}"):

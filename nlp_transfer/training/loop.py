@@ -53,7 +53,7 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
     not installed (Accelerate itself would leave it out without a word), for a precision the device has not, and for a
     launcher that asks for DeepSpeed, Megatron or the first FSDP.
     """
-    fsdp.refuse_what_cannot_be()
+    fsdp.validate_launcher()
     for tracker in options.report_to:
         if tracker not in TRACKERS:
             raise OptionError(f"--report_to {tracker}: known trackers are {', '.join(TRACKERS)}.")
@@ -62,7 +62,7 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
     try:
         with fsdp.out_of_sight():
             accelerator = Accelerator(
-                cpu=hardware.is_a_processor_alone(),
+                cpu=hardware.is_cpu_only(),
                 mixed_precision=hardware.precision(options.mixed_precision),
                 log_with=list(options.report_to) or None,
                 project_config=ProjectConfiguration(str(folder), logging_dir=str(Path(folder) / "logs")),
@@ -108,7 +108,7 @@ def fit(
     run to go on with, and UserError where the loss is no longer finite, or the disk has no room for a checkpoint.
     """
     options = options or TrainingOptions()
-    _refuse_what_cannot_be(options, splits, model)
+    _validate_options(options, splits, model)
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     if fsdp.are_asked_for():
         fsdp.refuse_options(options, strategy.name, resume)
@@ -158,7 +158,7 @@ def _fit_once(
     stages = strategy.stages(encoder, epochs_of(train, options, accelerator.num_processes), _rate(strategy, options))
     _require_a_head_that_learns(model, stages)
     frozen = FrozenLayers(encoder, accelerator, cache)
-    frozen.run([rows for rows in (train, validation) if rows], sorted({stage.below for stage in stages} - {0}))
+    frozen.run([rows for rows in (train, validation) if rows], sorted({stage.frozen_layers for stage in stages} - {0}))
     if not attempt.number and not saved:  # else it is its own pass that the cache holds, and `seconds` has it
         keeper.seconds_spared = frozen.seconds_spared
     set_seed(options.seed, device_specific=True)  # dropout differs between processes
@@ -201,18 +201,18 @@ def _outputs_on(
     frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
     if below:
         frozen.run([rows], [below])
-    with frozen.grafted(below) as feed:
+    with frozen.truncated(below) as feed:
         return outputs_of(model, feed(rows), options, accelerator)
 
 
 def _reads_no_others(strategy: Strategy, model: TransferModel, stages: Sequence[Stage]) -> bool:
     """Whether word embeddings train, and on the words of the target alone."""
-    return stages[-1].below == 0 and not model.adapter and strategy.trained(model) is model.network
+    return stages[-1].frozen_layers == 0 and not model.adapter and strategy.trained(model) is model.network
 
 
-def _refuse_what_cannot_be(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
+def _validate_options(options: TrainingOptions, splits: Splits, model: TransferModel) -> None:
     """Raise OptionError for what a run would otherwise stumble over hours later."""
-    fsdp.refuse_what_cannot_be()
+    fsdp.validate_launcher()
     for name in ("early_stopping_patience", "metric_for_best_model", "eval_steps", "restart_on_collapse"):
         if getattr(options, name) and splits.validation is None:
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")

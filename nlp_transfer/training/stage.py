@@ -75,8 +75,8 @@ class Run:
         if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
             return step
         begins, most = number == 0 and not saved, 0
-        widest = min(self.stages, key=lambda other: other.below)
-        if begins and widest.below < stage.below:  # it needs the most room on disk, hours from now
+        widest = min(self.stages, key=lambda other: other.frozen_layers)
+        if begins and widest.frozen_layers < stage.frozen_layers:  # it needs the most room on disk, hours from now
             strategy.start(model, widest)
             most = _trained_weights(strategy.trained(model))
         strategy.start(model, stage)
@@ -86,10 +86,10 @@ class Run:
             if begins:
                 self.keeper.require_room(max(most, trained))
             groups = strategy.groups(model, stage.learning_rate, options.weight_decay)
-            groups = model.head.in_unit(model.network, groups)
+            groups = model.head.scale_param_groups(model.network, groups)
         name = "training" if len(self.stages) == 1 else f"training, stage {number + 1} of {len(self.stages)}"
         done = place.step - place.first_step
-        with self.frozen.grafted(stage.below) as feed, progress.stage(name, plan.steps, done):
+        with self.frozen.truncated(stage.frozen_layers) as feed, progress.stage(name, plan.steps, done):
             rows, judged = feed(train), feed(validation) if validation else None
             place = replace(place, fed=_require_fed_alike(rows, place.fed))
             if not saved:
@@ -159,7 +159,7 @@ class Run:
         left = plan.last_step - step.number + sum(math.ceil(other.epochs * plan.steps_per_epoch) for other in later)
         if self.options.max_train_steps:
             left = self.options.max_train_steps - step.number
-        return left, any(other.below < stage.below for other in later)
+        return left, any(other.frozen_layers < stage.frozen_layers for other in later)
 
     def _is_impatient(self) -> bool:
         patience = self.options.early_stopping_patience

@@ -30,10 +30,10 @@ ATTEND_TO_PADDING = ("convbert", "mobilebert")  # inside transformers: what they
 
 
 @dataclass
-class Ungrafted(Strategy):
+class Untruncated(Strategy):
     """Freezes as `Freeze` does, and runs the frozen layers in every step."""
 
-    name: ClassVar[str] = "ungrafted"
+    name: ClassVar[str] = "untruncated"
     below: int = 0
 
     def stages(self, encoder: nt.Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
@@ -101,14 +101,14 @@ def assert_equal_weights(one: nt.TransferModel, other: nt.TransferModel, toleran
     ("family", "head"),
     [(f, head) for f in FAMILIES for head in HEADS if head != "pooled" or f in ("bert", "modernbert")],
 )
-def test_every_loss_is_that_of_the_ungrafted_run_to_the_last_bit(checkpoint, splits, cache, monkeypatch, family, head):
+def test_every_loss_is_that_of_the_whole_run_to_the_last_bit(checkpoint, splits, cache, monkeypatch, family, head):
     """For batches of one shape: how a matrix product is rounded may depend on how many rows it has."""
     monkeypatch.setattr(frozen_module, "_BATCH", 8)
     rows = replace(splits[f"{'ner' if head == 'ner' else 'classification'} even"], validation=None)
     for live in (0,) if family == "albert" else (0, 1):
         strategy = Freeze(trainable_layers=live)
         kept, model = run(checkpoint(family, LAYERS), head, rows, strategy, cache)
-        plain, other = run(checkpoint(family, LAYERS), head, rows, Ungrafted(LAYERS - live), cache)
+        plain, other = run(checkpoint(family, LAYERS), head, rows, Untruncated(LAYERS - live), cache)
         assert len(kept) == 6
         assert kept == plain, f"{live} live layers"
         assert_equal_weights(model, other, 1e-6)  # the order in which gradients are summed may differ
@@ -123,7 +123,7 @@ def test_padding_changes_no_loss(checkpoint, splits, cache, family, head):
     rows = splits[f"{'ner' if head == 'ner' else 'classification'} uneven"]
     live = 0 if family == "albert" else 1
     kept, _ = run(checkpoint(family, LAYERS), head, rows, Freeze(trainable_layers=live), cache)
-    plain, _ = run(checkpoint(family, LAYERS), head, rows, Ungrafted(LAYERS - live), cache)
+    plain, _ = run(checkpoint(family, LAYERS), head, rows, Untruncated(LAYERS - live), cache)
     assert kept == pytest.approx(plain, abs=1e-6)
 
 
@@ -137,12 +137,12 @@ def test_without_room_the_layers_run_again_and_that_is_said(checkpoint, splits, 
             checkpoint("bert", LAYERS), head, rows, Freeze(trainable_layers=live), replace(cache, cache_gb=0)
         )
     assert "Frozen layers run again for each batch: what they give takes" in caplog.text
-    plain, other = run(checkpoint("bert", LAYERS), head, rows, Ungrafted(LAYERS - live), cache)
+    plain, other = run(checkpoint("bert", LAYERS), head, rows, Untruncated(LAYERS - live), cache)
     assert computed == plain
     assert_equal_weights(model, other)
 
 
-def test_dropout_above_the_graft_is_that_of_the_ungrafted_run(checkpoint, splits, cache):
+def test_dropout_above_the_truncation_is_that_of_the_untruncated_run(checkpoint, splits, cache):
     """Dropout of frozen layers is off, so the layers above draw the same random numbers with and without a cache."""
     rows = splits["classification uneven"]
     losses = []
@@ -220,7 +220,7 @@ def test_two_runs_at_once_make_one_pass(checkpoint, splits, cache, monkeypatch):
     assert passes == [[2]]
     states = []
     for one in frozen:
-        with one.grafted(2) as feed:
+        with one.truncated(2) as feed:
             states.append(feed(rows).batch([0, 1])["inputs_embeds"])
     assert torch.equal(*states)
     waited = min(one.seconds_spared for one in frozen)
@@ -236,7 +236,7 @@ def test_what_other_weights_give_is_not_taken(checkpoint, splits, cache, monkeyp
     options = nt.TrainingOptions(max_train_steps=1, mixed_precision="no")
     nt.fit(model, rows, options, strategy=Freeze(1), cache=cache)
     with torch.no_grad():
-        model.encoder.layers[2].output.dense.bias.add_(1.0)  # above the graft
+        model.encoder.layers[2].output.dense.bias.add_(1.0)  # above the truncated
     nt.fit(model, rows, options, strategy=Freeze(1), cache=cache)
     assert passes == [[2]]
     with torch.no_grad():
@@ -291,7 +291,7 @@ def test_a_network_that_cannot_be_taken_apart_is_trained_whole_and_that_is_said(
     with caplog.at_level("INFO"):
         whole, model = run(checkpoint("bert", LAYERS), "classification", rows, Freeze(1), cache)
     assert "bert cannot be taken apart at layer 2: the whole network runs in each step." in caplog.messages
-    plain, other = run(checkpoint("bert", LAYERS), "classification", rows, Ungrafted(LAYERS - 1), cache)
+    plain, other = run(checkpoint("bert", LAYERS), "classification", rows, Untruncated(LAYERS - 1), cache)
     assert whole == plain
     assert_equal_weights(model, other)
     told: list[list[object]] = []  # to a second process, which waits for what the first one fits
@@ -323,7 +323,7 @@ def test_kept_states_have_the_dtype_that_is_asked_for(checkpoint, splits, cache,
     assert file.stat().st_size == size * rows.lengths.sum() * 32
     places = [5, 0, 7]
     whole = rows.batch(places)
-    with layers.grafted(2) as feed:
+    with layers.truncated(2) as feed:
         batch = feed(rows).batch(places)
     assert batch["inputs_embeds"].dtype == torch.float32
     assert torch.equal(batch["labels"], whole["labels"])

@@ -1,4 +1,4 @@
-"""A grafted network gives the logits of the whole one to the last bit, for every family, head and depth."""
+"""A truncated network gives the logits of the whole one to the last bit, for every family, head and depth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import (
 )
 
 import nlp_transfer as nt
-from nlp_transfer.activations.truncation import Graft, reading, separates, states
+from nlp_transfer.activations.truncation import TruncatedEncoder, reading, separates, states
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 
@@ -57,9 +57,9 @@ def test_grafted_logits_are_those_of_the_whole_network(family, head):
             if depth == LAYERS and reads != "tokens":
                 assert found.shape == (2, encoder.width)
                 found, mask = found[:, None], mask[:, :1]
-            with Graft(encoder, depth) as graft:
+            with TruncatedEncoder(encoder, depth) as truncated:
                 assert torch.equal(whole(inputs_embeds=found, attention_mask=mask).logits, expected)
-                with graft.lifted():
+                with truncated.lifted():
                     assert torch.equal(whole(**given).logits, expected)
                 assert torch.equal(whole(inputs_embeds=found, attention_mask=mask).logits, expected)
         assert torch.equal(whole(**given).logits, expected)
@@ -81,7 +81,7 @@ def test_modernberts_own_mean_pooling_is_kept_as_one_vector():
     assert reading(encoder) == "mean"
     with torch.inference_mode():
         kept = states(encoder, [LAYERS], "mean", given)[LAYERS]
-        with Graft(encoder, LAYERS):
+        with TruncatedEncoder(encoder, LAYERS):
             got = whole(inputs_embeds=kept[:, None], attention_mask=given["attention_mask"][:, :1]).logits
         torch.testing.assert_close(got, whole(**given).logits, rtol=0, atol=1e-6)
 
@@ -90,12 +90,12 @@ def test_a_grafted_network_has_no_lower_layers_and_is_whole_after_an_error():
     whole = network("bert", "classification")
     names = [name for name, _ in whole.named_parameters()]
     encoder = nt.Encoder(whole)
-    with Graft(encoder, 2):
+    with TruncatedEncoder(encoder, 2):
         left = {name for name, _ in whole.named_parameters()}
         assert not any("embeddings" in name for name in left)
         assert {name.split(".")[3] for name in left if "layer." in name} == {"0"}
     assert [name for name, _ in whole.named_parameters()] == names
-    with pytest.raises(ValueError, match="input_ids"), Graft(encoder, 2):  # from transformers
+    with pytest.raises(ValueError, match="input_ids"), TruncatedEncoder(encoder, 2):  # from transformers
         whole(no_such="input")
     assert [name for name, _ in whole.named_parameters()] == names
 

@@ -41,8 +41,8 @@ def test_the_loss_does_not_depend_on_the_unit(numbers):
     values, labels = torch.tensor([[1.0], [2.0]]), torch.tensor([1.5, 1.0])
     plain = nt.RegressionHead("label").loss(values, labels, 2).item()
     assert plain == pytest.approx((0.25 + 1.0) / 2)
-    in_unit = head.loss(values * head.deviation + head.mean, labels * head.deviation + head.mean, 2).item()
-    assert in_unit == pytest.approx(plain, rel=1e-4)
+    scale_param_groups = head.loss(values * head.deviation + head.mean, labels * head.deviation + head.mean, 2).item()
+    assert scale_param_groups == pytest.approx(plain, rel=1e-4)
     assert head.loss(values, unlabelled(labels), 2).item() == 0.0
 
 
@@ -73,7 +73,7 @@ def test_a_run_learns_numbers_and_plain_transformers_says_them(numbers, checkpoi
 @pytest.mark.parametrize("strategy", ["full", "freeze"])
 def test_a_run_goes_the_same_way_in_every_unit(numbers, checkpoint, options, strategy):
     def run(unit):
-        splits = numbers.each(lambda rows: in_unit(rows, unit))
+        splits = numbers.each(lambda rows: scale_param_groups(rows, unit))
         nt.set_seed(0)
         model = nt.TransferModel.load(checkpoint(), nt.text_head_for(splits, pooling="mean"))
         return nt.fit(model, splits, options, strategy=strategy).best_score / unit**2
@@ -81,7 +81,7 @@ def test_a_run_goes_the_same_way_in_every_unit(numbers, checkpoint, options, str
     assert run(0.01) == pytest.approx(run(1.0), rel=0.02)
 
 
-def in_unit(rows, unit):
+def scale_param_groups(rows, unit):
     values = [unit * number for number in rows.data["label"]]
     return replace(rows, data=rows.data.remove_columns("label").add_column("label", values))
 

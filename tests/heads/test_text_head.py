@@ -11,7 +11,7 @@ import torch
 from tokenizers import processors
 
 import nlp_transfer as nt
-from nlp_transfer.activations.truncation import Graft, reading, states
+from nlp_transfer.activations.truncation import TruncatedEncoder, reading, states
 from nlp_transfer.data.batch import CONTINUED, collate
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import tokens_of
@@ -63,9 +63,9 @@ def test_grafted_logits_of_pairs_are_those_of_the_whole_network(model, depth):
         kept = states(encoder, [depth], reading(encoder), batch)[depth]
         mask = batch["attention_mask"]
         kept, mask = (kept[:, None], mask[:, :1]) if kept.ndim == 2 else (kept, mask)
-        with Graft(encoder, depth):
-            grafted = model.network(inputs_embeds=kept, attention_mask=mask).logits
-    assert torch.equal(grafted, whole)
+        with TruncatedEncoder(encoder, depth):
+            truncated = model.network(inputs_embeds=kept, attention_mask=mask).logits
+    assert torch.equal(truncated, whole)
 
 
 def test_kept_states_tell_pairs_from_one_text_of_the_same_tokens(model, monkeypatch):

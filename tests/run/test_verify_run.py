@@ -28,7 +28,7 @@ def trained(checkpoint, review_splits, tmp_path):
     """A saved model, and what it said before it was saved."""
     nt.set_seed(0)
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
-    kept = json.loads(json.dumps(verify_run.witnesses(model, review_splits.test.data)))
+    kept = json.loads(json.dumps(verify_run.reference_logits(model, review_splits.test.data)))
     model.save(tmp_path / "model")
     return tmp_path / "model", kept
 
@@ -56,7 +56,7 @@ def test_an_adapter_on_the_bundled_encoder_opens_where_no_hub_is(review_splits, 
     model = nt.TransferModel.load("all-MiniLM-L6-v2", nt.TextClassificationHead.for_splits(review_splits))
     options = nt.TrainingOptions(max_train_steps=1, mixed_precision="no")
     nt.fit(model, replace(review_splits, validation=None), options, strategy="lora")
-    kept = verify_run.witnesses(model, review_splits.test.data)
+    kept = verify_run.reference_logits(model, review_splits.test.data)
     model.save(tmp_path / "model")
     base = json.loads((tmp_path / "model" / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert base == "sentence-transformers/all-MiniLM-L6-v2"

@@ -227,12 +227,12 @@ def test_what_lies_under_the_top_layers_runs_once(base, splits, tmp_path, caplog
     assert list(tmp_path.glob("*/states.bin"))
     assert model.encoder.frozen_layers == 3
 
-    class Whole(Lora):
+    class Fp32Linear(Lora):
         def stages(self, encoder, epochs, learning_rate):
             return [Stage(0, epochs, learning_rate)]
 
     other = load(base(layers=4), "native")
-    plain = nt.fit(other, rows, OPTIONS, strategy=Whole(lora_top_layers=1))
+    plain = nt.fit(other, rows, OPTIONS, strategy=Fp32Linear(lora_top_layers=1))
     assert [entry["loss"] for entry in cached.history if "loss" in entry] == pytest.approx(
         [entry["loss"] for entry in plain.history if "loss" in entry], abs=1e-6
     )

@@ -53,7 +53,7 @@ def test_full_may_keep_the_word_embeddings_still(checkpoint, review_splits):
 )
 def test_gradual_unfreezes_from_the_top(checkpoint, given, wanted):
     stages = Gradual(**given).stages(nt.Encoder.load(checkpoint("bert", LAYERS)), 2.5, 1e-4)
-    assert [(stage.below, stage.epochs) for stage in stages] == wanted
+    assert [(stage.frozen_layers, stage.epochs) for stage in stages] == wanted
     assert [stage.learning_rate for stage in stages] == [5e-3, *([1e-4] * (len(wanted) - 1))]
 
 

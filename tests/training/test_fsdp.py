@@ -30,7 +30,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 
 @pytest.mark.parametrize("launched", ["fsdp2", "zero2"], indirect=True)
 def test_the_file_asks_for_what_is_done_here(launched, monkeypatch):
-    fsdp.refuse_what_cannot_be()
+    fsdp.validate_launcher()
     assert fsdp.are_asked_for()
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert not fsdp.are_asked_for()  # one process holds everything anyway

@@ -56,7 +56,7 @@ def compare(
     """
     options, model = options or CompareOptions(), model or ModelOptions()
     training, cache = training or TrainingOptions(), cache or CacheOptions()
-    _refuse_what_cannot_be(options, training)
+    _validate_options(options, training)
     if splits.validation is None:
         raise OptionError(
             "a comparison chooses on validation rows, and there are none; give a --validation_file, or leave "
@@ -93,7 +93,7 @@ def compare(
     return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures), older)
 
 
-def _refuse_what_cannot_be(options: CompareOptions, training: TrainingOptions) -> None:
+def _validate_options(options: CompareOptions, training: TrainingOptions) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError("a comparison starts its processes itself (--workers); launch one of it, with plain python.")
     for name in ("report_to", "checkpoint_every"):

@@ -85,7 +85,7 @@ def workers_for(wanted: int | None, trials: int) -> int:
     """How many trials run at once: as many as were wanted, or as cores and memory allow; on a GPU one."""
     if wanted:
         return wanted
-    if not hardware.is_a_processor_alone():
+    if not hardware.is_cpu_only():
         return 1
     return max(1, min(_cores(), trials, int(free_memory() // _ROOM)))
 
@@ -157,7 +157,7 @@ def _context() -> Any:
     They are forked from a server that has imported them and done nothing else; no thread of a pool exists yet. Where
     there is a GPU, or no fork, each process begins from nothing.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods() or not hardware.is_a_processor_alone():
+    if "forkserver" not in multiprocessing.get_all_start_methods() or not hardware.is_cpu_only():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_LOADED_BEFORE))

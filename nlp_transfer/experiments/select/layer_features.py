@@ -40,7 +40,7 @@ def features_by_layer(
     frozen.run([inputs], layers)
     found = {}
     for layer in layers:
-        with frozen.grafted(layer) as feed:
+        with frozen.truncated(layer) as feed:
             if (fed := feed(inputs)) is not inputs:
                 found[layer] = _vectors(fed)[kept]
     if encoder.depth not in found:

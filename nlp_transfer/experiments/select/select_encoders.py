@@ -116,7 +116,7 @@ def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptio
     """
     sample = sample_of(splits, options.sample, options.seed)
     try:
-        accelerator = Accelerator(cpu=hardware.is_a_processor_alone(), mixed_precision=hardware.precision("auto"))
+        accelerator = Accelerator(cpu=hardware.is_cpu_only(), mixed_precision=hardware.precision("auto"))
     except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
         accelerator = Accelerator()
     hardware.use_cores()

@@ -94,7 +94,7 @@ def space_of(
             raise OptionError(
                 f"--strategies {name}: it chooses one of those that are tried here; name them themselves."
             )
-    _refuse_what_cannot_be(strategies, own, said, training)
+    _validate_options(strategies, own, said, training)
     space: Space = {}
     for name in strategies:
         mine = {option: value for option, value in said.items() if option in _options_of(name)}
@@ -183,7 +183,7 @@ def _as_bool(text: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _refuse_what_cannot_be(
+def _validate_options(
     strategies: Sequence[str], own: Mapping[str, Any], said: Mapping[str, Any], training: TrainingOptions
 ) -> None:
     for option in (*own, *said):

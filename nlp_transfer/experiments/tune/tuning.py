@@ -119,7 +119,7 @@ def tune(
     """
     assert splits.test is None, "nothing here may see test rows"
     assert splits.validation is not None
-    _refuse_what_cannot_be(strategy, training)
+    _validate_options(strategy, training)
     if training.metric_for_best_model:
         require_score(training.metric_for_best_model, head, splits.validation)
     own: NEROptions | ClassificationOptions = of_words if options.task == "ner" else of_texts
@@ -157,7 +157,7 @@ def tune(
     )
 
 
-def _refuse_what_cannot_be(strategy: StrategyOptions, training: TrainingOptions) -> None:
+def _validate_options(strategy: StrategyOptions, training: TrainingOptions) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError(
             "a trial runs in one process; start recipes/tune.py with python, several times for several at once."

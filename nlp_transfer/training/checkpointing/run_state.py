@@ -29,7 +29,8 @@ class State:
     """What changes while a run trains, beside an optimizer, its schedule, and the random states of the processes.
 
     `weights` are all that may train in some stage, and the buffers that are saved with a network, by the names that
-    they have before any graft. They are held as training has them: word embeddings for the words that are read alone.
+    they have before any truncation. They are held as training has them: word embeddings for the words that are read
+    alone.
     What is not here is made again as it was made first: by the strategy, from the same checkpoint and the same seed.
     """
 
@@ -41,7 +42,7 @@ class State:
 
     @classmethod
     def of(cls, module: nn.Module, best: Best, progress: Progress, collapse: Collapse) -> State:
-        """The state of a run that trains `module`, before anything in it is grafted."""
+        """The state of a run that trains `module`, before anything in it is truncated."""
         kept = set(module.state_dict())
         buffers = {name: buffer for name, buffer in module.named_buffers() if name in kept}
         return cls(progress.accelerator, dict(module.named_parameters()) | buffers, best, progress, collapse)

@@ -106,7 +106,7 @@ def test_one_worker_at_least_and_no_more_than_trials_cores_and_memory_allow(monk
     assert workers_for(5, 1) == 5
     monkeypatch.setattr(running, "_cores", lambda: 8)
     monkeypatch.setattr(running, "free_memory", lambda: 1e12)
-    monkeypatch.setattr(running.hardware, "is_a_processor_alone", lambda: True)
+    monkeypatch.setattr(running.hardware, "is_cpu_only", lambda: True)
     assert workers_for(None, 3) == 3
     monkeypatch.setattr(running, "_cores", lambda: 2)
     assert workers_for(None, 3) == 2
