@@ -19,12 +19,11 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # transformers wou
 
 if TYPE_CHECKING:
     from nlp_transfer import strategies
-    from nlp_transfer.checks.check_data import DataReport, check_data
+    from nlp_transfer.checks.check_data import DataReport, check_data, require_packages
     from nlp_transfer.checks.check_table import report_table
     from nlp_transfer.checks.finding import Finding
     from nlp_transfer.checks.quick_check import check_quickly, refuse_leaks
     from nlp_transfer.checks.read_for_checks import read_for_checks, task_of
-    from nlp_transfer.checks.required_packages import require_packages
     from nlp_transfer.checks.tokenization import tokenizer_of
     from nlp_transfer.checks.write_checks import write_report
     from nlp_transfer.config import (
@@ -97,8 +96,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "run.write_run": ("write_run",),
     "checks.finding": ("Finding",),
-    "checks.check_data": ("DataReport", "check_data"),
-    "checks.required_packages": ("require_packages",),
+    "checks.check_data": ("DataReport", "check_data", "require_packages"),
     "checks.quick_check": ("check_quickly", "refuse_leaks"),
     "checks.read_for_checks": ("read_for_checks", "task_of"),
     "checks.check_table": ("report_table",),

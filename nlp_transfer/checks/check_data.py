@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from nlp_transfer.config import CacheOptions, CheckOptions, ModelOptions
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import OptionError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -140,6 +142,18 @@ def check_data(
         time.perf_counter() - began,
         parts[0].has_scores,
     )
+
+
+def require_packages(options: CheckOptions) -> None:
+    """Raise OptionError where a package of the extra `check` is missing, before anything is read."""
+    needed = ["datasketch"] if options.near_duplicates else []
+    needed += ["cleanlab"] if options.label_errors else []
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise OptionError(
+            f"checking data needs {' and '.join(missing)}, not installed here; install with: "
+            'pip install "nlp-transfer[check]"'
+        )
 
 
 def _findings(splits: Splits, parts: Sequence[Part], task: str, counts: Counts, threshold: float) -> Iterator[Finding]:

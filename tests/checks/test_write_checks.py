@@ -9,9 +9,8 @@ from conftest import Elements
 from made import FILLER, sentences, texts
 
 from nlp_transfer.checks.check_data import check_data
-from nlp_transfer.checks.check_page import page
 from nlp_transfer.checks.check_table import report_table
-from nlp_transfer.checks.write_checks import write_report
+from nlp_transfer.checks.write_checks import page, write_report
 from nlp_transfer.run.html.drawing import fitting
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></text></svg>&amp; $x_1$ {{ 7 * 7 }}"
