@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from nlp_transfer.config.parsing import parse
     from nlp_transfer.data.load import load_splits, require_files, splits_from
     from nlp_transfer.data.read_rows import Rows
+    from nlp_transfer.data.readers.reader_registry import register_reader
     from nlp_transfer.data.splits import Splits
     from nlp_transfer.encoders.encoder import Encoder
     from nlp_transfer.errors import DataError, Interrupted, ModelError, OptionError, RunFinished, UserError
@@ -117,6 +118,7 @@ _HOMES = {
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),
     "data.read_rows": ("Rows",),
+    "data.readers.reader_registry": ("register_reader",),
     "data.splits": ("Splits",),
     "encoders.encoder": ("Encoder",),
     "errors": ("DataError", "Interrupted", "ModelError", "OptionError", "RunFinished", "UserError"),

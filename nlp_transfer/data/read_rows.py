@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,30 +14,12 @@ import datasets
 
 from nlp_transfer.data.character_spans import MANNERS
 from nlp_transfer.data.labels import AS_FOUND, LabelForm
-from nlp_transfer.data.readers import (
-    FOLDER,
-    BadRow,
-    Table,
-    annotated_folder,
-    arrow_table,
-    conll,
-    csv_table,
-    delimiter_named,
-    docbin_table,
-    frame_table,
-    hub_table,
-    is_saved,
-    json_table,
-    jsonl_table,
-    labelled_folder,
-    open_table,
-    parquet_table,
-    saved_table,
-)
+from nlp_transfer.data.readers import BadRow, Table, frame_table, hub_table, is_saved, open_table, saved_table
 from nlp_transfer.data.readers.annotated import aligned
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.columns import choose_columns
 from nlp_transfer.data.readers.hub import load_hub, saved_splits
+from nlp_transfer.data.readers.reader_registry import Use, check_options
 from nlp_transfer.data.row_store import batched, counted, rows_of, stored
 from nlp_transfer.data.task_columns import Task, classification, converted, tagged
 from nlp_transfer.errors import DataError, OptionError
@@ -94,8 +75,7 @@ def read_classification(
     >>> read_classification("train.csv", label_column="category").data[0]  # doctest: +SKIP
     {'text': 'I am still waiting on my card?', 'label': 'card_arrival', 'line': 2}
     """
-    csv = partial(csv_table, delimiter=delimiter_for(path, delimiter, (".csv", ".tsv")))
-    table = _opened(path, {".csv": csv, ".tsv": csv} | RECORD_FORMS | {FOLDER: labelled_folder})
+    table = _opened(path, "labels", delimiter=delimiter)
     table, task = classification(table, _name(path), text_column, pair_column, label_column, labels)
     return _rows(table, _name(path), task, skip_bad_rows)
 
@@ -117,8 +97,7 @@ def read_tagged(
     called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". `misaligned`
     says what is done with spans that do not fall on words: `strict` raises DataError, `snap`, `drop`.
     """
-    forms = conll_forms(path, conll.conll_table, conll_columns, delimiter) | RECORD_FORMS
-    table = _opened(path, forms | {".spacy": docbin_table, FOLDER: annotated_folder})
+    table = _opened(path, "tags", conll_columns=conll_columns, delimiter=delimiter)
     return _tagged_rows(table, _name(path), (words_column, tags_column), misaligned, skip_bad_rows)
 
 
@@ -158,48 +137,15 @@ def fingerprint(data: datasets.Dataset) -> str:
     return digest.hexdigest()
 
 
-RECORD_FORMS = {
-    ".jsonl": jsonl_table,
-    ".ndjson": jsonl_table,
-    ".json": json_table,
-    ".parquet": parquet_table,
-    ".arrow": arrow_table,
-    ".feather": arrow_table,
-}
-
-
-def conll_forms(
-    path: Source, table: Callable[..., Table], columns: str | None, delimiter: str | None
-) -> dict[str, Callable[[Path], Table]]:
-    """The forms of CoNLL columns, to be read by `table`. OptionError where options of theirs are given for another."""
-    suffixes = (*conll.SUFFIXES, ".txt", ".tsv")
-    if columns and _suffix(path) not in suffixes:
-        raise OptionError(
-            f"--conll_columns is for files of CoNLL columns ({', '.join(suffixes)}), not for {_name(path)}."
-        )
-    read = partial(table, columns=columns, delimiter=delimiter_for(path, delimiter, suffixes))
-    return dict.fromkeys(suffixes, read)
-
-
-def delimiter_for(path: Source, name: str | None, suffixes: Sequence[str]) -> str | None:
-    """The character that --delimiter gives, if it does. OptionError where `path` has no delimiter."""
-    if name and _suffix(path) not in suffixes:
-        raise OptionError(f"--delimiter is for files such as {', '.join(suffixes)}, not for {_name(path)}.")
-    return delimiter_named(name) if name else None
-
-
-def _suffix(source: Source) -> str:
-    return Path(source).suffix.lower() if isinstance(source, str | os.PathLike) else ""
-
-
 def _name(source: Source) -> str:
     """What a source is called in what the user is told."""
     return str(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
 
 
-def _opened(source: Source, forms: Mapping[str, Callable[[Path], Table]]) -> Table:
+def _opened(source: Source, use: Use, **options: str | None) -> Table:
     if isinstance(source, str | os.PathLike):
-        return open_table(source, forms)
+        return open_table(source, use, **options)
+    check_options(_name(source), use, (), **options)
     if isinstance(source, datasets.Dataset):
         return hub_table(source)
     if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):

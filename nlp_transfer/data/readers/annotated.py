@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.character_spans import Misaligned, to_entities, word_offsets
-from nlp_transfer.data.readers import BadRow, Record, Table
 from nlp_transfer.data.readers.offsets import resolved
+from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.span_layouts import Layout, marks_of, peeked
 from nlp_transfer.errors import DataError
 

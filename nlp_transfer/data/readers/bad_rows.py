@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nlp_transfer.data.readers import BadRow
+from nlp_transfer.data.readers.records import BadRow
 
 
 def some_numbers(numbers: Sequence[int | str], unit: str) -> str:

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from nlp_transfer.data.readers import BadRow, Record, Table, is_blank, text_lines
+from nlp_transfer.data.readers.delimited import delimiter_named
+from nlp_transfer.data.readers.records import BadRow, Record, Table
+from nlp_transfer.data.readers.text_lines import is_blank, text_lines
 from nlp_transfer.errors import DataError, OptionError
-
-SUFFIXES = (".conll", ".conllu", ".bio", ".iob", ".iob2")
-"""What files of CoNLL columns are called, beside `.txt` and `.tsv`, which may hold other things."""
 
 _TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)
 _COMMENT = re.compile("# |#(begin|end) document")
@@ -21,25 +20,25 @@ _WORDS, _TAGS = ("form", "word", "token", "words", "tokens"), ("ner", "tag", "ne
 _SHOWN = 1000  # lines of words that show the layout
 
 
-def conll_table(path: Path, columns: str | None = None, delimiter: str | None = None) -> Table:
+def conll_table(path: Path, conll_columns: str | None = None, delimiter: str | None = None) -> Table:
     """One word a line, in columns; a blank line ends a sentence, and so does one that begins with -DOCSTART-.
 
-    `columns` names those of the word and its tag, by number from 0 (from the end: -1) or by name: of a header line, of
-    `# global.columns`, or of CoNLL-U. Unless given they are those that a header line calls so (word or token, tag or
-    ner), else the first and the last, but for a first column that numbers the words, and for a last one that mostly
-    holds no tags where another does. Columns stand apart by `delimiter`; unless given by tabs, or, where the first
-    word's line has no tab, by blanks, or by commas, semicolons or bars where that gives a tag. Comments begin with
-    "# "; lines of several words or of none (1-2, 1.1) of CoNLL-U are left aside.
+    `conll_columns` names those of the word and its tag, by number from 0 (from the end: -1) or by name: of a header
+    line, of `# global.columns`, or of CoNLL-U. By default they are those that a header line calls so (word or token,
+    tag or ner), else the first and the last, but for a first column that numbers the words, and for a last one that
+    mostly holds no tags where another does. Columns are separated by `delimiter`; by default by tabs, or, where the
+    first word's line has no tab, by blanks, or by commas, semicolons or bars where that gives a tag. Comments begin
+    with "# "; multiword tokens and empty nodes (1-2, 1.1) of CoNLL-U are skipped.
     """
-    layout = _layout(path, columns, delimiter, tagged=True)
+    layout = _layout(path, conll_columns, delimiter, tagged=True)
     return Table(
-        ("words", "tags"), lambda wanted: _sentences(path, layout, _sentence), notes=_notes(path, layout, columns)
+        ("words", "tags"), lambda wanted: _sentences(path, layout, _sentence), notes=_notes(path, layout, conll_columns)
     )
 
 
-def words_table(path: Path, columns: str | None = None, delimiter: str | None = None) -> Table:
-    """The words of CoNLL columns, with tags beside them or not; `columns` may name that of the word alone."""
-    layout = _layout(path, columns, delimiter, tagged=False)
+def words_table(path: Path, conll_columns: str | None = None, delimiter: str | None = None) -> Table:
+    """The words of CoNLL columns, with tags beside them or not; `conll_columns` may name that of the word alone."""
+    layout = _layout(path, conll_columns, delimiter, tagged=False)
     return Table(("words",), lambda wanted: _sentences(path, layout, _words))
 
 
@@ -65,6 +64,7 @@ def _notes(path: Path, layout: _Layout, columns: str | None) -> tuple[str, ...]:
 
 
 def _layout(path: Path, columns: str | None, delimiter: str | None, *, tagged: bool) -> _Layout:
+    delimiter = delimiter_named(delimiter) if delimiter else None
     needed = 2 if tagged else 1
     names: list[str] = []
     shown: list[tuple[int, str]] = []

@@ -38,7 +38,7 @@ def csv_table(path: Path, delimiter: str | None = None) -> Table:
     """
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long documents
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    chosen = delimiter or _sniffed(path, usual)
+    chosen = delimiter_named(delimiter) if delimiter else _sniffed(path, usual)
     rows = _csv_rows(path, chosen)
     _, header = next(rows, (0, []))
     columns = tuple(name.strip() for name in header)

@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 
-from nlp_transfer.data.readers import is_saved
+from nlp_transfer.data.readers.columnar import is_saved
 from nlp_transfer.errors import DataError
 
 

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nlp_transfer.data.readers import BadRow, Record, Table
 from nlp_transfer.data.readers.columns import TAGS, TEXT, WORDS
 from nlp_transfer.data.readers.offsets import Mark
+from nlp_transfer.data.readers.records import BadRow, Record, Table
 
 _PEEKED = 100  # rows that show the layout
 _SPANS = ("spans", "entities", "ents", "label", "labels", "annotations", "ner", "tags", "ner_tags")

@@ -300,7 +300,7 @@ def test_columns_that_are_not_there(tmp_path):
     fault(read_tagged, path, "such as 0,3 or FORM,NER", error=nt.OptionError, conll_columns="0,1,2")
     fault(read_tagged, path, "names one column twice", error=nt.OptionError, conll_columns="1,-1")
     path = write(tmp_path, "{}", "a.jsonl")
-    fault(read_tagged, path, "--conll_columns is for files of CoNLL", error=nt.OptionError, conll_columns="0,1")
+    fault(read_tagged, path, "--conll_columns is for files such as .conll", error=nt.OptionError, conll_columns="0,1")
     with pytest.raises(nt.OptionError, match="--conll_columns is for NER"):
         nt.splits_from(path, options=nt.DataOptions(conll_columns="0,1"))
 
