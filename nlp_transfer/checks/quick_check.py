@@ -1,4 +1,4 @@
-"""What should be told of the data before every run, at the cost of a second?"""
+"""The checks that every run makes, at the cost of a second."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LINES = 5
 def check_quickly(splits: Splits, *, strict: bool = False) -> Splits:
     """The splits, noting in five lines at most what the exact checks found: leaks, contradictions, look-alike labels.
 
-    Nothing is tokenized or compared by likeness. With `strict`, DataError where a row of validation or test stands in
-    train.
+    Nothing is tokenized or searched for near duplicates. With `strict`, DataError where a row of validation or
+    test stands in train.
 
     >>> splits = nt.check_quickly(nt.load_splits(data, "classification"))
     """

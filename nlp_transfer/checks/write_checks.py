@@ -8,7 +8,7 @@ from pathlib import Path
 from nlp_transfer.checks.check_data import DataReport
 from nlp_transfer.checks.check_pictures import pictures
 from nlp_transfer.checks.finding import SEVERITIES
-from nlp_transfer.checks.mislabelled import told
+from nlp_transfer.checks.mislabelled import suspect_in_words
 from nlp_transfer.checks.read_for_checks import columns_in_words
 from nlp_transfer.run.html.page_shell import filled
 from nlp_transfer.system.text import cut
@@ -51,6 +51,6 @@ def page(report: DataReport) -> str:
         findings=report.findings,
         pictures=drawn,
         counts=None if report.has_scores else report.counts,
-        suspects=[(s, told(s), cut(s.text)) for s in (report.suspects or ())[:_SUSPECTS]],
+        suspects=[(s, suspect_in_words(s), cut(s.text)) for s in (report.suspects or ())[:_SUSPECTS]],
         suspects_in_all=len(report.suspects or ()),
     )

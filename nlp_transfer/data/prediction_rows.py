@@ -1,4 +1,4 @@
-"""Which texts are to be predicted?"""
+"""The rows of a file or data set to predict."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.errors import DataError, OptionError
 
 _ID = Column("id", "--id_column_name", ())
-_KEYS = {"file": "row"}  # under which a line of the output has the number of its row
+_KEYS = {"file": "row"}  # the key of a row's number in a line of the output
 
 
 class Text(NamedTuple):
@@ -35,10 +35,10 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts of a file or data set. They are read anew each time, so that memory does not grow with the rows.
+    """Texts of a file or data set. They are read again at each pass, so that memory does not grow with the rows.
 
-    `count` of them can be used, `skipped` not. `sha256` is that of what is read. `notes` tell the user how it was read
-    where that was not plain.
+    `count` of them can be used, `skipped` not. `sha256` is that of what is read. `notes` report to the user how it was
+    read where that was not obvious.
     """
 
     read: Callable[[], Iterator[Text | BadRow]]
@@ -53,7 +53,7 @@ class Texts:
 
 
 def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
-    """The texts that the options name, all looked at once; `tagged` takes lists of words as well.
+    """The texts that the options name, all checked once; `tagged` takes lists of words as well.
 
     Raises DataError for what cannot be read, and, unless bad rows are to be skipped, for those.
     """
@@ -80,7 +80,7 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
 
 
 def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
-    """What opens the table of the input; it is read once each time."""
+    """A function that opens the table of the input, to be read once."""
     if name := options.dataset_name:
         split = options.dataset_split_name or "test"
         if is_saved(Path(name)):

@@ -1,4 +1,4 @@
-"""How does a file become rows?"""
+"""Labelled rows of files, data sets and objects in memory."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Rows:
     `data` has the columns text and label (classification; of pairs text_pair as well) or words and tags (NER), and
     line: the line of the file where the row begins, or the number of the row where `unit` is "row", or of the file
     where it is "file". A label is a string, a list of strings where a text has several, or a float
-    (`labels.problem_of`). `columns` says which column of the file plays which role, `found` which columns there are.
-    `notes` tell how it was read where that was not plain, and `misaligned` has a line for each span of characters that
-    was widened or left out, or that its row was left out for.
+    (`labels.problem_of`). `columns` maps each role to its column of the file, `file_columns` are all that there are.
+    `notes` report how it was read where that was not obvious, and `misaligned` has a line for each span of characters
+    that was widened or left out, or that its row was left out for.
     """
 
     data: datasets.Dataset
@@ -49,7 +49,7 @@ class Rows:
     columns: Mapping[str, str]
     sha256: str
     unit: str = "line"
-    found: tuple[str, ...] = ()
+    file_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     misaligned: tuple[str, ...] = ()
 
@@ -68,7 +68,7 @@ def read_classification(
 
     They come from CSV, TSV, JSON lines, JSON, Parquet, Arrow, a folder, or an object in memory. A folder is one that
     `datasets` has saved, or holds a folder per label with `.txt` files in it. An object is a pandas data frame or a
-    `datasets.Dataset`. `delimiter` is that of CSV and TSV, which is told from the rows unless given. `labels` says how
+    `datasets.Dataset`. `delimiter` is that of CSV and TSV, by default detected from the rows. `labels` says how
     these are written. Labels are strings without white space around them, texts are as the file has them. DataError
     names what is wrong.
 
@@ -95,7 +95,7 @@ def read_tagged(
     Lists and spans come from JSON lines, JSON, Parquet, Arrow or an object in memory (see `read_classification`), in
     any layout that `data.annotated` knows, or from a folder of brat or a `.spacy` file. The columns of a CoNLL file are
     called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". `misaligned`
-    says what is done with spans that do not fall on words: `strict` raises DataError, `snap`, `drop`.
+    says what is done with spans that do not align with words: `strict` raises DataError, `snap`, `drop`.
     """
     table = _opened(path, "tags", conll_columns=conll_columns, delimiter=delimiter)
     return _tagged_rows(table, _name(path), (words_column, tags_column), misaligned, skip_bad_rows)
@@ -138,7 +138,7 @@ def fingerprint(data: datasets.Dataset) -> str:
 
 
 def _name(source: Source) -> str:
-    """What a source is called in what the user is told."""
+    """The name of a source in messages."""
     return str(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
 
 
@@ -151,7 +151,7 @@ def _opened(source: Source, use: Use, **options: str | None) -> Table:
     if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
         return frame_table(source)
     raise DataError(
-        f"{_name(source)} is not read here; give a path, a pandas DataFrame or a datasets.Dataset (of an iterable one "
+        f"{_name(source)} is not supported; give a path, a pandas DataFrame or a datasets.Dataset (of an iterable one "
         "its rows: Dataset.from_list(list(rows)))."
     )
 
@@ -188,7 +188,7 @@ def _tagged_rows(
     table: Table, source: str, given: tuple[str | None, str | None], misaligned: str, skip_bad_rows: bool
 ) -> Rows:
     if misaligned not in MANNERS:
-        raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; given was {misaligned}.")
+        raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; got {misaligned}.")
     table, alignment = aligned(table, source, given, misaligned, skip_bad_rows)
     if alignment is None:
         return _rows(table, source, tagged(*given), skip_bad_rows)

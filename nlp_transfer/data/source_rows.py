@@ -1,4 +1,4 @@
-"""Which rows does a source give: texts with labels, sentences with tags, or raw text?"""
+"""The rows of a source of replay: texts with labels, sentences with tags, or raw text."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _IN_WORDS_OF_A_SOURCE = {
 def read_source(
     path: str, text_column: str | None = None, label_column: str | None = None, *, beside_tags: bool = False
 ) -> tuple[Rows, Kind]:
-    """Read and check the rows of a source, and say of what kind they are. Raises DataError.
+    """Read and check the rows of a source, and return their kind with them. Raises DataError.
 
     A `.txt` is raw text, one text a line. What else has words in lists or texts with spans of characters, or is a CoNLL
-    file, is tagged; `beside_tags`, for a target with tags, says that a `.tsv` or a folder is.
+    file, is tagged; `beside_tags`, for a target with tags, means that a `.tsv` or a folder is too.
 
     >>> rows, kind = read_source("reviews.jsonl")
     """
@@ -65,7 +65,7 @@ def _raw_text(path: str) -> Rows:
 
 
 def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
-    """Whether a file holds words with tags, by its suffix or its first row; `beside_tags` says that a `.tsv` does."""
+    """Whether a file holds words with tags, by its suffix or its first row; with `beside_tags` a `.tsv` does."""
     suffix = Path(path).suffix.lower()
     if Path(path).is_dir() or suffix == ".tsv":
         return beside_tags

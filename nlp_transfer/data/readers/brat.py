@@ -1,4 +1,4 @@
-"""Which texts and spans does a folder of brat hold?"""
+"""Texts and entities of a folder of brat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sentences does a file of CoNLL columns hold?"""
+"""Sentences of CoNLL files: a word and its tag on each line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def words_table(path: Path, conll_columns: str | None = None, delimiter: str | N
 
 class _Layout(NamedTuple):
     split: Callable[[str], list[str]]
-    mark: str  # what stands between columns, in words
+    mark: str  # the separator of columns, in words
     width: int
     line: int  # the line that shows it
     word: int = 0
@@ -60,7 +60,7 @@ def _notes(path: Path, layout: _Layout, columns: str | None) -> tuple[str, ...]:
     if columns or (layout.word, layout.tag, layout.mark) in ((0, -1, "tabs"), (0, -1, "blanks")):
         return ()
     tag = layout.tag % layout.width
-    return (f"{path}: columns stand apart by {layout.mark}; words are column {layout.word}, tags column {tag}.",)
+    return (f"{path}: columns are separated by {layout.mark}; words are column {layout.word}, tags column {tag}.",)
 
 
 def _layout(path: Path, columns: str | None, delimiter: str | None, *, tagged: bool) -> _Layout:
@@ -92,12 +92,12 @@ def _layout(path: Path, columns: str | None, delimiter: str | None, *, tagged: b
         names, rows[first], header = rows[first], [], shown[first][0]
     layout = _Layout(split, mark, width, line_number, numbered=width > 2 and _numbers_words(rows), header=header)
     if not columns:
-        return _told(layout, names, rows)
+        return _detected(layout, names, rows)
     return _named(path, columns, layout, names, shown[first][0], rows[first])
 
 
 def _splitter(line: str, delimiter: str | None, tagged: bool) -> tuple[Callable[[str], list[str]], str]:
-    """What parts a line into columns, told from one, and what stands between them, in words."""
+    """The function that splits a line into columns, detected from one, and their separator in words."""
     names = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "blanks"}
     mark = delimiter or ("\t" if "\t" in line.strip() else " ")
     if tagged and not delimiter and mark == " " and len(_by_blanks(line)) < 2:
@@ -143,7 +143,7 @@ def _is_no_word(fields: list[str]) -> bool:
     return bool(re.fullmatch(r"\d+[-.]\d+", fields[0]))
 
 
-def _told(layout: _Layout, names: list[str], rows: list[list[str]]) -> _Layout:
+def _detected(layout: _Layout, names: list[str], rows: list[list[str]]) -> _Layout:
     by_name = [name.lower().rpartition(":")[2] for name in names] if len(names) == layout.width else []
     word = next((by_name.index(name) for name in _WORDS if name in by_name), int(layout.numbered))
     tag = next((by_name.index(name) for name in _TAGS if name in by_name), None)
@@ -161,8 +161,7 @@ def _named(path: Path, columns: str, layout: _Layout, names: list[str], line: in
     given = [name.strip() for name in columns.split(",")]
     if not 1 <= len(given) <= 2 or not all(given):
         raise OptionError(
-            "--conll_columns takes the columns of the word and of its tag, such as 0,3 or FORM,NER; given was "
-            f"{columns!r}."
+            f"--conll_columns takes the columns of the word and of its tag, such as 0,3 or FORM,NER; got {columns!r}."
         )
     header = layout.header
     if not all(re.fullmatch(r"-?\d{1,9}", name) for name in given):

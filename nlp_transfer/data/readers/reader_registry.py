@@ -76,7 +76,7 @@ def open_table(path: str | os.PathLike[str], use: Use, **options: str | None) ->
     reader = next((reader for reader in reversed(readers) if reader.recognises(path)), None)
     if reader is None:
         named = f"the suffix '{path.suffix}' is" if path.suffix else "a name without a suffix is"
-        raise DataError(f"{path}: {named} not one that is read here; the forms known are {', '.join(_READERS[use])}.")
+        raise DataError(f"{path}: {named} not supported; supported are {', '.join(_READERS[use])}.")
     check_options(str(path), use, reader.options, **options)
     if not os.access(path, os.R_OK):
         raise DataError(f"{path} may not be read by you; give yourself the right with: chmod u+r '{path}'")

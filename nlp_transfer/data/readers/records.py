@@ -1,4 +1,4 @@
-"""What does every form of file become? A table of records, each with the place where it stands."""
+"""Tables of records: what the reader of each form of file returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ class Record(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row that cannot be used; `fault` completes "a row with ...", `at` is the line, or the file, to look at."""
+    """A row that cannot be used; `fault` completes "a row with ...", `at` is the line, or the file, to look at.
+
+    Readers yield `Record | BadRow`, in the order of the file, and callers tell them apart by `isinstance`: it is what
+    type checkers narrow such a union by, and a flag or a pair of optionals would let a bad row pass for a record.
+    """
 
     line: int
     fault: str
@@ -33,7 +37,7 @@ class BadRow(NamedTuple):
 class Table:
     """What a file, folder or data set holds; `records(columns)` may be read once, and yields at least those columns.
 
-    `notes` tell the user, a sentence each, how it was read where that was not plain.
+    `notes` report to the user, a sentence each, how it was read where that was not obvious.
     """
 
     columns: tuple[str, ...]

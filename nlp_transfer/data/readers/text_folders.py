@@ -1,4 +1,4 @@
-"""Which texts does a folder of text files hold, and of what label?"""
+"""Texts of folders of .txt files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def labelled_folder(folder: Path) -> Table:
 
     The columns are text, label (the name of the folder) and file (the path within `folder`), the rows in the order of
     their paths. What stands in the folder of a label and is no `.txt` is a bad row; what stands beside those folders is
-    not read, which the notes tell.
+    not read, which the notes report.
     """
     labels = [part for part in _visible(folder) if part.is_dir() and _visible(part)]
     if not any(path.suffix.lower() == ".txt" for part in labels for path in _visible(part)):

@@ -87,7 +87,7 @@ def test_bad_rows_and_other_uses_of_a_new_form_are_one_line(rows, tmp_path):
         nt.load_splits(nt.DataOptions(train_file=str(rows)), "classification")
     assert texts_to_predict(rows, skip_bad_rows=True).skipped == 1
     (tmp_path / "a.tags").write_text("Ann|B-PER\n")
-    with pytest.raises(nt.DataError, match=r"'\.tags' is not one that is read here; .*\.pipe"):
+    with pytest.raises(nt.DataError, match=r"'\.tags' is not supported; .*\.pipe"):
         nt.load_splits(nt.DataOptions(train_file=str(tmp_path / "a.tags")), "classification")
 
 
