@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class DataReport:
     """The findings on a data set, as plain data.
 
-    `counts` is how often each label stands in each split, `lengths` the tokens of each row of a split, and `overlaps`
-    how many rows of a split stand in another: (split, other) -> (exactly, nearly).
+    `counts` is how often each label occurs in each split, `lengths` the tokens of each row of a split, and `overlaps`
+    how many rows of a split are also in another: (split, other) -> (exactly, nearly).
     """
 
     task: str
@@ -51,7 +51,7 @@ class DataReport:
 
     @property
     def overlaps(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Of every split and each before it, rows that stand in both: exactly, and nearly."""
+        """Of every split and each before it, rows that are in both: exactly, and nearly."""
         counts = {}
         for place, part in enumerate(self.parts):
             for earlier in self.parts[:place]:
@@ -168,15 +168,15 @@ def _findings(splits: Splits, parts: Sequence[Part], task: str, counts: Counts, 
 
 
 def _unfit(parts: Sequence[Part], findings: Sequence[Finding]) -> tuple[str, str] | None:
-    """Why labels cannot be judged, if they cannot, and what can be done."""
+    """Why labels cannot be checked for errors, if they cannot, and what to do about it."""
     if any(finding.kind in ("refused", "tag_scheme") for finding in findings):
         return "a run would stop at these labels", "Mend what is reported above, and look again."
     if parts[0].has_scores:
-        return "the labels are scores", "It is for names; --problem single_label takes each number for one."
+        return "the labels are scores", "The check is for names; --problem single_label takes each number as one."
     if not parts[0].is_tagged and problem_of(parts[0].rows.data) == "multi_label":
         return (
             "rows have several labels",
-            "Look at one at a time: a column that says yes or no of it, with --label_column_name.",
+            "Check one label at a time: a yes/no column, named with --label_column_name.",
         )
     return None
 

@@ -94,7 +94,7 @@ def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Pictur
 
 
 def overlap_picture(overlaps: Mapping[tuple[str, str], tuple[int, int]], rows: Mapping[str, int]) -> Picture:
-    """Of each split, the share of rows that stand in another one, exactly and nearly."""
+    """Of each split, the share of rows that are also in another one, exactly and nearly."""
 
     def draw(axes: Axes) -> None:
         axes.set(xlim=(0, WIDTH), ylim=(len(overlaps) * 46 + 4, 0))
@@ -111,7 +111,7 @@ def overlap_picture(overlaps: Mapping[tuple[str, str], tuple[int, int]], rows: M
             axes.add_patch(bar(wide[0], top + 19, min(wide[1], WIDTH - wide[0]), 12, "#e08a00"))
 
     words = "; ".join(
-        f"{exact:,} of {rows[split]:,} {split} rows stand in {other} exactly, {near:,} nearly"
+        f"{exact:,} of {rows[split]:,} {split} rows are also in {other} exactly, {near:,} nearly"
         for (split, other), (exact, near) in overlaps.items()
     )
     return Picture(
@@ -120,7 +120,7 @@ def overlap_picture(overlaps: Mapping[tuple[str, str], tuple[int, int]], rows: M
 
 
 def score_picture(counts: Mapping[str, Mapping[str, int]]) -> Picture:
-    """How scores are spread, where labels are numbers."""
+    """The distribution of scores, where labels are numbers."""
     points = {
         split: np.repeat([float(label) for label in scores], list(scores.values())) for split, scores in counts.items()
     }

@@ -91,7 +91,7 @@ class Part:
 
 
 def parts_of(splits: Splits) -> tuple[Part, ...]:
-    """The splits that there are: train, validation, test."""
+    """The splits that are present: train, validation, test."""
     named = (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
     return tuple(Part(name, rows) for name, rows in named if rows is not None)
 

@@ -21,15 +21,15 @@ def repeated(parts: Sequence[Part]) -> Iterator[Finding]:
 
 
 def leaks(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Rows of validation or test that stand in train, and rows of test that stand in validation."""
+    """Rows of validation or test that are also in train, and rows of test that are also in validation."""
     for place, part in enumerate(parts):
         for earlier in parts[:place]:
             copies = np.flatnonzero(np.isin(part.keys, earlier.keys))
             if not len(copies):
                 continue
             is_train = earlier.name == "train"
-            count = f"{share(len(copies), len(part))} {part.name} rows stand in {earlier.name} word for word"
-            why = "their scores do not measure generalization" if is_train else "the weights are selected on them"
+            count = f"{share(len(copies), len(part))} {part.name} rows are also in {earlier.name} word for word"
+            why = "scores on them do not measure generalization" if is_train else "the weights are selected on them"
             yield Finding(
                 "error" if is_train else "warning",
                 "leak",
@@ -62,8 +62,8 @@ def contradictions(parts: Sequence[Part]) -> Iterator[Finding]:
     yield Finding(
         "warning",
         "contradiction",
-        f"{len(torn):,} text{'s' * (len(torn) > 1)} ({rows_in_words(len(rows))}) stand{'s' * (len(torn) == 1)} in the "
-        f"data with different {what}: no model can be right on all of them.",
+        f"{len(torn):,} text{'s' * (len(torn) > 1)} ({rows_in_words(len(rows))}) occur{'s' * (len(torn) == 1)} in "
+        f"the data with different {what}: no model can be right on all of them.",
         f"Decide which {what} are right, and keep one row of each text.",
         tuple(part.place(row) for part, row in torn_rows),
         some(part.example(row, part.label(row)) for part, row in torn_rows),
@@ -71,7 +71,7 @@ def contradictions(parts: Sequence[Part]) -> Iterator[Finding]:
 
 
 def duplicates(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Rows whose text stands earlier in the same split."""
+    """Rows that repeat the text of an earlier row of the same split."""
     for part in parts:
         _, first, group = np.unique(part.keys, return_index=True, return_inverse=True)
         again = np.flatnonzero(first[group] != np.arange(len(part)))

@@ -17,7 +17,7 @@ _UNEVEN = 10  # times that the most frequent label is as frequent as the rarest
 
 
 def count_labels(parts: Sequence[Part]) -> dict[str, dict[str, int]]:
-    """How often each label stands in each split, the most frequent in train first; of tags, entities of each type."""
+    """How often each label occurs in each split, the most frequent in train first; of tags, entities of each type."""
     counts = {part.name: _counted(part) for part in parts}
     total: Counter[str] = sum(counts.values(), Counter())
     ranked = sorted(total, key=lambda label: (-counts["train"][label], -total[label], label))
@@ -91,7 +91,7 @@ def rare(parts: Sequence[Part], train: Mapping[str, int], kind: str = "label") -
             "imbalance",
             f"'{most}' is {times:,.0f} times as frequent in train as '{least}' ({present[most]:,} and "
             f"{present[least]:,}); a model that never predicts '{least}' may still have a high accuracy.",
-            "Judge by macro-F1 rather than by accuracy, weigh the classes, or add rows of rare ones.",
+            "Judge by macro-F1 rather than by accuracy, weight the classes, or add rows of rare ones.",
         )
 
 
@@ -107,7 +107,7 @@ def _bare(label: str) -> str:
 
 
 def scores_in_words(counts: Mapping[str, int]) -> str:
-    """Where scores lie, and how many there are."""
+    """The range and the number of scores."""
     numbers = [float(label) for label in counts]
     lie = f"from {min(numbers):g} to {max(numbers):g}"
     return f"{len(numbers):,} different ones {lie}, {rows_in_words(sum(counts.values()))}"

@@ -33,7 +33,7 @@ _ENOUGH = 2000  # rows: with fewer, one epoch teaches a network too little
 class Suspect(NamedTuple):
     """A row, or a word of a sentence, whose label may be wrong: what it has, and what it seems to be.
 
-    `probability` is that of the label it has; the least comes first. `word` is its place in the sentence.
+    `probability` is that of its label; the lowest comes first. `word` is its place in the sentence.
     """
 
     place: Place

@@ -29,7 +29,7 @@ _MARGIN = 0.25  # an estimate from 64 values is off by 0.06, one standard error;
 
 
 class Pair(NamedTuple):
-    """Two texts by their number, the later first, and their resemblance: shared shingles among those of either."""
+    """Two texts by their number, the later first, and the Jaccard similarity of their shingles."""
 
     later: int
     earlier: int
@@ -57,9 +57,9 @@ def near_findings(parts: Sequence[Part], threshold: float) -> Iterator[Finding]:
         yield Finding(
             "note" if one == other else "warning",
             "near_duplicate" if one == other else "near_leak",
-            count + (f"before them (resemblance {threshold:g} or more)." if one == other
-                    else f"in {earlier_part.name} (resemblance {threshold:g} or more): they inflate scores."),
-            f"Look at some, and take out of {part.rows.source} those that add nothing new.",
+            count + (f"before them (Jaccard similarity {threshold:g} or more)." if one == other
+                    else f"in {earlier_part.name} (Jaccard similarity {threshold:g} or more): they inflate scores."),
+            f"Look at some, and take those that add nothing new out of {part.rows.source}.",
             part.places(rows),
             some(
                 part.example(pair.later - starts[one], f"{pair.resemblance:.0%} as {earlier_part.place(at)}: "
@@ -130,7 +130,7 @@ class _Shingles:
         return self._hashes[self._starts[number] : self._starts[number + 1]]
 
     def resemblance(self, one: int, other: int) -> float:
-        """What two texts share of what either has."""
+        """The Jaccard similarity of two texts."""
         shared = len(np.intersect1d(self[one], self[other], assume_unique=True))
         return shared / (len(self[one]) + len(self[other]) - shared)
 

@@ -1,4 +1,4 @@
-"""Tags that violate their scheme, odd entities, and names under several types."""
+"""Tags that violate their scheme, odd entities, and names with several types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SURE = 2  # times that a name must have a type for it to count beside another
 
 
 def tag_findings(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Impossible sequences, entities with blanks at their ends, and names under several types."""
+    """Impossible sequences, entities with blanks at their ends, and names with several types."""
     try:
         scheme = recognise(list(values(parts[0].rows.data, "tags"))).scheme
         for part in parts:
@@ -41,8 +41,8 @@ def impossible(part: Part, scheme: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "impossible_tags",
-            f"{count:,} tag{'s' * (count > 1)} in {share(len(rows), len(part))} {part.name} sentences cannot stand "
-            f"where {'they do' if count > 1 else 'it does'} in {scheme}; they are read as the beginnings of entities.",
+            f"{count:,} tag{'s' * (count > 1)} in {share(len(rows), len(part))} {part.name} sentences "
+            f"{'are' if count > 1 else 'is'} invalid in {scheme}, and read as the beginning of an entity.",
             "Correct them: an entity may have lost its first word, or two types may have been mixed in one.",
             tuple(map(part.place, rows)),
             some(examples),
@@ -61,15 +61,15 @@ def blank_ends(part: Part, scheme: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "blank_ends",
-            f"{share(len(notes), len(part))} {part.name} sentences have an entity that begins or ends with a blank.",
-            "Take the blanks, or the blank words, out of the entities.",
+            f"{share(len(notes), len(part))} {part.name} sentences have an entity with white space at an end.",
+            "Take the white space, or the blank words, out of the entities.",
             tuple(map(part.place, notes)),
             some(part.example(index, note) for index, note in notes.items()),
         )
 
 
 def several_types(parts: Sequence[Part], scheme: str) -> Iterator[Finding]:
-    """Names that stand under several types, the most torn first."""
+    """Names with several types, the least clear first."""
     types: dict[str, Counter[str]] = {}
     at: dict[tuple[str, str], list[tuple[Part, int]]] = {}
     for part in parts:
@@ -86,7 +86,7 @@ def several_types(parts: Sequence[Part], scheme: str) -> Iterator[Finding]:
     yield Finding(
         "note",
         "several_types",
-        f"{len(torn):,} name{'s' * (len(torn) > 1)} stand{'s' * (len(torn) == 1)} under several types: "
+        f"{len(torn):,} name{'s' * (len(torn) > 1)} {'have' if len(torn) > 1 else 'has'} several types: "
         + ", ".join(f"'{name}' ({_listed(torn[name])})" for name in ranked[:5])
         + (" ..." if len(torn) > 5 else "."),
         "Look at the rarer type of each: names can be of two kinds, and can have been tagged wrongly.",

@@ -77,7 +77,7 @@ def _why(name: str, options: DataOptions, task: str) -> str:
 
 
 def columns_in_words(name: str, rows: Rows) -> str:
-    """Which columns there are in a file, and which of them are read: "text and label of 3 (id, text, label)"."""
+    """The columns of a file, and which of them are read: "text and label of 3 (id, text, label)"."""
     taken = " and ".join(f"{role} from '{column}'" for role, column in rows.columns.items())
     read = {name for names in rows.columns.values() for name in (names, *names.split(", "))}  # --label_columns a,b
     others = [column for column in rows.file_columns if column not in read]

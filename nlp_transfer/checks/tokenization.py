@@ -28,7 +28,7 @@ _LETTERS = re.compile(r"[^\W\d_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u3
 
 @dataclass(frozen=True)
 class Tokens:
-    """Of each row of a split its tokens, special ones with them and nothing cut, and how many of them are unknown.
+    """The number of tokens of each row of a split, special ones included and nothing cut, and of unknown ones.
 
     `pieces` is the mean number of tokens of a word, 0 where there are no words.
     """
@@ -39,7 +39,7 @@ class Tokens:
 
 
 def tokenizer_of(options: ModelOptions, *, of_words: bool) -> tuple[PreTrainedTokenizerBase, int]:
-    """The encoder's tokenizer and the tokens it reads of a text. ModelError where it cannot be had."""
+    """The encoder's tokenizer and its maximum length. ModelError where it cannot be loaded."""
     from nlp_transfer.encoders.pretrained import Checkpoint, max_positions
     from nlp_transfer.models.transfer_model import DEFAULT_MAX_LENGTH  # torch, which takes seconds
 
@@ -71,7 +71,7 @@ def count_tokens(part: Part, tokenizer: PreTrainedTokenizerBase) -> Tokens:
 def token_findings(
     parts: Sequence[Part], tokens: dict[str, Tokens], max_length: int, encoder: str
 ) -> Iterator[Finding]:
-    """Unknown tokens, words in too many pieces, and texts that are longer than what is read of them."""
+    """Unknown tokens, words in too many pieces, and texts that are longer than the maximum length."""
     for part in parts:
         counts = tokens[part.name]
         yield from _unknown(part, counts, encoder)
@@ -79,7 +79,7 @@ def token_findings(
             yield Finding(
                 "warning",
                 "pieces",
-                f"{encoder} spells a word of {part.name} in {counts.pieces:.1f} tokens on average (1.2 in a language "
+                f"{encoder} splits a word of {part.name} into {counts.pieces:.1f} tokens on average (1.2 in a language "
                 "that it was trained on).",
                 "Choose an encoder of the language of the texts, or a multilingual one (--model_name_or_path).",
             )
@@ -96,7 +96,7 @@ def _unknown(part: Part, counts: Tokens, encoder: str) -> Iterator[Finding]:
     yield Finding(
         "warning" if is_foreign else "note",
         "unknown_tokens",
-        f"{encoder} does not know {count / total:.1%} of the tokens of {part.name} "
+        f"{count / total:.1%} of the tokens of {part.name} are unknown to {encoder} "
         f"({share(len(rows), len(part))} rows have one).",
         "Choose an encoder of the language of the texts, or a multilingual one (--model_name_or_path)."
         if is_foreign
@@ -112,9 +112,12 @@ def _too_long(part: Part, lengths: np.ndarray, max_length: int) -> Iterator[Find
         return
     rows = np.flatnonzero(is_long)
     lost = int((lengths[is_long] - max_length).sum())
-    count = f"{share(len(rows), len(part))} {part.name} rows are longer than the {max_length} tokens read of a text"
+    count = f"{share(len(rows), len(part))} {part.name} rows are longer than the maximum length of {max_length} tokens"
     if part.is_tagged:
-        what, mend = f"{count}; they are read in overlapping windows, and no word is lost.", "Nothing has to be mended."
+        what, mend = (
+            f"{count}; they are read in overlapping windows, and no word is lost.",
+            "Nothing needs to be changed.",
+        )
     else:
         what = f"{count}: {lost / lengths.sum():.1%} of all tokens are cut."
         mend = "Raise --max_length as far as the encoder allows, or cut the texts where it hurts least."

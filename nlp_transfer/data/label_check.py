@@ -33,7 +33,7 @@ def check_labels(splits: Splits) -> None:
         if has_several:
             raise DataError(
                 f"{train.source}: the training rows have only one label, '{min(train_labels)}'; add rows with others, "
-                "or name a column that says yes or no of it with --label_column_name and --problem single_label."
+                "or name a yes/no column with --label_column_name and --problem single_label."
             )
         raise DataError(
             f"{train.source}: all {len(train.data):,} training rows have the one {kind} '{min(train_labels)}'; "
