@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
@@ -85,6 +85,14 @@ class NERHead(TaskHead):
     slice_metric = "f1_strict"
     choice_metric = "f1_strict"
     report_parts = ("entities",)
+    report_words: ClassVar[dict[str, str]] = {
+        "rows": "sentences",
+        "label": "type",
+        "items": "entities",
+        "answers": "tags",
+        "calibrated_on": "the words of the validation rows",
+        "probabilities": "Of the entities that were predicted, each as sure as its least sure word.",
+    }
     can_balance = False
     no_confidence = "a tagger gives each span a score of its own"
     no_probabilities = "a tagger gives the probability of each word's tag"
