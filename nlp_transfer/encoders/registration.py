@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -37,7 +36,7 @@ def _import(modules: tuple[str, ...]) -> None:
         importlib.import_module(module)
 
 
-class _After(MetaPathFinder):
+class _After:
     """Finds one module as everybody else would, and imports others once it has been executed."""
 
     def __init__(self, module: str, followers: tuple[str, ...]) -> None:
