@@ -15,7 +15,7 @@ from types import TracebackType
 
 from nlp_transfer.config import CHECKPOINTS
 from nlp_transfer.errors import OptionError, RunFinished
-from nlp_transfer.system.flushing import flush, flush_whole
+from nlp_transfer.system.atomic_files import flush, flush_whole
 from nlp_transfer.system.locking import Lock
 
 _HIDDEN = ".incomplete-"

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nlp_transfer.errors import UserError, is_full_disk
-from nlp_transfer.system.flushing import flush, flush_whole
+from nlp_transfer.system.atomic_files import flush, flush_whole
 from nlp_transfer.system.pickles import refuse_pickles
 
 log = logging.getLogger(__name__)
