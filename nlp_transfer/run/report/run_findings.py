@@ -22,7 +22,7 @@ from nlp_transfer.run.report.label_errors import label_findings
 from nlp_transfer.run.report.label_set_errors import set_findings
 from nlp_transfer.run.report.number_errors import number_findings
 from nlp_transfer.run.report.score_table import scores
-from nlp_transfer.system.machine import peak_memory
+from nlp_transfer.system.hardware import peak_memory
 from nlp_transfer.training.best_weights import is_error
 
 _MOST_POINTS = 300  # of a curve
