@@ -10,6 +10,7 @@ from typing import Any
 import lazy_loader
 
 from nlp_transfer.encoders.registration import register_when_transformers_loads
+from nlp_transfer.system.old_paths import redirect_old_paths
 from nlp_transfer.version import __version__ as __version__
 
 # Read when the libraries below are first imported. What a user has set stays.
@@ -22,6 +23,7 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # transformers wou
 _import_name, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 register_when_transformers_loads()
+redirect_old_paths()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The memory of a training is about what is estimated, a container's limit counts, and FLOPs are as torch counts them."""
+"""A training takes about the memory estimated, a container has its limit, and FLOPs are as torch counts them."""
 
 from __future__ import annotations
 
