@@ -18,13 +18,13 @@ from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import convert
-from nlp_transfer.evaluation.baselines import (
+from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
+from nlp_transfer.heads.baselines import (
     classification_baselines,
     gazetteer_baseline,
     multi_label_baselines,
     regression_baselines,
 )
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.types import MultiLabelPrediction, Prediction, RegressionPrediction, RunResult, Scores, TagPrediction

@@ -95,7 +95,7 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
 
 def _validate_options(head: TaskHead, options: PredictionOptions) -> None:
     if options.abstain_below is not None:
-        head.require_certainty()
+        head.require_confidence()
     if isinstance(head, NERHead) and options.all_probabilities:
         raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
     if isinstance(head, RegressionHead) and options.all_probabilities:
