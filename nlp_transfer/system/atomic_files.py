@@ -8,8 +8,8 @@ from pathlib import Path
 _HIDDEN = ".incomplete-"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that has its name when it is whole; where it cannot be, what stood there stays. Raises OSError."""
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file atomically: it is complete or, on an error, the one that was there stays. Raises OSError."""
     hidden = path.with_name(f"{_HIDDEN}{path.name}")
     try:
         # The name of a file need not be UTF-8: such bytes are written as \udc.. .
@@ -21,12 +21,12 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until the disk holds a file, or the names in a folder where that can be asked.
+    """Flush a file, or the entries of a folder, to disk (fsync).
 
-    A folder may be one that its user can write into and not list, or lie on a file system that has no such thing.
+    Errors on a folder are ignored: it may not be readable, or its file system may have no fsync of folders.
     """
     is_folder = path.is_dir()
-    if is_folder and os.name != "posix":  # only there can a folder be opened
+    if is_folder and os.name != "posix":  # elsewhere a folder cannot be opened
         return
     try:
         handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
@@ -39,8 +39,8 @@ def flush(path: Path) -> None:
             raise
 
 
-def flush_whole(folder: Path) -> None:
-    """Wait until the disk holds a folder, and everything in it."""
+def flush_folder(folder: Path) -> None:
+    """Flush a folder and everything in it to disk."""
     for path in (*folder.rglob("*"), folder):
         if path.is_dir() or path.is_file():
             flush(path)

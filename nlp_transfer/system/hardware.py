@@ -31,14 +31,14 @@ def precision(wanted: str = "auto") -> str:
 
 
 def capabilities() -> Mapping[str, Any]:
-    """What torch knows of the processor: its name, whether it has an instruction set; empty where it does not tell."""
+    """Torch's report of the processor: its name and instruction sets; empty in versions of torch without one."""
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def is_cpu_only() -> bool:
-    """Whether there is no GPU or the like. Accelerate must be told, else processes of a launcher do not meet.
+    """Whether there is no GPU or other accelerator. Accelerate must be told, else it forms no process group.
 
-    Each would take itself for the only one, train on every row, and write over the others' files.
+    Each process of a launcher would then train alone on every row, and overwrite the files of the others.
     """
     return not torch.accelerator.is_available()
 
@@ -54,7 +54,7 @@ def gemm_peak(precision: str = "no", sizes: Sequence[int] | None = None, repeats
     for size in sizes or ((512, 1024, 2048) if device == "cpu" else (4096, 8192)):
         a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         with torch.inference_mode():
-            for _ in range(2):  # kernels are chosen, and memory is fetched
+            for _ in range(2):  # warm-up: kernels are chosen and memory is allocated
                 F.linear(a, b)
             for _ in range(repeats):
                 _wait(device)
@@ -74,15 +74,15 @@ def use_cores() -> None:
     """Let torch compute on the cores that this process may use, shared out among a launcher's processes.
 
     `accelerate launch` and `torchrun` set OMP_NUM_THREADS to 1 where the user has not set it, even for one process, and
-    torch itself counts cores that a container has no share of. Any other number is the user's, and stays; who wants one
-    thread under a launcher binds the process to one core (`taskset -c 0 accelerate launch ...`).
+    torch itself counts cores that a container has no share of. Any other number is the user's, and stays; to have one
+    thread under a launcher, bind the process to one core (`taskset -c 0 accelerate launch ...`).
     """
     import joblib  # with scikit-learn; looks at affinity and at the container's quota
 
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     cores = max(1, joblib.cpu_count(only_physical_cores=True) // processes)
-    told, launched = os.environ.get("OMP_NUM_THREADS"), {"LOCAL_RANK", "ACCELERATE_MIXED_PRECISION"} & {*os.environ}
-    if (told == "1" and launched) or (told is None and torch.get_num_threads() > cores):
+    setting, launched = os.environ.get("OMP_NUM_THREADS"), {"LOCAL_RANK", "ACCELERATE_MIXED_PRECISION"} & {*os.environ}
+    if (setting == "1" and launched) or (setting is None and torch.get_num_threads() > cores):
         torch.set_num_threads(cores)
 
 
@@ -102,10 +102,10 @@ def keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a reader must know of a machine to judge a number measured on it.
+    """Description of a machine, for a reader who judges a number measured on it.
 
     `instructions` are those that matter to matrix products; `load` is the mean of the last minute, None where the
-    system does not tell.
+    system does not report it.
 
     >>> print(Machine.here())
     """
@@ -140,16 +140,16 @@ class Machine:
             self.processor,
             f"{self.cores} cores",
             f"{self.threads} threads",
-            ", ".join(self.instructions) or "no vector instructions known",
+            ", ".join(self.instructions) or "vector instructions unknown",
             self.gpu or "no GPU",
-            "load not known" if self.load is None else f"load {self.load:.2f}",
+            "load unknown" if self.load is None else f"load {self.load:.2f}",
             ", ".join(f"{name} {number}" for name, number in self.versions.items()),
         ]
         return "; ".join(parts)
 
 
 def peak_memory() -> int | None:
-    """The most bytes of memory that this process has held so far; None where the system does not tell."""
+    """Peak memory of this process so far, in bytes; None where the system does not report it."""
     status = Path("/proc/self/status")
     if status.exists():  # not ru_maxrss: on Linux a new process begins with that of the one that started it
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())

@@ -86,7 +86,7 @@ def test_memory_follows_weights_rows_tokens_and_digits(checkpoint):
     ids=["cgroup v2", "cgroup v1"],
 )
 def test_a_container_has_no_more_than_its_limit(tmp_path, monkeypatch, limit, used, told, files):
-    monkeypatch.setattr(cost, "_GROUPS", tmp_path)
+    monkeypatch.setattr(cost, "_CGROUP", tmp_path)
     assert free_memory() > 10**8
     (tmp_path / "memory").mkdir()
     (tmp_path / told).write_text(f"anon 5\n{files} 300000\n")
