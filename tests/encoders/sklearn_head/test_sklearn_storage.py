@@ -66,7 +66,7 @@ def test_unknown_types_are_named_and_not_loaded(fitted, tmp_path):
 def test_known_types_that_are_no_classifier_of_ours_are_not_loaded(tmp_path):
     other = make_pipeline(GaussianNB()).fit(FEATURES, LABELS)
     for stranger in (other, other[-1], {"a": 1}, make_pipeline(*([other] * 2))):
-        assert "holds no classifier that could have been saved here" in refused(stranger, tmp_path)
+        assert "holds no classifier that nlp_transfer could have saved" in refused(stranger, tmp_path)
 
 
 @pytest.mark.parametrize(("field", "value"), [("left_child", 10**6), ("right_child", 0), ("feature", 8)])
@@ -76,7 +76,7 @@ def test_a_tree_that_points_out_of_its_arrays_is_not_loaded(forest, tmp_path, fi
     assert state["nodes"]["left_child"][0] != -1
     state["nodes"][field][0] = value
     tree.__setstate__(state)
-    assert "holds no classifier that could have been saved here" in refused(forest, tmp_path)
+    assert "holds no classifier that nlp_transfer could have saved" in refused(forest, tmp_path)
 
 
 def test_arrays_that_do_not_fit_together_are_not_loaded(fitted, tmp_path):
