@@ -107,7 +107,7 @@ MOVED = {
     "identity": "training.checkpointing.fingerprint",
     "stopping": "training.checkpointing.signals",
     "report": "evaluation.evaluate_run",
-    "baselines": "evaluation.baselines",
+    "baselines": "heads.baselines",
     "prediction": "evaluation.predict_file",
     "parts": "evaluation.resumable_output",
     "output": "run.run_folder",
