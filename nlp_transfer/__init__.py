@@ -37,12 +37,13 @@ if TYPE_CHECKING:
         NEROptions,
         OutputOptions,
         PredictionOptions,
+        Range,
         ReportOptions,
         SelectionOptions,
         SentimentOptions,
-        StrategyOptions,
         TrainingOptions,
         TuningOptions,
+        option,
     )
     from nlp_transfer.config.parsing import parse
     from nlp_transfer.data.load import load_splits, require_files, splits_from
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
     from nlp_transfer.run.run_folder import RunFolder
     from nlp_transfer.run.verify_run import verify_run
     from nlp_transfer.run.write_run import write_run
-    from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
+    from nlp_transfer.strategies import Strategy, StrategyOptions, register_strategy, strategy_from, strategy_named
     from nlp_transfer.system.cli import run_recipe
     from nlp_transfer.training.loop import fit, make_accelerator, set_seed
     from nlp_transfer.training.steps import steps
@@ -115,7 +116,7 @@ _HOMES = {
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
         "NEROptions", "OutputOptions", "PredictionOptions", "ReportOptions", "SelectionOptions", "SentimentOptions",
-        "StrategyOptions", "TrainingOptions", "TuningOptions",
+        "TrainingOptions", "TuningOptions", "Range", "option",
     ),
     "data.load": ("load_splits", "require_files", "splits_from"),
     "data.read_rows": ("Rows",),
@@ -136,7 +137,7 @@ _HOMES = {
     "experiments.select.select_encoders": ("Selection", "select_encoders"),
     "experiments.select.selection_table": ("selection_table", "write_selection"),
     "run.report.redraw": ("draw_reports",),
-    "strategies": ("Strategy", "strategy_from", "strategy_named"),
+    "strategies": ("Strategy", "StrategyOptions", "register_strategy", "strategy_from", "strategy_named"),
     "training.loop": ("fit", "make_accelerator", "set_seed"),
     "experiments.tune.tuning": ("require_optuna", "rows_to_tune_on", "tune"),
     "types": (

@@ -15,9 +15,6 @@ from nlp_transfer.metrics.temperature import temperature_of
 
 log = logging.getLogger(__name__)
 
-LINEAR = ("logistic", "linear_svm")
-CLASSIFIERS = (*LINEAR, "svm", "random_forest", "knn")
-
 # What is to be taken where it is as good as any comes first. C of the linear ones is of standardised features; gamma is
 # in units of what scikit-learn takes unless told, 1 / (width * variance).
 _GRIDS: dict[str, dict[str, list[Any]]] = {
