@@ -28,12 +28,13 @@ from .config import (
     NEROptions as NEROptions,
     OutputOptions as OutputOptions,
     PredictionOptions as PredictionOptions,
+    Range as Range,
     ReportOptions as ReportOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
-    StrategyOptions as StrategyOptions,
     TrainingOptions as TrainingOptions,
     TuningOptions as TuningOptions,
+    option as option,
 )
 from .config.parsing import parse as parse
 from .data.load import (
@@ -87,6 +88,8 @@ from .heads import (
     TaskHead as TaskHead,
     TextClassificationHead as TextClassificationHead,
     TextHead as TextHead,
+    head_named as head_named,
+    register_head as register_head,
     text_head_for as text_head_for,
 )
 from .heads.sentiment import cut_into_levels as cut_into_levels
@@ -97,6 +100,8 @@ from .run.verify_run import verify_run as verify_run
 from .run.write_run import write_run as write_run
 from .strategies import (
     Strategy as Strategy,
+    StrategyOptions as StrategyOptions,
+    register_strategy as register_strategy,
     strategy_from as strategy_from,
     strategy_named as strategy_named,
 )
