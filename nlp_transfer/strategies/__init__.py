@@ -34,7 +34,7 @@ __all__ = [
 def strategy_from(options: StrategyOptions) -> Strategy:
     """The strategy that a recipe's options name. OptionError for an unknown one, or an option of another one.
 
-    For `auto` it is `Auto`, which `settled` makes one of the others.
+    For `auto` it is `Auto`, which `resolve_strategy` replaces by another one.
     """
     given = {name: value for name, value in vars(options).items() if name != "strategy" and value is not None}
     return strategy_named(options.strategy, **given)
