@@ -10,21 +10,35 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, get_type_hints, overload
 
 import yaml
 from transformers.hf_argparser import HfArgumentParser
 
 from nlp_transfer.errors import OptionError
 
+Options = TypeVar("Options", bound=tuple)
 
-def parse(options: Sequence[type], description: str | None, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+
+@overload
+def parse(options: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options: ...
+@overload
+def parse(options: Sequence[type], description: str | None, argv: Sequence[str] | None = None) -> tuple[Any, ...]: ...
+def parse(options: Any, description: str | None, argv: Sequence[str] | None = None) -> Any:
     """Read flags, and the YAML file that `--config` names, into one instance of each dataclass in `options`.
 
-    Flags override the file. An unknown flag or key is refused with the nearest known name. Raises OptionError.
+    `options` is a list of dataclasses, or a NamedTuple whose fields are such. Flags override the file. An unknown flag
+    or key is refused with the nearest known name. Raises OptionError.
 
+    >>> class Options(NamedTuple):
+    ...     model: ModelOptions
+    ...     training: TrainingOptions
+    >>> parse(Options, "What it does.", ["--seed", "3"]).training.seed
+    3
     >>> model, training = parse([ModelOptions, TrainingOptions], "What it does.", ["--seed", "3"])
     """
+    if isinstance(options, type):
+        return options(*parse(list(get_type_hints(options).values()), description, argv))
     parser = _Parser(options, description=description, allow_abbrev=False, add_help=False, formatter_class=_Help)
     parser.add_argument("-h", "--help", action="help", help="Show this and exit.")
     parser.add_argument("--config", help="YAML file of options; flags override it.")
