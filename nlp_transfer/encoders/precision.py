@@ -56,6 +56,14 @@ class Fp32Linear(nn.Linear):
     For a layer whose output is a number in itself: bf16 has 8 bits, so that next to 1.07 there is 1.0625 and 1.078.
     """
 
+    @classmethod
+    def sharing(cls, layer: nn.Linear) -> Fp32Linear:
+        """A layer with the weights of `layer`, which it shares."""
+        with torch.device("meta"):
+            own = cls(layer.in_features, layer.out_features, bias=layer.bias is not None)
+        own.weight, own.bias = layer.weight, layer.bias
+        return own
+
     def forward(self, x: Tensor) -> Tensor:
         """`(..., in)` to `(..., out)`."""
         with torch.autocast(x.device.type, enabled=False):

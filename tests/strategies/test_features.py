@@ -293,7 +293,7 @@ def train(folder: Path, encoder: str, task: str, classifier: str) -> np.ndarray:
 
 
 def test_two_processes_fit_the_same(checkpoint, reviews, sentences, tmp_path):
-    from test_processes import in_two_processes
+    from forking import in_two_processes
 
     (tmp_path / "reviews.csv").write_text(Path(reviews["train"]).read_text())
     (tmp_path / "sentences.conll").write_text(Path(sentences["train"]).read_text())

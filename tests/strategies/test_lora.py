@@ -14,10 +14,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import BAD, GOOD, RECIPES, review_lines, run_recipe
+from forking import in_two_processes
 from peft import AutoPeftModelForSequenceClassification, PeftModel
 from safetensors.torch import load_file, save_file
 from test_contracts import mean_loss
-from test_processes import in_two_processes
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt

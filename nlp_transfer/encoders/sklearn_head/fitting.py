@@ -88,6 +88,20 @@ def fit_classifier(
         return Fitted(_fit(classifier, features, labels), 1.0 if name == "logistic" else scale)
 
 
+def fit_layer(
+    name: str,
+    features: np.ndarray,
+    labels: np.ndarray,
+    count: int,
+    seed: int,
+    class_weights: Mapping[int, float] | None = None,
+    outside: int | None = None,
+) -> Fitted | tuple[np.ndarray, np.ndarray]:
+    """`fit_classifier` for a network with `count` labels: of one of `LINEAR` the weight and bias of its last layer."""
+    fitted = fit_classifier(name, features, labels, seed, class_weights, outside)
+    return linear_layer(*fitted, count) if name in LINEAR else fitted
+
+
 def fit_several(
     name: str, features: np.ndarray, marks: np.ndarray, seed: int, positive_weights: Mapping[int, float]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ def _told(learned: Learned, head: TaskHead, splits: Splits, folder: Path) -> dic
         rows = getattr(splits, split)
         references = head.references(rows.data[:])
         scores[split] = {k: v for k, v in head.score(predictions, references).items() if isinstance(v, float)}
-        write_predictions(folder / predictions_file(learned.name, split), predictions, references)
+        write_predictions(folder / predictions_file(learned.name, split), head, predictions, references)
     costs = {name: value for name, value in vars(learned).items() if name != "predictions"}
     return {**costs, "scores": scores}
 
