@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nlp_transfer.errors import DataError, Interrupted, ModelError, OptionError, RunFinished, UserError
     from nlp_transfer.evaluation.evaluate_run import evaluate_run
     from nlp_transfer.evaluation.predict_file import predict_file
-    from nlp_transfer.experiments.auto.choose_strategy import Choice, choose_strategy, settled
+    from nlp_transfer.experiments.auto.choose_strategy import Choice, choose_strategy, resolve_strategy, settled
     from nlp_transfer.experiments.compare.candidates import candidates_from
     from nlp_transfer.experiments.compare.comparison import compare
     from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
@@ -111,7 +111,7 @@ _HOMES = {
     "experiments.compare.comparison_table": ("comparison_table",),
     "experiments.compare.task_rows": ("read_task",),
     "experiments.compare.write_comparison": ("write_comparison",),
-    "experiments.auto.choose_strategy": ("Choice", "choose_strategy", "settled"),
+    "experiments.auto.choose_strategy": ("Choice", "choose_strategy", "resolve_strategy", "settled"),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",
         "NEROptions", "OutputOptions", "PredictionOptions", "ReportOptions", "SelectionOptions", "SentimentOptions",

@@ -4,7 +4,7 @@
     nlp-transfer ner --train_file train.conll --test_file test.conll
 
 Without options it trains on the sample set of the package, sentences with four entity types:
-SCORE_ner
+strict F1 0.63 on its test rows, where a gazetteer of the training rows has 0.12, in less than a minute on two CPU cores.
 
 With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume continues the run.
 """
@@ -37,10 +37,9 @@ def main() -> None:
     training, cache, output = options.training, options.cache, options.output
 
     with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir, output.resume) as folder:
-        splits = nt.load_splits(options.data, "ner", seed=training.seed)
+        splits, head = nt.NERHead.load_task(options.data, options.head, seed=training.seed)
         splits = nt.check_quickly(splits, strict=options.data.strict_data)
         accelerator = nt.make_accelerator(training, folder.path)
-        head, splits = nt.NERHead.for_splits(splits, **vars(options.head))
         for note in splits.notes:
             log.info(note)
 
