@@ -22,7 +22,8 @@ from nlp_transfer.heads.task_head import TaskHead, softmax
 from nlp_transfer.heads.text_head import are_pairs
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies.features import Features, features_of
+from nlp_transfer.strategies import Features
+from nlp_transfer.strategies.feature_extraction import features_of
 from nlp_transfer.system import hardware
 from nlp_transfer.system.cli import quiet
 from nlp_transfer.training.loop import fit
