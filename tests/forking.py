@@ -67,6 +67,10 @@ def in_processes(count: int, folder: Path, script: Path, *arguments: str) -> Sai
     return said
 
 
+def in_two_processes(folder: Path, script: Path, *arguments: str) -> Said:
+    return in_processes(2, folder, script, *arguments)
+
+
 def _run(folder: str, environment: dict[str, str], script: str, arguments: tuple[str, ...], rank: int) -> None:
     """One process: a script as its own main program, in a folder, with its output in files there."""
     os.chdir(folder)

@@ -142,6 +142,7 @@ def test_a_model_that_is_loaded_predicts_what_it_did(fitted, splits, tmp_path, t
     assert (tmp_path / "classifier.skops").exists() == (classifier not in LINEAR)
 
 
+@pytest.mark.thinned(0.3)
 @every_task
 @pytest.mark.parametrize("classifier", LINEAR)
 @pytest.mark.parametrize(
@@ -292,8 +293,9 @@ def train(folder: Path, encoder: str, task: str, classifier: str) -> np.ndarray:
     return logits(model, splits)
 
 
+@pytest.mark.whole
 def test_two_processes_fit_the_same(checkpoint, reviews, sentences, tmp_path):
-    from test_processes import in_two_processes
+    from forking import in_two_processes
 
     (tmp_path / "reviews.csv").write_text(Path(reviews["train"]).read_text())
     (tmp_path / "sentences.conll").write_text(Path(sentences["train"]).read_text())
