@@ -222,7 +222,7 @@ def test_class_weights_are_heeded(checkpoint, review_splits):
         shares[weight] = np.mean([p.probabilities["praise"] for p in model.predict(review_splits.test.data["text"][:])])
     assert shares[10.0] > shares[0.1] + 0.1
     model = nt.TransferModel.load(checkpoint("bert"), head)
-    with pytest.raises(OptionError, match="knn cannot heed class weights"):
+    with pytest.raises(OptionError, match="knn takes no class weights"):
         nt.fit(model, review_splits, OPTIONS, strategy=Features("knn"))
 
 

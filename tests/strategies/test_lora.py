@@ -322,7 +322,7 @@ def test_a_model_that_carries_an_adapter_is_loaded_again_before_it_is_trained_on
     done = trained("bert", "native")
     with pytest.raises(nt.OptionError, match="carries an adapter; save it and load what was saved"):
         nt.fit(done.model, splits["native"], OPTIONS)
-    with pytest.raises(nt.ModelError, match="holds an adapter alone; train it with --merge_adapter true"):
+    with pytest.raises(nt.ModelError, match="holds only an adapter; give its base model, or train it with"):
         load(str(done.folder), "native")
 
 
