@@ -26,6 +26,8 @@ from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.run.fresh_process import answers
 
+pytest_plugins = ["thinning"]
+
 gc.freeze()  # what was imported stays, and is not looked through again and again
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
 
