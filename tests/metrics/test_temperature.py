@@ -118,9 +118,13 @@ def test_a_tagger_keeps_its_tags_and_their_order():
 @pytest.mark.parametrize(
     ("rows", "wrong", "line"),
     [
-        (LEAST_ROWS - 1, 50, "100 validation rows would do, and there are 99."),
-        (300, LEAST_ERRORS - 1, "10 wrong validation rows would do, and 9 of 300 are; about 333 would hold them."),
-        (300, 0, "10 wrong validation rows would do, and 0 of 300 are; more than 3,000 would hold them."),
+        (LEAST_ROWS - 1, 50, "it takes 100 validation rows, and there are 99."),
+        (
+            300,
+            LEAST_ERRORS - 1,
+            "it takes 10 wrong validation rows, and 9 of 300 are; about 333 would have as many.",
+        ),
+        (300, 0, "it takes 10 wrong validation rows, and 0 of 300 are; more than 3,000 would have as many."),
     ],
 )
 def test_too_few_rows_or_errors_are_told_and_nothing_is_fitted(caplog, rows, wrong, line):
@@ -221,7 +225,7 @@ def test_a_text_with_several_labels_is_as_sure_as_its_least_sure_one():
 
 @pytest.mark.parametrize(
     ("head", "why"),
-    [(nt.NERHead(["PER"]), "each span has a score"), (nt.RegressionHead("stars"), "this model gives a number")],
+    [(nt.NERHead(["PER"]), "gives each span a score"), (nt.RegressionHead("stars"), "this model gives a number")],
 )
 def test_abstaining_is_for_classifiers(checkpoint, head, why):
     with pytest.raises(nt.OptionError, match=why):
