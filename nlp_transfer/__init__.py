@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         text_head_for,
     )
     from nlp_transfer.heads.sentiment import cut_into_levels
+    from nlp_transfer.metrics.metric_registry import register_metric
     from nlp_transfer.models.transfer_model import TransferModel
     from nlp_transfer.run.report.redraw import draw_reports
     from nlp_transfer.run.run_folder import RunFolder
@@ -127,6 +128,7 @@ _HOMES = {
         "TextHead", "text_head_for",
     ),
     "heads.sentiment": ("cut_into_levels",),
+    "metrics.metric_registry": ("register_metric",),
     "models.transfer_model": ("TransferModel",),
     "run.run_folder": ("RunFolder",),
     "config.parsing": ("parse",),

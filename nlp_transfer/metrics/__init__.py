@@ -2,13 +2,19 @@
 
 The functions take label names, numbers or tags and return plain Python numbers, ready for JSON. The classes give the
 same scores as `evaluate.Metric`, and load `evaluate` when one of them is first used. `interval` and `difference` give
-confidence intervals.
+confidence intervals; `register_metric` adds a score to the heads.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from nlp_transfer.metrics.label_scores import classification_scores, sentiment_scores
 from nlp_transfer.metrics.label_set_scores import multi_label_scores
+from nlp_transfer.metrics.metric_registry import (
+    is_error,
+    register_metric,
+    with_registered_counts,
+    with_registered_scores,
+)
 from nlp_transfer.metrics.number_scores import regression_scores
 from nlp_transfer.metrics.resampling import (
     Interval,
@@ -47,9 +53,9 @@ __all__ = [
     "F1", "SCHEMES", "Accuracy", "HammingLoss", "Interval", "LabelRankingAveragePrecision", "MacroRecall",
     "MatthewsCorrelation", "MeanAbsoluteError", "MeanAbsoluteSteps", "MeanSquaredError", "MultiLabelF1",
     "PearsonCorrelation", "Precision", "QuadraticKappa", "Recall", "RowCounts", "SpanF1", "SpearmanCorrelation",
-    "classification_scores", "difference", "interval", "label_counts", "multi_label_scores",
-    "number_counts", "regression_scores", "scores_of_draws", "sentiment_scores", "set_counts",
-    "span_counts", "span_scores",
+    "classification_scores", "difference", "interval", "is_error", "label_counts", "multi_label_scores",
+    "number_counts", "register_metric", "regression_scores", "scores_of_draws", "sentiment_scores", "set_counts",
+    "span_counts", "span_scores", "with_registered_counts", "with_registered_scores",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import spans
 from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextClassificationHead
-from nlp_transfer.metrics import RowCounts
+from nlp_transfer.metrics import RowCounts, is_error
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.report import slices
 from nlp_transfer.run.report.entity_errors import entity_findings, matched
@@ -23,7 +23,6 @@ from nlp_transfer.run.report.label_set_errors import set_findings
 from nlp_transfer.run.report.number_errors import number_findings
 from nlp_transfer.run.report.score_table import scores
 from nlp_transfer.system.machine import peak_memory
-from nlp_transfer.training.best_weights import is_error
 
 _MOST_POINTS = 300  # of a curve
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.errors import DataError
-from nlp_transfer.metrics import RowCounts, difference, label_counts, number_counts, set_counts, span_counts
+from nlp_transfer.metrics import RowCounts, difference, is_error, label_counts, number_counts, set_counts, span_counts
 from nlp_transfer.run.html.page_shell import filled
 from nlp_transfer.run.report.run_pictures import runs_picture
 from nlp_transfer.run.report.score_table import better, draws_for
 from nlp_transfer.run.report.wording import FORMS, changed, public
-from nlp_transfer.training.best_weights import is_error
 
 _PREDICTIONS = "predictions.jsonl"
 
