@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from nlp_transfer.evaluation.evaluate_run import BASELINE_NAMES
 from nlp_transfer.experiments.compare.entries import Entry
 from nlp_transfer.experiments.compare.learning_curve import RowsNeeded, rows_needed
+from nlp_transfer.heads.baselines import BASELINE_NAMES
 from nlp_transfer.metrics import Interval, difference, interval, is_error
 
 _OF_WORDS = tuple(BASELINE_NAMES[name] for name in ("tfidf_svm", "tfidf_ridge", "gazetteer"))
