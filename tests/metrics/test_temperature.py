@@ -206,7 +206,7 @@ def test_nothing_is_said_of_a_row_that_is_less_sure_than_asked(run, tmp_path, fo
     marked = [p.abstained for p in model.predict(texts, precision="no", abstain_below=least)]
     assert 0 < sum(marked) < 30
     assert "Probabilities are calibrated." in said
-    assert f"Nothing is said of {sum(marked)} of these 30 rows: less sure than" in said
+    assert f"Abstained on {sum(marked)} of these 30 rows: certainty below" in said
     assert [line["abstained"] for line in lines] == marked
     assert [line["label"] for line in lines] == [None if m else p.label for m, p in zip(marked, found, strict=True)]
     assert [line["best_guess"] for line in lines] == [p.label for p in found]
