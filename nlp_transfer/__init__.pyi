@@ -95,6 +95,7 @@ from .heads import (
     text_head_for as text_head_for,
 )
 from .heads.sentiment import cut_into_levels as cut_into_levels
+from .metrics.metric_registry import register_metric as register_metric
 from .models.transfer_model import TransferModel as TransferModel
 from .run.report.redraw import draw_reports as draw_reports
 from .run.run_folder import RunFolder as RunFolder

@@ -113,6 +113,19 @@ def test_training_loads_nothing_that_only_scoring_needs():
     in_a_new_process(f"import sys, nlp_transfer as nt; {used}; assert not {idle}, {idle}")
 
 
+def test_scores_load_nothing_before_they_are_computed_and_no_evaluate_then():
+    heavy = "{'evaluate', 'datasets', 'sklearn', 'torch', 'scipy.stats'} & set(sys.modules)"
+    in_a_new_process(
+        "import sys, nlp_transfer.metrics as metrics\n"
+        f"assert not {heavy}, {heavy}\n"
+        "metrics.sentiment_scores(['a'], ['b'], ['a', 'b']); metrics.regression_scores([1], [2])\n"
+        "metrics.multi_label_scores([['a']], [['b']], ['a', 'b'], [[1, 0]])\n"
+        "metrics.span_scores([['O']], [['B-A']], 'IOB2'); metrics.interval(metrics.span_counts([['O']], [['O']]))\n"
+        "assert not {'evaluate', 'seqeval', 'datasets', 'torch'} & set(sys.modules)\n"
+        "assert metrics.Accuracy.__module__ == 'nlp_transfer.metrics.evaluate_metrics' and 'evaluate' in sys.modules\n"
+    )
+
+
 def test_heads_can_be_what_is_imported_first():
     in_a_new_process("from nlp_transfer.heads import NERHead; NERHead(['PER'])")
 

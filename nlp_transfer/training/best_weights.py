@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nlp_transfer.metrics import is_error
 from nlp_transfer.training.vocabulary_pruning import size
 from nlp_transfer.types import Scores
 
@@ -93,8 +94,3 @@ class Best:
     @property
     def _is_error(self) -> bool:
         return is_error(self.metric)
-
-
-def is_error(metric: str) -> bool:
-    """Whether less of a metric is better."""
-    return metric.endswith("loss") or metric.startswith(("mae", "mse"))
