@@ -59,6 +59,7 @@ from .evaluation.predict_file import predict_file as predict_file
 from .experiments.auto.choose_strategy import (
     Choice as Choice,
     choose_strategy as choose_strategy,
+    resolve_strategy as resolve_strategy,
     settled as settled,
 )
 from .experiments.compare.candidates import candidates_from as candidates_from

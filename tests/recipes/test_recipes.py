@@ -329,7 +329,7 @@ def test_the_good_files_are_good(training_flags, tmp_path):
 @pytest.mark.parametrize("name", TASKS)
 def test_bad_input_is_refused_by_the_command_as_well(tmp_path, name):
     command = [sys.executable, str(RECIPES / f"{name}.py"), "--train_file", "gone.csv"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == "error: gone.csv does not exist; check the path.\n"
     assert tree(tmp_path) == set()
