@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nlp_transfer.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+_DIGITS = 6  # of a probability in a file of predictions
 
 Scores = dict[str, Any]
 """Metric name -> number, or -> {label: number} for metrics of each class or entity type."""
@@ -56,11 +61,36 @@ class Span:
     score: float = 1.0
 
 
+class AnyPrediction(Protocol):
+    """What the prediction of any head can do: a head of a new kind brings a class that does so too."""
+
+    @property
+    def answer(self) -> Any:
+        """The part that is right or wrong: the label, the labels, the tags or the number."""
+
+    def record(self, row: int, gold: Any) -> dict[str, Any]:
+        """The line of predictions.jsonl of a row, as plain JSON values, with `row`, `gold` and `predicted`."""
+
+    @classmethod
+    def from_record(cls, line: Mapping[str, Any]) -> Any:
+        """The prediction that a line of `record` holds, as far as scores need it."""
+
+    def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
+        """The columns in a file that `predict_file` writes, as plain JSON values.
+
+        With `abstains` they say whether it abstained, and the best guess in any case.
+        """
+
+    @classmethod
+    def output_schema(cls, labels: Iterable[str], *, all_probabilities: bool, abstains: bool) -> dict[str, pa.DataType]:
+        """The Arrow types of the columns of `output`, for a head with these labels."""
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one text: the label, its probability, and the probability of every label.
+    """A classifier's prediction for one text: the label, its probability, and the probability of every label.
 
-    Where it was `abstained` from, the label is the best guess, and not to be relied on.
+    Where it `abstained`, the label is the best guess, and not to be relied on.
     """
 
     label: str
@@ -70,8 +100,44 @@ class Prediction:
 
     @property
     def certainty(self) -> float:
-        """How likely it is right, by its own account."""
+        """The probability, by its own account, that it is right."""
         return self.probability
+
+    @property
+    def answer(self) -> str:
+        """The label."""
+        return self.label
+
+    def record(self, row: int, gold: str) -> dict[str, Any]:
+        """The line of predictions.jsonl."""
+        return {"row": row, "gold": gold, "predicted": self.label, "probability": self.probability}
+
+    @classmethod
+    def from_record(cls, line: Mapping[str, Any]) -> Prediction:
+        """The label and its probability."""
+        return Prediction(line["predicted"], line["probability"], {})
+
+    def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
+        """The columns in a file of predictions."""
+        probability = round(self.probability, _DIGITS)
+        columns = _with_abstention("label", self.label, probability, self.abstained if abstains else None)
+        return columns | self._more_output() | _probabilities(self.probabilities, all_probabilities)
+
+    def _more_output(self) -> dict[str, Any]:
+        """Columns between the label and the probabilities of all labels."""
+        return {}
+
+    @classmethod
+    def output_schema(cls, labels: Iterable[str], *, all_probabilities: bool, abstains: bool) -> dict[str, pa.DataType]:
+        """The Arrow types of the columns of `output`."""
+        import pyarrow as pa  # heavy, and only Parquet and Arrow files need it
+
+        schema = _schema_with_abstention("label", pa.string(), pa.float64(), abstains)
+        return schema | cls._more_schema() | _probabilities_schema(labels, all_probabilities)
+
+    @classmethod
+    def _more_schema(cls) -> dict[str, pa.DataType]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -80,12 +146,25 @@ class SentimentPrediction(Prediction):
 
     polarity: float
 
+    def record(self, row: int, gold: str) -> dict[str, Any]:
+        """The line of predictions.jsonl."""
+        return super().record(row, gold) | {"polarity": self.polarity}
+
+    def _more_output(self) -> dict[str, Any]:
+        return {"polarity": round(self.polarity, _DIGITS)}
+
+    @classmethod
+    def _more_schema(cls) -> dict[str, pa.DataType]:
+        import pyarrow as pa
+
+        return {"polarity": pa.float64()}
+
 
 @dataclass(frozen=True)
 class MultiLabelPrediction:
     """The labels that a text has, maybe none, in the order of their ids, and the probability of every label.
 
-    Where it was `abstained` from, the labels are the best guess, and not to be relied on.
+    Where it `abstained`, the labels are the best guess, and not to be relied on.
     """
 
     labels: tuple[str, ...]
@@ -94,8 +173,37 @@ class MultiLabelPrediction:
 
     @property
     def certainty(self) -> float:
-        """How likely the least sure label is rightly there, or rightly not, by its own account."""
+        """The probability, by its own account, that the least sure label is rightly there, or rightly not."""
         return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
+
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.labels
+
+    def record(self, row: int, gold: Sequence[str]) -> dict[str, Any]:
+        """The line of predictions.jsonl, with the probabilities of the predicted labels."""
+        probabilities = [self.probabilities[name] for name in self.labels]
+        return {"row": row, "gold": gold, "predicted": self.labels, "probability": probabilities}
+
+    @classmethod
+    def from_record(cls, line: Mapping[str, Any]) -> MultiLabelPrediction:
+        """The labels, and the probabilities of all labels where the line has them, which rank them."""
+        return MultiLabelPrediction(tuple(line["predicted"]), line.get("probabilities", {}))
+
+    def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
+        """The columns in a file of predictions."""
+        each = [round(self.probabilities[name], _DIGITS) for name in self.labels]
+        columns = _with_abstention("labels", list(self.labels), each, self.abstained if abstains else None)
+        return columns | _probabilities(self.probabilities, all_probabilities)
+
+    @classmethod
+    def output_schema(cls, labels: Iterable[str], *, all_probabilities: bool, abstains: bool) -> dict[str, pa.DataType]:
+        """The Arrow types of the columns of `output`."""
+        import pyarrow as pa
+
+        schema = _schema_with_abstention("labels", pa.list_(pa.string()), pa.list_(pa.float64()), abstains)
+        return schema | _probabilities_schema(labels, all_probabilities)
 
 
 @dataclass(frozen=True)
@@ -104,15 +212,107 @@ class RegressionPrediction:
 
     value: float
 
+    @property
+    def answer(self) -> float:
+        """The number."""
+        return self.value
+
+    def record(self, row: int, gold: float) -> dict[str, Any]:
+        """The line of predictions.jsonl."""
+        return {"row": row, "gold": gold, "predicted": self.value}
+
+    @classmethod
+    def from_record(cls, line: Mapping[str, Any]) -> RegressionPrediction:
+        """The number."""
+        return RegressionPrediction(line["predicted"])
+
+    def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
+        """The column in a file of predictions."""
+        return {"value": self.value}
+
+    @classmethod
+    def output_schema(cls, labels: Iterable[str], *, all_probabilities: bool, abstains: bool) -> dict[str, pa.DataType]:
+        """The Arrow type of the column of `output`."""
+        import pyarrow as pa
+
+        return {"value": pa.float64()}
+
 
 @dataclass(frozen=True)
 class TagPrediction:
-    """What a tagger says of one text: a tag and its probability for every word, and the entities they spell."""
+    """A tagger's prediction for one text: a tag and its probability for every word, and the entities they spell."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     probabilities: tuple[float, ...]
     spans: tuple[Span, ...]
+
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """The tags."""
+        return self.tags
+
+    def record(self, row: int, gold: Sequence[str]) -> dict[str, Any]:
+        """The line of predictions.jsonl."""
+        return {
+            "row": row,
+            "words": self.words,
+            "gold": gold,
+            "predicted": self.tags,
+            "probability": self.probabilities,
+            "spans": [asdict(span) for span in self.spans],
+        }
+
+    @classmethod
+    def from_record(cls, line: Mapping[str, Any]) -> TagPrediction:
+        """The words and their tags."""
+        return TagPrediction(tuple(line["words"]), tuple(line["predicted"]), (), ())
+
+    def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
+        """The columns in a file of predictions."""
+        return {
+            "spans": [asdict(span) | {"score": round(span.score, _DIGITS)} for span in self.spans],
+            "words": list(self.words),
+            "tags": list(self.tags),
+            "probability": [round(p, _DIGITS) for p in self.probabilities],
+        }
+
+    @classmethod
+    def output_schema(cls, labels: Iterable[str], *, all_probabilities: bool, abstains: bool) -> dict[str, pa.DataType]:
+        """The Arrow types of the columns of `output`."""
+        import pyarrow as pa
+
+        ends = {"type": pa.string(), "text": pa.string(), "start": pa.int64(), "end": pa.int64()}
+        span = pa.struct(list((ends | {"score": pa.float64()}).items()))
+        words = {"words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
+        return {"spans": pa.list_(span)} | words | {"probability": pa.list_(pa.float64())}
+
+
+def _with_abstention(name: str, answer: Any, probability: Any, abstained: bool | None) -> dict[str, Any]:
+    """The answer and its probability; where it may abstain, whether it does, and the best guess in any case."""
+    if abstained is None:
+        return {name: answer, "probability": probability}
+    return {name: None if abstained else answer, "probability": probability, "abstained": abstained,
+            "best_guess": answer}  # fmt: skip
+
+
+def _schema_with_abstention(
+    name: str, answer: pa.DataType, probability: pa.DataType, abstains: bool
+) -> dict[str, pa.DataType]:
+    import pyarrow as pa
+
+    more = {"abstained": pa.bool_(), "best_guess": answer} if abstains else {}
+    return {name: answer, "probability": probability} | more
+
+
+def _probabilities(probabilities: Mapping[str, float], are_wanted: bool) -> dict[str, Any]:
+    return {"probabilities": {name: round(p, _DIGITS) for name, p in probabilities.items()}} if are_wanted else {}
+
+
+def _probabilities_schema(labels: Iterable[str], are_wanted: bool) -> dict[str, pa.DataType]:
+    import pyarrow as pa
+
+    return {"probabilities": pa.struct([(name, pa.float64()) for name in labels])} if are_wanted else {}
 
 
 @dataclass(frozen=True)

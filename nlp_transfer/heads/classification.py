@@ -1,28 +1,48 @@
-"""One label for a text."""
+"""The head that gives each text one label."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch.nn.functional as F
+from datasets import Dataset
 from torch import Tensor
 
+from nlp_transfer.config import DataOptions
+from nlp_transfer.data.labels import problem_of
+from nlp_transfer.data.load import load_splits
+from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads.losses import evened_out, in_order, require_loss, require_weights, softmax_loss
-from nlp_transfer.heads.task_head import IGNORED, Columns, require_temperature, softmax
+from nlp_transfer.heads.baselines import classification_baselines, texts_of
+from nlp_transfer.heads.losses import (
+    CLASS_WEIGHTS,
+    class_weights,
+    evened_out,
+    in_order,
+    label_frequencies,
+    require_loss,
+    require_weights,
+    softmax_loss,
+    weights_again,
+)
+from nlp_transfer.heads.registry import register_head, text_head_for
+from nlp_transfer.heads.task_head import IGNORED, Columns, TaskHead, require_temperature, softmax
 from nlp_transfer.heads.text_head import TextHead, are_pairs
 from nlp_transfer.metrics.temperature import fitted_temperature
-from nlp_transfer.types import LabelSet, Prediction, Scores
+from nlp_transfer.types import AnyPrediction, LabelSet, Prediction, Scores
 
 if TYPE_CHECKING:
     from nlp_transfer.metrics import RowCounts
 
 
+@register_head
 class TextClassificationHead(TextHead):
     """One of several labels for each text.
 
@@ -48,7 +68,14 @@ class TextClassificationHead(TextHead):
     """
 
     task = "classification"
+    title = "classification"
+    prediction: ClassVar[type[AnyPrediction]] = Prediction
     best_metric = "accuracy"
+    headline_scores: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
+    slice_metric = "accuracy"
+    choice_metric = "accuracy"
+    report_parts = ("labels",)
+    problem = "single_label"
     problem_type = "single_label_classification"
     is_tuned = True
 
@@ -83,6 +110,14 @@ class TextClassificationHead(TextHead):
         """
         counts = Counter(values(splits.train.data, "label"))
         return cls(sorted(counts), pairs=are_pairs(splits), **evened_out(counts, options))
+
+    @classmethod
+    def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
+        """The splits, and this head, or where the rows hold several labels or numbers the head for these."""
+        splits = load_splits(data, cls.reads, seed)
+        if problem_of(splits.train.data) == cls.problem:
+            return splits, cls.for_splits(splits, **vars(options))
+        return splits, text_head_for(splits, **vars(options))
 
     def options(self) -> dict[str, Any]:
         return super().options() | {
@@ -139,6 +174,29 @@ class TextClassificationHead(TextHead):
         from nlp_transfer.metrics import label_counts
 
         return label_counts([p.label for p in predictions], references, self.labels.names)
+
+    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        others = [text for rows in asked for text in texts_of(rows)]
+        labels = classification_baselines(texts_of(train), list(values(train, "label")), others, seed)
+        return {name: [Prediction(label, 1.0, {}) for label in names] for name, names in labels.items()}
+
+    def on_share(self, everything: Rows, share: Rows) -> TaskHead:
+        before, now = (label_frequencies(self.labels, rows.data) for rows in (everything, share))
+        ways = [(class_weights(way, before), class_weights(way, now)) for way in CLASS_WEIGHTS]
+        options = self.options() | {"class_weights": weights_again(self.class_weights, ways)}
+        if self.priors:
+            options["priors"] = {name: count / sum(now.values()) for name, count in now.items()}
+        return type(self)(**options)
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        return CLASSIFIERS
+
+    def fit_classifier(
+        self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
+    ) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        weights = {self.labels.id(name): weight for name, weight in self.class_weights.items()}
+        return fit_layer(classifier, features, labels, len(self.labels), seed, weights)
 
     def _require_sense(self) -> None:
         if len(self.labels) < 2:

@@ -1,4 +1,4 @@
-"""What does a wrong answer cost, where some labels are rare?
+"""Loss functions, and the weights that make up for rare labels.
 
 Each loss is summed over rows, and rows labelled `IGNORED`, or NaN where labels are numbers, count nothing.
 """
@@ -6,14 +6,17 @@ Each loss is summed over rows, and rows labelled `IGNORED`, or NaN where labels 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from datasets import Dataset
 from torch import Tensor
 
 from nlp_transfer.data.batch import IGNORED
+from nlp_transfer.data.row_store import values
 from nlp_transfer.errors import OptionError
 
 LOSSES = ("cross_entropy", "focal", "logit_adjusted")
@@ -126,6 +129,27 @@ def evened_out(counts: Mapping[str, int], options: Mapping[str, Any]) -> dict[st
     if options.get("loss") == "logit_adjusted":
         told["priors"] = {name: count / sum(counts.values()) for name, count in counts.items()}
     return {**options, **told}
+
+
+def label_frequencies(labels: Iterable[str], rows: Dataset) -> dict[str, int]:
+    """How many rows have each label, or it among theirs, and one where none has it."""
+    counts: Counter[str] = Counter()
+    for label in values(rows, "label"):
+        counts.update([label] if isinstance(label, str) else label)
+    return {name: max(counts[name], 1) for name in labels}
+
+
+def weights_again(
+    given: Mapping[str, float], ways: Iterable[tuple[Mapping[str, float], Mapping[str, float]]]
+) -> Mapping[str, float]:
+    """Weights of a share of the rows, in the way that gave the weights of all; weights that a user gave stay.
+
+    `ways` are, for each way to weigh labels, the weights of all rows and of the share.
+    """
+    for before, now in ways:
+        if before and before.keys() == given.keys() and all(math.isclose(before[n], given[n]) for n in before):
+            return now
+    return given
 
 
 def in_order(by_name: Mapping[str, float], names: Sequence[str], like: Tensor) -> Tensor | None:

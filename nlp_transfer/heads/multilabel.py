@@ -1,34 +1,44 @@
-"""Which labels does a text have, of several that may hold at once?"""
+"""The head that gives each text any number of labels."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from datasets import Dataset
 from torch import Tensor
 
+from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_several
 from nlp_transfer.errors import OptionError
+from nlp_transfer.heads.baselines import multi_label_baselines, texts_of
 from nlp_transfer.heads.losses import (
+    CLASS_WEIGHTS,
     in_order,
+    label_frequencies,
     positive_weights,
     require_loss,
     require_way,
     require_weights,
     sigmoid_loss,
+    weights_again,
 )
-from nlp_transfer.heads.task_head import Columns
+from nlp_transfer.heads.registry import register_head
+from nlp_transfer.heads.task_head import Columns, TaskHead
 from nlp_transfer.heads.text_head import TextHead, are_pairs
 from nlp_transfer.metrics.temperature import fitted_scaling
+from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import LabelSet, MultiLabelPrediction, Scores
 
 if TYPE_CHECKING:
     from nlp_transfer.metrics import RowCounts
 
 
+@register_head
 class MultiLabelHead(TextHead):
     """Any number of labels for each text, also none; each is there or not by itself.
 
@@ -55,7 +65,19 @@ class MultiLabelHead(TextHead):
     """
 
     task = "multi_label"
+    title = "multi label"
+    prediction = MultiLabelPrediction
+    answer_name = "labels"
     best_metric = "lrap"
+    headline_scores = ("micro_f1", "macro_f1", "samples_f1", "hamming_loss", "lrap")
+    slice_metric = "micro_f1"
+    choice_metric = "lrap"
+    report_parts = ("label_sets",)
+    report_words: ClassVar[dict[str, str]] = TextHead.report_words | {
+        "probabilities": "Of each label of each row by itself; a row is right where all its labels are."
+    }
+    can_collapse = False
+    problem = "multi_label"
     problem_type = "multi_label_classification"
     is_tuned = True
 
@@ -172,10 +194,67 @@ class MultiLabelHead(TextHead):
         return multi_label_scores([p.labels for p in predictions], references, self.labels.names, ranked)
 
     def counts(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> RowCounts:
-        from nlp_transfer.metrics import set_counts
+        """What each row adds to the scores; without LRAP where predictions lack the probabilities that rank labels."""
+        from nlp_transfer.metrics import RowCounts, set_counts
 
-        ranked = [[p.probabilities[name] for name in self.labels] for p in predictions]
-        return set_counts([p.labels for p in predictions], references, self.labels.names, ranked)
+        ranked = [[p.probabilities.get(name, 0.0) for name in self.labels] for p in predictions]
+        counts = set_counts([p.labels for p in predictions], references, self.labels.names, ranked)
+        if all(p.probabilities for p in predictions):
+            return counts
+        return RowCounts(counts.counts, lambda sums: {k: v for k, v in counts.scores(sums).items() if k != "lrap"})
+
+    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        others, names = [text for rows in asked for text in texts_of(rows)], self.labels.names
+        baselines = multi_label_baselines(texts_of(train), list(values(train, "label")), others, names, seed)
+        return {
+            name: [
+                MultiLabelPrediction(tuple(labels), dict(zip(names, ranks, strict=True)))
+                for labels, ranks in zip(sets, ranking.tolist(), strict=True)
+            ]
+            for name, (sets, ranking) in baselines.items()
+        }
+
+    def scoring_record(self, row: int, gold: Any, predicted: MultiLabelPrediction) -> dict[str, Any]:
+        """The line with the probabilities of all labels, which rank them."""
+        return predicted.record(row, gold) | {"probabilities": predicted.probabilities}
+
+    def on_share(self, everything: Rows, share: Rows) -> TaskHead:
+        before, now = (label_frequencies(self.labels, rows.data) for rows in (everything, share))
+        sizes = len(everything.data), len(share.data)
+        ways = [
+            (positive_weights(way, before, sizes[0]), positive_weights(way, now, sizes[1])) for way in CLASS_WEIGHTS
+        ]
+        return type(self)(**self.options() | {"class_weights": weights_again(self.class_weights, ways)})
+
+    def require_features(self, classifier: str) -> None:
+        super().require_features(classifier)
+        if classifier not in self.classifiers:
+            raise OptionError(
+                f"--classifier {classifier} gives a text one label; for several labels take "
+                f"{' or '.join(self.classifiers)}."
+            )
+
+    def fit_classifier(
+        self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
+    ) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        weights = {self.labels.id(name): weight for name, weight in self.class_weights.items()}
+        return fit_several(classifier, features, labels, seed, weights)
+
+    _call_options = ", top_k=None"  # else the likeliest label alone
+
+    def describe(self) -> list[str]:
+        thresholds = (f"{inline_code(name)} {threshold:.3f}" for name, threshold in self.thresholds.items())
+        return [
+            *super().describe(),
+            "A text has every label that is at least as likely as its threshold, chosen on the validation rows: ",
+            f"{', '.join(thresholds)}.",
+        ]
+
+    def _calibration_formula(self) -> str:
+        return (
+            "`scaling` in `config.json` holds a and b of each label, whose calibrated probability is\n"
+            "sigmoid(a * logit + b)."
+        )
 
     def _require_sense(self) -> None:
         if len(self.labels) < 2:

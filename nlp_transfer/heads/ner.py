@@ -1,4 +1,4 @@
-"""Which words of a text are entities, and of what type?"""
+"""The head that tags words, and finds the entities that the tags spell."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from datasets import Dataset
 from torch import Tensor
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
+from nlp_transfer.config import DataOptions, NEROptions
 from nlp_transfer.data import tag_schemes
-from nlp_transfer.data.character_spans import word_offsets
-from nlp_transfer.data.long_texts import special_tokens
+from nlp_transfer.data.load import load_splits
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import recognise, scheme_named
-from nlp_transfer.data.windows import Window, windows
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.heads.baselines import gazetteer_baseline
+from nlp_transfer.heads.registry import register_head
 from nlp_transfer.heads.task_head import (
-    IGNORED,
     Columns,
     TaskHead,
     label_options,
@@ -32,6 +35,7 @@ from nlp_transfer.heads.task_head import (
     softmax,
 )
 from nlp_transfer.heads.viterbi import decode as best_sequence
+from nlp_transfer.heads.word_tokens import encode_words, join_words, logits_of_words, words_of
 from nlp_transfer.metrics.temperature import fitted_temperature
 from nlp_transfer.types import Scores, Span, TagPrediction
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from nlp_transfer.metrics import RowCounts
 
 
+@register_head
 class NERHead(TaskHead):
     """A tag for each word, and the entities that the tags spell.
 
@@ -63,8 +68,32 @@ class NERHead(TaskHead):
     """
 
     task = "ner"
+    title = "NER"
+    reads = "ner"
+    recipe = "ner"
+    labels_words = True
+    auto_class = "AutoModelForTokenClassification"
+    pipeline_tag = "token-classification"
+    peft_task = "TOKEN_CLS"
+    task_options = NEROptions
+    prediction = TagPrediction
+    answer_name = "tags"
     best_metric = "f1_strict"
-    no_certainty = "of a tagger each span has a score of its own to go by"
+    headline_scores = ("f1_strict", "precision_strict", "recall_strict", "f1_lenient")
+    slice_metric = "f1_strict"
+    choice_metric = "f1_strict"
+    report_parts = ("entities",)
+    report_words: ClassVar[dict[str, str]] = {
+        "rows": "sentences",
+        "label": "type",
+        "items": "entities",
+        "answers": "tags",
+        "calibrated_on": "the words of the validation rows",
+        "probabilities": "Of the entities that were predicted, each as sure as its least sure word.",
+    }
+    can_balance = False
+    no_confidence = "a tagger gives each span a score of its own"
+    no_probabilities = "a tagger gives the probability of each word's tag"
     is_tuned = True
 
     def __init__(
@@ -114,6 +143,11 @@ class NERHead(TaskHead):
 
         return head, splits.each(respell).noting(f"Tag scheme: {source} ({how}).")
 
+    @classmethod
+    def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
+        head, splits = cls.for_splits(load_splits(data, cls.reads, seed), **vars(options))
+        return splits, head
+
     def options(self) -> dict[str, Any]:
         return {
             "entity_types": list(self.entity_types),
@@ -125,27 +159,15 @@ class NERHead(TaskHead):
     def build(self, checkpoint: Checkpoint) -> Loaded:
         return checkpoint.load(AutoModelForTokenClassification, **label_options(self.labels))
 
+    def columns_of(self, texts: Sequence[Any]) -> dict[str, list[Any]]:
+        """Words, their offsets, and the text that they stand in; a text may be a list of words."""
+        split = [words_of(text) for text in texts]
+        return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
+
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         """Columns as `TaskHead.encode` says, and `starts`: where in `input_ids` the words stand that are predicted."""
-        before, after = special_tokens(tokenizer)
-        budget = max_length - len(before) - len(after)
-        features: dict[str, list[Any]] = {"input_ids": [], "row": [], "starts": []}
         targets = self.targets(rows["tags"]) if "tags" in rows else None
-        if targets is not None:
-            features["labels"] = []
-        for row, words in enumerate(_subwords(rows["words"], tokenizer)):
-            # One word alone can be longer than the encoder (a URL); its first subword still carries its label.
-            words = [word[:budget] for word in words]
-            for window in windows([len(word) for word in words], budget):
-                starts = _starts(words, window, len(before))
-                ids = before + [token for word in words[window.start : window.end] for token in word] + after
-                features["input_ids"].append(ids)
-                features["row"].append(row)
-                features["starts"].append(starts)
-                if targets is not None:
-                    labels = dict(zip(starts, targets[row][window.own : window.own_end], strict=True))
-                    features["labels"].append([labels.get(place, IGNORED) for place in range(len(ids))])
-        return features
+        return encode_words(rows["words"], targets, tokenizer, max_length)
 
     def account(self, rows: Columns, features: Columns) -> dict[str, int]:
         windows_of = Counter(features["row"])
@@ -162,8 +184,7 @@ class NERHead(TaskHead):
         return [[self.labels.id(tag) for tag in tags] for tags in references]
 
     def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
-        values = logits.float().cpu().numpy()
-        return [values[i, starts] for i, starts in enumerate(features["starts"])]
+        return logits_of_words(logits, features)
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[TagPrediction]:
         """Predictions of rows; `rows["offsets"]`, if there, says where in `rows["text"]` the words stand."""
@@ -225,6 +246,41 @@ class NERHead(TaskHead):
 
         return span_counts([p.tags for p in predictions], references, self.scheme)
 
+    def raw_probabilities(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[np.ndarray]:
+        """From the probability of one tag that without the temperature does not follow."""
+        if not self.temperature:
+            return []
+        return [np.array(p.probabilities, np.float32) for p in self.uncalibrated().decode(outputs, rows)]
+
+    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        words = list(values(train, "words"))
+        tags = [tag_schemes.convert(sequence, self.scheme, "IOB2") for sequence in values(train, "tags")]
+        sentences = [sentence for rows in asked for sentence in values(rows, "words")]
+        guesses = gazetteer_baseline(words, tags, sentences, self.scheme)
+        return {
+            "gazetteer": [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(sentences, guesses, strict=True)]
+        }
+
+    def words_tagged(self, predictions: Sequence[TagPrediction]) -> tuple[int, int]:
+        tagged = sum(len(p.tags) for p in predictions)
+        return tagged, sum(len(p.words) for p in predictions) - tagged
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        return CLASSIFIERS
+
+    def require_features(self, classifier: str) -> None:
+        """Nothing of this head is trained by steps alone."""
+
+    def fit_classifier(
+        self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
+    ) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        outside = self.labels.id("O")  # words in no entity
+        return fit_layer(classifier, features, labels, len(self.labels), seed, outside=outside)
+
+    # The first subword of a word is what was trained; other strategies mix in subwords that were not.
+    pipeline_options = ', aggregation_strategy="first"'
+
 
 @dataclass(frozen=True)
 class _Tags:
@@ -252,50 +308,3 @@ def _entity_types(rows: Rows, scheme: str, is_told: bool) -> set[str]:
                 f"{_place(rows, number)}: {error}; {why} {scheme}, and all splits are read in one scheme."
             ) from error
     return types
-
-
-def words_of(text: str | Sequence[str]) -> dict[str, Any]:
-    """The words of a text and where they stand in it."""
-    if not isinstance(text, str):
-        joined, offsets = join_words(text)
-        return {"words": list(text), "offsets": offsets, "text": joined}
-    offsets = word_offsets(text)
-    return {"words": [text[start:end] for start, end in offsets], "offsets": offsets, "text": text}
-
-
-def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-    """Words as one text with blanks between them, and where each word stands in it."""
-    offsets, place = [], 0
-    for word in words:
-        offsets.append((place, place + len(word)))
-        place += len(word) + 1
-    return " ".join(words), offsets
-
-
-def _subwords(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
-    """Token ids of each word of each row. A word the tokenizer has nothing for (a lone joiner) is an unknown token."""
-    encoded = tokenizer(
-        [list(words) for words in rows],
-        is_split_into_words=True,
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
-    ids = []
-    for row, words in enumerate(rows):
-        subwords: list[list[int]] = [[] for _ in words]
-        for token, word in zip(encoded["input_ids"][row], encoded.word_ids(row), strict=True):
-            subwords[word].append(token)
-        ids.append([word or [tokenizer.unk_token_id] for word in subwords])
-    return ids
-
-
-def _starts(words: Sequence[Sequence[int]], window: Window, first: int) -> list[int]:
-    """Token places of the first subwords of the words that a window predicts."""
-    places, place = [], first
-    for word in range(window.start, window.end):
-        if window.own <= word < window.own_end:
-            places.append(place)
-        place += len(words[word])
-    return places

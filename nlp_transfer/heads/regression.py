@@ -1,29 +1,42 @@
-"""A number for a text, or for a pair of texts: how alike they are, how many stars it gives."""
+"""The head that gives each text a number."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from datasets import Dataset, Features
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from nlp_transfer.data.row_store import values
+from nlp_transfer.data.labels import feature_of
+from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import Fp32Linear
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_ridge
 from nlp_transfer.errors import OptionError
+from nlp_transfer.heads.baselines import regression_baselines, texts_of
 from nlp_transfer.heads.losses import squared_loss
-from nlp_transfer.heads.task_head import Columns, output_layer
+from nlp_transfer.heads.registry import register_head
+from nlp_transfer.heads.task_head import Columns, TaskHead, output_layer
 from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import RegressionPrediction, Scores
 
 if TYPE_CHECKING:
     from nlp_transfer.metrics import RowCounts
 
+log = logging.getLogger(__name__)
 
+
+@register_head
 class RegressionHead(TextHead):
     """A number for each text, in the unit of the data: the network's one output is the number itself.
 
@@ -46,14 +59,25 @@ class RegressionHead(TextHead):
     """
 
     task = "regression"
+    title = "regression"
+    prediction = RegressionPrediction
     best_metric = "mse"
-    no_certainty = "this model gives a number, of which it tells no doubt"
+    headline_scores = ("mse", "mae", "pearson", "spearman")
+    slice_metric = "mae"
+    choice_metric = "pearson"
+    report_parts = ("numbers",)
+    can_collapse = False
+    can_balance = False
+    no_confidence = "this model gives a number, which has no confidence estimate"
+    no_probabilities = "this model gives a number"
+    problem = "regression"
     problem_type = "regression"
 
     def __init__(self, name: str = "number", mean: float = 0.0, deviation: float = 1.0, **shape: Any) -> None:
         super().__init__([name], **shape)
         self.mean = mean
         self.deviation = deviation
+        self.loss_unit = deviation**2
         if not 0 < deviation < np.inf:
             raise OptionError(f"deviation must be more than 0; given was {deviation}.")
 
@@ -83,7 +107,8 @@ class RegressionHead(TextHead):
 
     def adjust(self, network: PreTrainedModel) -> None:
         super().adjust(network)
-        output_layer(network)[1].__class__ = Fp32Linear
+        path, layer = output_layer(network)
+        network.set_submodule(path, Fp32Linear.sharing(layer))
 
     def scale_param_groups(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The output layer learns at `deviation` times the rate, and decays as before.
@@ -121,6 +146,51 @@ class RegressionHead(TextHead):
         from nlp_transfer.metrics import number_counts
 
         return number_counts([p.value for p in predictions], references)
+
+    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        others = [text for rows in asked for text in texts_of(rows)]
+        numbers = regression_baselines(texts_of(train), list(values(train, "label")), others, seed)
+        return {name: [RegressionPrediction(number) for number in of_rows] for name, of_rows in numbers.items()}
+
+    def agreement(self, predictions: Sequence[RegressionPrediction], others: Sequence[RegressionPrediction]) -> str:
+        most = max(abs(a.value - b.value) for a, b in zip(predictions, others, strict=True))
+        return f"moves the numbers of the first {len(others)} rows by {most:.2g} at most"
+
+    def on_share(self, everything: Rows, share: Rows) -> TaskHead:
+        if len(share.data) == len(everything.data):
+            return type(self)(**self.options())
+        numbers = np.fromiter(values(share.data, "label"), np.float64)
+        deviation = float(numbers.std()) or self.deviation  # of one number there is none
+        return type(self)(**self.options() | {"mean": float(numbers.mean()), "deviation": deviation})
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """The default alone, in whose place ridge regression stands."""
+        return LINEAR[:1]
+
+    def require_features(self, classifier: str) -> None:
+        super().require_features(classifier)
+        if classifier not in self.classifiers:
+            raise OptionError(
+                f"--classifier {classifier} is for labels; leave it out, and a number is fitted by ridge regression."
+            )
+
+    def fit_classifier(
+        self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
+    ) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        log.info("A number is fitted by ridge regression.")
+        return fit_ridge(features, labels)
+
+    def read_scores(self, rows: Rows) -> tuple[Rows, str]:
+        features = rows.data.features.copy() | {"label": feature_of("regression")}
+        numbers = (columns | {"label": list(map(float, columns["label"]))} for columns in slices(rows.data))
+        return replace(rows, data=stored(numbers, Features(features))), ", as numbers"
+
+    def describe(self) -> list[str]:
+        return [f"It gives each text a number, {inline_code(self.labels.names[0])}."]
+
+    def describe_calibration(self) -> list[str]:
+        return []
 
 
 _OF_LABELS: dict[str, Any] = {

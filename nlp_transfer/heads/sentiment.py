@@ -1,4 +1,4 @@
-"""Where does a text stand on an ordered scale of feeling?"""
+"""The head that places a text on an ordered scale."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nlp_transfer.config import DataOptions, SentimentOptions
 from nlp_transfer.data.labels import problem_of
+from nlp_transfer.data.load import load_splits
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.heads.losses import evened_out
+from nlp_transfer.heads.registry import register_head, text_head_for
+from nlp_transfer.heads.task_head import TaskHead
 from nlp_transfer.heads.text_head import are_pairs
 from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
 
@@ -38,6 +42,7 @@ _KNOWN_STEPS = (
 _MOST_LEVELS = 20  # a scale that people label by hand is shorter; more is a score that was never cut
 
 
+@register_head
 class SentimentHead(TextClassificationHead):
     """A classifier whose labels have an order, lowest first: negative < neutral < positive, or 1..5 stars.
 
@@ -55,6 +60,12 @@ class SentimentHead(TextClassificationHead):
     """
 
     task = "sentiment"
+    title = "sentiment"
+    reads = "sentiment"
+    recipe = "sentiment"
+    task_options = SentimentOptions
+    prediction = SentimentPrediction
+    headline_scores = ("accuracy", "macro_f1", "mae_steps", "quadratic_kappa")
 
     def __init__(self, labels: Sequence[str] | LabelSet, *, edges: Sequence[float] = (), **options: Any) -> None:
         super().__init__(labels, **options)
@@ -89,6 +100,21 @@ class SentimentHead(TextClassificationHead):
         shape = evened_out(at_least_one, options)
         return cls(names, edges=edges, pairs=are_pairs(splits), **shape)
 
+    @classmethod
+    def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
+        """The splits, scores cut into levels where the options say so, and this head, or with `problem` regression the
+        head for numbers."""
+        shape = dict(vars(options))
+        levels, edges = shape.pop("levels"), shape.pop("level_edges")
+
+        def prepare(rows: Rows) -> Rows:
+            return cut_into_levels(rows, levels, edges) if edges else rows
+
+        splits = load_splits(data, cls.reads, seed, prepare)
+        if data.problem == "regression":
+            return splits, text_head_for(splits, **vars(options))
+        return splits, cls.for_splits(splits, levels, edges, **shape)
+
     def options(self) -> dict[str, Any]:
         return super().options() | {"edges": list(self.edges)}
 
@@ -96,6 +122,12 @@ class SentimentHead(TextClassificationHead):
         plain = super()._prediction(best, probabilities)
         polarity = float(probabilities @ np.linspace(-1.0, 1.0, len(self.labels)))
         return SentimentPrediction(plain.label, plain.probability, plain.probabilities, min(max(polarity, -1.0), 1.0))
+
+    def read_scores(self, rows: Rows) -> tuple[Rows, str]:
+        if not self.edges:
+            return super().read_scores(rows)
+        edges = ", ".join(f"{edge:g}" for edge in self.edges)
+        return cut_into_levels(rows, list(self.labels), self.edges), f", cut at {edges} as the target's"
 
     def score(self, predictions: Sequence[Any], references: Sequence[str]) -> Scores:
         from nlp_transfer.metrics import sentiment_scores  # loads evaluate, which takes a second

@@ -1,30 +1,39 @@
-"""What is said of a text, or a pair of texts, as a whole? What the heads for it share: their shape, their windows."""
+"""What heads for a text, or a pair of texts, as a whole share: the shape of the network, and windows."""
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
+from nlp_transfer.config import ClassificationOptions, DataOptions
 from nlp_transfer.data.batch import continues, continuing
+from nlp_transfer.data.load import load_splits
 from nlp_transfer.data.long_texts import LONG_TEXTS, tokens_of
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pooling.pooled_config import POOLINGS, PooledConfig
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.task_head import Columns, TaskHead, label_options, label_set
 from nlp_transfer.types import LabelSet, Scores
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+log = logging.getLogger(__name__)
 
 WINDOW_POOLINGS = ("mean", "max")
+
+_LONG_TEXTS = {
+    "truncate": "Texts are cut after {} tokens.",
+    "head_tail": "Of texts of more than {} tokens nlp_transfer reads the first and the last ones.",
+    "window": "Texts of more than {} tokens are read in overlapping windows by nlp_transfer, which pools their logits.",
+}
 
 
 class TextHead(TaskHead):
@@ -45,8 +54,20 @@ class TextHead(TaskHead):
         OptionError: a value outside what is said above.
     """
 
+    reads = "classification"
+    recipe = "classify"
+    auto_class = "AutoModelForSequenceClassification"
+    pipeline_tag = "text-classification"
+    peft_task = "SEQ_CLS"
+    task_options = ClassificationOptions
+
+    long_texts: str
+
+    problem: ClassVar[str]
+    """The kind of labels: single_label, multi_label or regression, as `problem_of` tells it from the rows."""
+
     problem_type: ClassVar[str]
-    """What transformers calls the task in a config."""
+    """What transformers calls it in a config."""
 
     def __init__(
         self,
@@ -71,6 +92,11 @@ class TextHead(TaskHead):
     @abstractmethod
     def for_splits(cls, splits: Splits, **options: Any) -> Self:
         """The head for what the rows of `splits.train` hold."""
+
+    @classmethod
+    def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
+        splits = load_splits(data, cls.reads, seed)
+        return splits, cls.for_splits(splits, **vars(options))
 
     def options(self) -> dict[str, Any]:
         return {
@@ -110,6 +136,9 @@ class TextHead(TaskHead):
     def adjust(self, network: PreTrainedModel) -> None:
         if self.is_native and self.dropout is not None:
             _set_head_dropout(network, self.dropout)
+
+    def columns_of(self, texts: Sequence[Any]) -> dict[str, list[Any]]:
+        return texts_or_pairs(texts, self.pairs)
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         """Columns as `TaskHead.encode` says; `dropped`: how many tokens of a row are not read.
@@ -162,6 +191,51 @@ class TextHead(TaskHead):
 
     def references(self, rows: Columns) -> list[Any]:
         return list(rows["label"])
+
+    def probe_options(self) -> dict[str, Any]:
+        """The mean of all tokens for a native head, whose pooler was pretrained for another end, or not at all."""
+        return {"pooling": "mean"} if self.is_native else {}
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        return LINEAR
+
+    def require_features(self, classifier: str) -> None:
+        for option, is_given in (
+            ("hidden", self.hidden), ("dropout", self.dropout is not None),
+            ("label_smoothing", getattr(self, "label_smoothing", 0)), ("long_texts", self.long_texts == "window"),
+            ("loss", getattr(self, "loss_name", "cross_entropy") != "cross_entropy"),
+        ):  # fmt: skip
+            if is_given:
+                raise OptionError(
+                    f"--{option} has no meaning with --strategy features, whose classifier is not trained by steps; "
+                    f"leave it out, or take --strategy freeze."
+                )
+
+    def for_features(self) -> Self:
+        """The same head, its pooling named."""
+        if self.pooling != "native":
+            return self
+        log.info("The features of a text are the mean of its tokens' states (--pooling mean).")
+        return type(self)(**self.options() | {"pooling": "mean"})
+
+    def feature_config(self) -> dict[str, Any]:
+        return {"pooling": self.pooling, "problem_type": self.problem_type}
+
+    def shape(self) -> dict[str, Any]:
+        return {"pooling": self.pooling, "hidden": self.hidden, "dropout": self.dropout}
+
+    def describe_long_texts(self, max_length: int) -> list[str]:
+        return [_LONG_TEXTS[self.long_texts].format(max_length)]
+
+    def pipeline_call(self) -> str:
+        if self.pairs:
+            return (
+                f'ask({{"text": "Some text.", "text_pair": "Its second text."}}, truncation=True{self._call_options})'
+            )
+        return f'ask("Some text.", truncation=True{self._call_options})'
+
+    _call_options: ClassVar[str] = ""
 
     def evaluate(self, outputs: Sequence[np.ndarray], rows: Columns) -> Scores:
         """Scores of logits against the rows' answers, and `loss`, the mean loss of a row without any weights."""

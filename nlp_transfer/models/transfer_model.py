@@ -5,18 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
+import transformers
 from datasets import Dataset
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nlp_transfer.config import PRECISIONS, ModelOptions
 from nlp_transfer.data.inputs import TokenInputs
@@ -26,11 +22,9 @@ from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.encoders.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
 from nlp_transfer.errors import ModelError, OptionError
-from nlp_transfer.heads import HEADS, NERHead, TaskHead, TextHead
+from nlp_transfer.heads import HEADS, TaskHead
 from nlp_transfer.heads.from_transformers import stock_head
-from nlp_transfer.heads.ner import words_of
 from nlp_transfer.heads.reuse import kept_head, say_what_is_dropped
-from nlp_transfer.heads.text_head import texts_or_pairs
 from nlp_transfer.models.adapters.adapter import Adapter, base_of, holds_adapter
 from nlp_transfer.models.inference import infer
 
@@ -98,7 +92,7 @@ class TransferModel:
         if head is None:
             return cls._load_trained(name, max_length, revision, trust_remote_code)
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
-        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
         max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
         loaded = head.build(checkpoint)
         if keep_head:
@@ -130,10 +124,9 @@ class TransferModel:
     ) -> TransferModel:
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
         spec = getattr(checkpoint.config, _SPEC, None) or stock_head(checkpoint)
-        head = HEADS[spec["task"]](**spec["options"])
-        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
-        auto = AutoModelForTokenClassification if isinstance(head, NERHead) else AutoModelForSequenceClassification
-        loaded = checkpoint.load(auto, with_head=True)
+        head = _head_of(name, spec)
+        tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
+        loaded = checkpoint.load(getattr(transformers, head.auto_class), with_head=True)
         if loaded.new:
             raise ModelError(f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}.")
         head.adjust(loaded.network)
@@ -147,11 +140,11 @@ class TransferModel:
         if not spec:
             raise ModelError(f"{name} holds an adapter whose config.json names no task; open it with peft.")
         base, revision = base_of(name)
-        head = HEADS[spec["task"]](**spec["options"])
+        head = _head_of(name, spec)
         checkpoint = Checkpoint.find(base, revision=revision, trust_remote_code=trust_remote_code)
         network = head.build(checkpoint).network
         adapter = Adapter.open(name, network, checkpoint)
-        tokenizer = checkpoint.tokenizer(of_words=isinstance(head, NERHead))
+        tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
         most = max_positions(checkpoint.encoder_config)
         model = cls(network, head, tokenizer, _fitting(max_length or spec["max_length"], most, name, tokenizer))
         model.adapter = None if adapter.merge_if_possible() else adapter
@@ -219,7 +212,7 @@ class TransferModel:
                     bar.update(SLICE)
 
         encoded_rows = stored(features())
-        if what and lengths.long and isinstance(self.head, TextHead):
+        if what and lengths.long and self.head.long_texts:
             log.info("%s: %s (--long_texts %s).", what, lengths.told(self.max_length), self.head.long_texts)
         if account and what:
             told = (f"{count:,} {what}" for what, count in account.items() if count or what.endswith("lost"))
@@ -268,7 +261,7 @@ class TransferModel:
         if precision not in PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
         if abstain_below is not None:
-            self.head.require_certainty()
+            self.head.require_confidence()
             if not 0 < abstain_below <= 1:
                 raise OptionError(f"abstain_below must be more than 0, and 1 at most; given was {abstain_below}.")
         head = self.head if calibrated else self.head.uncalibrated()
@@ -279,17 +272,21 @@ class TransferModel:
 
     def _stream(self, texts: Iterator[Any], head: TaskHead, batch_size: int, precision: str) -> Iterator[Any]:
         while chunk := list(itertools.islice(texts, WINDOW)):
-            rows = self._rows(chunk)
+            rows = self.head.columns_of(chunk)
             features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
             inputs = TokenInputs(features, self.pad_id)
             outputs = infer(self.network, self.head, inputs, batch_size=batch_size, precision=precision)
             yield from head.decode(outputs, rows)
 
-    def _rows(self, texts: list[Any]) -> dict[str, list[Any]]:
-        if isinstance(self.head, TextHead):
-            return texts_or_pairs(texts, self.head.pairs)
-        split = [words_of(text) for text in texts]
-        return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
+
+def _head_of(name: str, spec: Mapping[str, Any]) -> TaskHead:
+    """The head that a saved model names in its config."""
+    if spec["task"] not in HEADS:
+        raise ModelError(
+            f"{name} was trained for the task '{spec['task']}', whose head is not registered here (there are "
+            f"{', '.join(HEADS)}); import the module that registers it first."
+        )
+    return HEADS[spec["task"]](**spec["options"])
 
 
 def model_folder(name_or_path: str | Path) -> str:

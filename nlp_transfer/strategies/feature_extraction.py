@@ -16,14 +16,11 @@ from nlp_transfer.data.inputs import Inputs
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
-from nlp_transfer.encoders.sklearn_head.decisions import linear_layer
-from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_classifier, fit_ridge, fit_several
 from nlp_transfer.encoders.sklearn_head.sklearn_config import ShallowConfig
 from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.encoders.sklearn_head.sklearn_storage import require_skops
-from nlp_transfer.errors import ModelError, OptionError, UserError
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextHead
-from nlp_transfer.heads.task_head import TaskHead, label_options
+from nlp_transfer.errors import ModelError, UserError
+from nlp_transfer.heads.task_head import label_options
 from nlp_transfer.models.transfer_model import TransferModel
 
 log = logging.getLogger(__name__)
@@ -39,17 +36,14 @@ def build_network(model: TransferModel, classifier: str) -> None:
     is_linear = classifier in LINEAR
     if not is_linear:
         require_skops()
-    model.head = head = _plain(model.head)
+    model.head.require_features(classifier)
+    model.head = head = model.head.for_features()
     base = model.encoder.base
     shape: dict[str, Any] = {"encoder_config": model.encoder.config.to_dict(), **label_options(head.labels)}
-    if isinstance(head, TextHead):
-        _require_a_fit(head, classifier)
-        shape |= {"pooling": head.pooling, "problem_type": head.problem_type}
-    elif is_linear:  # a stock network it is, and stays
+    if head.labels_words and is_linear:  # a stock network it is, and stays
         _require_linear(model)
         return
-    else:
-        shape["pooling"] = "tokens"
+    shape |= head.feature_config()
     if is_linear:
         model.network = PooledClassifier(PooledConfig(**shape), base)
         model.head.adjust(model.network)
@@ -66,7 +60,7 @@ def fit_network(model: TransferModel, train: Inputs, classifier: str, seed: int)
     fitted: list[Any] = [None]
     if state.is_main_process:
         try:
-            fitted = [_fitted(model.head, *features_of(model, train), classifier, seed)]
+            fitted = [model.head.fit_classifier(classifier, *features_of(model, train), seed)]
         except UserError as error:  # which the other processes wait for
             fitted = [error]
     if state.num_processes > 1:
@@ -82,58 +76,6 @@ def fit_network(model: TransferModel, train: Inputs, classifier: str, seed: int)
             weight, bias = fitted[0]
             network.classifier.weight.copy_(torch.from_numpy(weight))
             network.classifier.bias.copy_(torch.from_numpy(bias))
-
-
-def _fitted(
-    head: TaskHead, features: np.ndarray, labels: np.ndarray, classifier: str, seed: int
-) -> Fitted | tuple[np.ndarray, np.ndarray]:
-    """What is fitted; of what is linear the weight and the bias of the last layer."""
-    weights = _class_weights(head)
-    if isinstance(head, RegressionHead):
-        return fit_ridge(features, labels)
-    if isinstance(head, MultiLabelHead):
-        return fit_several(classifier, features, labels, seed, weights)
-    fitted = fit_classifier(classifier, features, labels, seed, weights, _outside(head))
-    return linear_layer(*fitted, len(head.labels)) if classifier in LINEAR else fitted
-
-
-def require_plain(head: TaskHead) -> None:
-    """OptionError for what a head has that is trained by steps, besides labels."""
-    if not isinstance(head, TextHead):
-        return
-    for option, is_given in (
-        ("hidden", head.hidden), ("dropout", head.dropout is not None),
-        ("label_smoothing", getattr(head, "label_smoothing", 0)), ("long_texts", head.long_texts == "window"),
-        ("loss", getattr(head, "loss_name", "cross_entropy") != "cross_entropy"),
-    ):  # fmt: skip
-        if is_given:
-            raise OptionError(
-                f"--{option} has no meaning with --strategy features, whose classifier is not trained by steps; leave "
-                f"it out, or take --strategy freeze."
-            )
-
-
-def _plain(head: TaskHead) -> TaskHead:
-    """A head of labels alone, its pooling named. OptionError as above."""
-    require_plain(head)
-    if not isinstance(head, TextHead) or head.pooling != "native":
-        return head
-    log.info("The features of a text are the mean of its tokens' states (--pooling mean).")
-    return type(head)(**head.options() | {"pooling": "mean"})
-
-
-def _require_a_fit(head: TextHead, classifier: str) -> None:
-    """OptionError for a classifier that does not fit what the head learns."""
-    if isinstance(head, MultiLabelHead) and classifier not in LINEAR:
-        raise OptionError(
-            f"--classifier {classifier} gives a text one label; for several labels take {' or '.join(LINEAR)}."
-        )
-    if isinstance(head, RegressionHead):
-        if classifier != LINEAR[0]:  # the default
-            raise OptionError(
-                f"--classifier {classifier} is for labels; leave it out, and a number is fitted by ridge."
-            )
-        log.info("A number is fitted by ridge regression.")
 
 
 def _require_linear(model: TransferModel) -> None:
@@ -171,13 +113,3 @@ def features_of(model: TransferModel, inputs: Inputs) -> tuple[np.ndarray, np.nd
             parts.append(between(vectors.to(next(between.parameters(), vectors).device)).float().cpu().numpy())
             labels.append(batch["labels"][is_labelled].numpy())
     return np.concatenate(parts), np.concatenate(labels)
-
-
-def _class_weights(head: TaskHead) -> dict[int, float]:
-    """Those of a head that has any, by label id."""
-    return {head.labels.id(name): weight for name, weight in getattr(head, "class_weights", {}).items()}
-
-
-def _outside(head: TaskHead) -> int | None:
-    """The label id of words in no entity, where labels are tags."""
-    return head.labels.id("O") if isinstance(head, NERHead) else None

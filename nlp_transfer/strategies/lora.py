@@ -95,7 +95,6 @@ class Lora(Strategy):
         return {} if options.get("peft_config") else super().search_space(options, depth)
 
     def setup(self, model: TransferModel, seed: int) -> None:
-        from nlp_transfer.heads import NERHead  # all of these load torch
         from nlp_transfer.models.adapters.adapter import Adapter
         from nlp_transfer.models.adapters.peft_config import fit_to, read_config
 
@@ -107,9 +106,7 @@ class Lora(Strategy):
         source = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
         encoder = model.encoder
         config = read_config(self.peft_config) if self.peft_config else self._lora_config(encoder)
-        fit_to(
-            config, encoder, model.new_parameters, "TOKEN_CLS" if isinstance(model.head, NERHead) else "SEQ_CLS", source
-        )
+        fit_to(config, encoder, model.new_parameters, model.head.peft_task, source)
         if config.is_prompt_learning:
             _require_positions(model, config.num_virtual_tokens)
         adapter = Adapter.put_into(model.network, config, model.checkpoint, source)

@@ -8,14 +8,12 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from datasets import Dataset, Features
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import MaskedLMOutput
@@ -23,16 +21,16 @@ from transformers.modeling_outputs import MaskedLMOutput
 from nlp_transfer.activations.truncation import TruncatedEncoder
 from nlp_transfer.data.batch import IGNORED, collate, shares, unlabelled
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.labels import feature_of, problem_of
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.source_rows import Kind, read_source
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.pretrained import Checkpoint
-from nlp_transfer.errors import DataError, ModelError
-from nlp_transfer.heads import NERHead, RegressionHead, SentimentHead, TaskHead, TextHead, text_head_for
-from nlp_transfer.heads.sentiment import are_scores, cut_into_levels
+from nlp_transfer.errors import ModelError
+from nlp_transfer.heads import NERHead, TaskHead, text_head_for
+from nlp_transfer.heads.sentiment import are_scores
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies.strategy import Part
 
@@ -44,7 +42,7 @@ _MASKED = 0.15
 
 def source_of(model: TransferModel, file: str, columns: tuple[str | None, str | None], seed: int) -> Source:
     """The source of a file, with the columns of text and label that are named; raw text where it has no labels."""
-    rows, kind = read_source(file, *columns, beside_tags=isinstance(model.head, NERHead))
+    rows, kind = read_source(file, *columns, beside_tags=model.head.labels_words)
     return RawSource(model, rows, seed) if kind == "text" else LabelledSource(model, rows, kind)
 
 
@@ -121,9 +119,9 @@ class LabelledSource(Source):
             rows, cut = splits.train, ""
         else:
             rows, cut = _cut(model.head, rows)
-            self.head = text_head_for(Splits(rows, None, None), **_shape(model.head))
+            self.head = text_head_for(Splits(rows, None, None), **model.head.shape())
         network = self.head.build(checkpoint).network
-        tokenizer = checkpoint.tokenizer(of_words=isinstance(self.head, NERHead))
+        tokenizer = checkpoint.tokenizer(of_words=self.head.labels_words)
         source = TransferModel(network, self.head, tokenizer, model.max_length)
         self.inputs = TokenInputs(source.encode(rows.data), source.pad_id)
         self.network = network
@@ -245,33 +243,11 @@ def _checkpoint(model: TransferModel) -> Checkpoint:
     return model.checkpoint
 
 
-def _shape(head: TaskHead) -> dict[str, Any]:
-    """The options that give a head for texts the shape that the target's has."""
-    if not isinstance(head, TextHead):
-        return {}
-    return {"pooling": head.pooling, "hidden": head.hidden, "dropout": head.dropout}
-
-
 def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
-    """Rows whose labels are scores, cut into levels as the target's were."""
+    """Rows whose labels are scores as the target's head takes them, and how, for the log; others as they are."""
     if problem_of(rows.data) != "single_label" or not are_scores(values(rows.data, "label")):
         return rows, ""
-    if isinstance(head, RegressionHead):
-        return _as_numbers(rows), ", as numbers"
-    if not isinstance(head, SentimentHead) or not head.edges:
-        raise DataError(
-            f"{rows.source}: column '{rows.columns['label']}' holds scores, not labels; cut them into levels in the "
-            f"file, or the target too with --levels and --level_edges, or name another --source_label_column_name."
-        )
-    edges = ", ".join(f"{edge:g}" for edge in head.edges)
-    return cut_into_levels(rows, list(head.labels), head.edges), f", cut at {edges} as the target's"
-
-
-def _as_numbers(rows: Rows) -> Rows:
-    """Rows whose labels spell numbers, with these numbers."""
-    features = rows.data.features.copy() | {"label": feature_of("regression")}
-    numbers = (columns | {"label": list(map(float, columns["label"]))} for columns in slices(rows.data))
-    return replace(rows, data=stored(numbers, Features(features)))
+    return head.read_scores(rows)
 
 
 def _tokens(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:

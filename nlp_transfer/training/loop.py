@@ -23,7 +23,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TaskHead
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy, strategy_named
 from nlp_transfer.strategies.strategy import Stage
@@ -218,11 +218,11 @@ def _validate_options(options: TrainingOptions, splits: Splits, model: TransferM
             raise OptionError(f"--{name} needs validation rows; give a --validation_file, or hold some rows out.")
     if options.metric_for_best_model and splits.validation:
         require_score(options.metric_for_best_model, model.head, splits.validation)
-    if options.restart_on_collapse and isinstance(model.head, MultiLabelHead | RegressionHead):
+    if options.restart_on_collapse and not model.head.can_collapse:
         raise OptionError(
             "--restart_on_collapse looks for one label given to all, which this task has not; leave it out."
         )
-    if options.sampling == "balanced" and isinstance(model.head, NERHead | RegressionHead):
+    if options.sampling == "balanced" and not model.head.can_balance:
         raise OptionError("--sampling balanced draws rows by label, which tags and numbers are not; leave it out.")
     if model.adapter:
         raise OptionError("this model carries an adapter; save it and load what was saved, to train it further.")

@@ -19,7 +19,6 @@ from nlp_transfer.config import TrainingOptions
 from nlp_transfer.data.inputs import Inputs, TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads import MultiLabelHead, RegressionHead
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy
@@ -145,7 +144,7 @@ class Run:
         scores = head.evaluate(outputs, columns)
         self.state.progress.scores(step, scores)
         self.state.best.see(step.epoch, scores)
-        if not isinstance(head, MultiLabelHead | RegressionHead):
+        if head.can_collapse:
             labels = [label for row in head.targets(head.references(columns)) for label in row]
             self.state.collapse.see(
                 outputs, labels, scores["loss"], step.epoch, run_ends=run_ends, remedy=self.attempt.remedy,

@@ -17,8 +17,8 @@ from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits, hold_out
+from nlp_transfer.encoders.cost import free_memory, training_memory
 from nlp_transfer.encoders.encoder import Encoder
-from nlp_transfer.encoders.memory import free_memory, training_memory
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.experiments.auto.try_candidates import halved, metric_of, named, probes, score_of
 from nlp_transfer.heads import NERHead, TaskHead
@@ -26,7 +26,6 @@ from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy, StrategyOptions
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
-from nlp_transfer.strategies.feature_extraction import require_plain
 from nlp_transfer.training.fsdp import are_asked_for
 from nlp_transfer.training.loop import make_accelerator
 from nlp_transfer.training.plan import epochs_of
@@ -173,7 +172,7 @@ def _fitting(
 def _frozen(head: TaskHead) -> str:
     """What only runs the encoder: `features`, or `freeze` for a head that has to be trained by steps."""
     try:
-        require_plain(head)
+        head.require_features(next(iter(head.classifiers), ""))
     except OptionError:
         return "freeze"
     return "features"

@@ -1,4 +1,4 @@
-"""What must the transfer beat? Predictions that need no pretrained network, for the same split."""
+"""Baselines, which need no pretrained network: what the transfer has to beat on the same split."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
+
+from nlp_transfer.data.row_store import rows_of, values
+
+BASELINE_NAMES = {
+    "majority": "majority label",
+    "tfidf_svm": "TF-IDF + linear SVM",
+    "mean": "mean of train",
+    "tfidf_ridge": "TF-IDF + ridge",
+    "gazetteer": "gazetteer of train",
+}
+"""What tables call a baseline; one that is not here is called by its own name."""
 
 _Form = tuple[str, ...]
 
@@ -17,6 +29,18 @@ _LETTERS = {
     "BIOES": ("B", "I", "E", "S"),
     "BILOU": ("B", "I", "L", "U"),
 }
+
+
+def baseline_name(name: str) -> str:
+    """What tables call a baseline."""
+    return BASELINE_NAMES.get(name, name)
+
+
+def texts_of(rows: Dataset) -> list[str]:
+    """The texts of rows; those of a pair as one text."""
+    if "text_pair" not in rows.column_names:
+        return list(values(rows, "text"))
+    return [f"{text}\n{second}" for text, second in rows_of(rows, "text", "text_pair")]
 
 
 def classification_baselines(

@@ -6,7 +6,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_transfer.evaluation.baselines import (
+from nlp_transfer.heads.baselines import (
     classification_baselines,
     gazetteer_baseline,
     multi_label_baselines,

@@ -1,0 +1,60 @@
+"""The registered task heads, by the name of their task."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, TypeVar
+
+from nlp_transfer.data.labels import problem_of
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import OptionError
+from nlp_transfer.heads.task_head import TaskHead
+
+HEADS: dict[str, type[TaskHead]] = {}
+"""Task name -> head; a saved model names its task."""
+
+_DECLARED = (
+    "task", "title", "reads", "recipe", "auto_class", "pipeline_tag", "peft_task", "prediction", "best_metric",
+    "headline_scores", "slice_metric", "choice_metric", "task_options",
+)  # fmt: skip
+
+Head = TypeVar("Head", bound=type[TaskHead])
+
+
+def register_head(head: Head) -> Head:
+    """Make a head known by its task: to saved models that name it, and to recipes with a `--task`.
+
+    A class decorator. What `TaskHead` declares and the class lacks is a TypeError, and so is the task of another head.
+
+    >>> @register_head
+    ... class IronyHead(TextClassificationHead):
+    ...     task = "irony"
+    """
+    if missing := [name for name in _DECLARED if not hasattr(head, name)]:
+        raise TypeError(f"{head.__name__} does not declare {', '.join(missing)}, which every head has; see TaskHead.")
+    other = HEADS.get(head.task)
+    if other and (other.__module__, other.__qualname__) != (head.__module__, head.__qualname__):
+        raise TypeError(f"{head.__name__}: the task {head.task!r} is that of {other.__name__}; name another one.")
+    HEADS[head.task] = head
+    return head
+
+
+def head_named(task: str) -> type[TaskHead]:
+    """The head of a task. Raises OptionError for one that is not registered, naming the nearest."""
+    if task not in HEADS:
+        near = difflib.get_close_matches(task, HEADS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the tasks are {', '.join(HEADS)}."
+        raise OptionError(f"there is no task {task!r}; {hint}")
+    return HEADS[task]
+
+
+def text_head_for(splits: Splits, **options: Any) -> Any:
+    """The head for what the labels of `splits` are: one of several, several at once, or a number.
+
+    Raises OptionError for `options` that such a head does not have.
+
+    >>> head = text_head_for(load_splits(DataOptions(train_file="mails.jsonl"), "classification"), pooling="mean")
+    """
+    problem = problem_of(splits.train.data)
+    head = next(head for head in HEADS.values() if getattr(head, "problem", None) == problem)
+    return head.for_splits(splits, **options)  # type: ignore[attr-defined]
