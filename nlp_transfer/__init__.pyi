@@ -4,6 +4,7 @@ from . import strategies as strategies
 from .checks.check_data import (
     DataReport as DataReport,
     check_data as check_data,
+    require_packages as require_packages,
 )
 from .checks.check_table import report_table as report_table
 from .checks.finding import Finding as Finding
@@ -15,7 +16,6 @@ from .checks.read_for_checks import (
     read_for_checks as read_for_checks,
     task_of as task_of,
 )
-from .checks.required_packages import require_packages as require_packages
 from .checks.tokenization import tokenizer_of as tokenizer_of
 from .checks.write_checks import write_report as write_report
 from .config import (
@@ -43,6 +43,7 @@ from .data.load import (
     splits_from as splits_from,
 )
 from .data.read_rows import Rows as Rows
+from .data.readers.reader_registry import register_reader as register_reader
 from .data.splits import Splits as Splits
 from .encoders.encoder import Encoder as Encoder
 from .errors import (
@@ -58,6 +59,7 @@ from .evaluation.predict_file import predict_file as predict_file
 from .experiments.auto.choose_strategy import (
     Choice as Choice,
     choose_strategy as choose_strategy,
+    resolve_strategy as resolve_strategy,
     settled as settled,
 )
 from .experiments.compare.candidates import candidates_from as candidates_from

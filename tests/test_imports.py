@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -13,7 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import tomllib
 
 import nlp_transfer as nt
 

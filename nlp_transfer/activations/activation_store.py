@@ -269,7 +269,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """List or clear the cache."""
-    parser = argparse.ArgumentParser(prog="python -m nlp_transfer.activations", description=__doc__)
+    parser = argparse.ArgumentParser(prog="nlp-transfer cache", description=__doc__)
     parser.add_argument("command", choices=("list", "clear"))
     parser.add_argument("--cache_dir", help="The cache's folder, unless it is where it is by default.")
     arguments = parser.parse_args(argv)

@@ -242,7 +242,7 @@ def test_it_is_a_command(tmp_path):
         "--cache_dir",
         str(tmp_path / "none"),
     ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert (run.returncode, run.stdout) == (0, f"0 folders, 0.0 MB in all, in {tmp_path / 'none'}\n")
 
 

@@ -141,6 +141,7 @@ def test_a_model_that_is_loaded_predicts_what_it_did(fitted, splits, tmp_path, t
     assert (tmp_path / "classifier.skops").exists() == (classifier not in LINEAR)
 
 
+@pytest.mark.thinned(0.3)
 @every_task
 @pytest.mark.parametrize("classifier", LINEAR)
 @pytest.mark.parametrize(
@@ -291,6 +292,7 @@ def train(folder: Path, encoder: str, task: str, classifier: str) -> np.ndarray:
     return logits(model, splits)
 
 
+@pytest.mark.whole
 def test_two_processes_fit_the_same(checkpoint, reviews, sentences, tmp_path):
     from forking import in_two_processes
 

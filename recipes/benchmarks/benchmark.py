@@ -1,7 +1,7 @@
 """Measure training and predicting beside what one would use instead, on this machine.
 
-    python recipes/benchmark.py --suite quick
-    python recipes/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
+    python recipes/benchmarks/benchmark.py --suite quick
+    python recipes/benchmarks/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
 
 Each side takes its turns in fresh processes (peers.py) on the same rows, encoder, number of steps, batch size, rate
 and seed: A B, then B A, and so on. Without files it takes the sample set of the package. Nothing is downloaded. The
@@ -127,7 +127,7 @@ def main() -> None:
         # Twice, and the better: another program may have been busy at one of the times.
         peaks = {precision: max(peak, after["peaks"][precision]) for precision, peak in before["peaks"].items()}
         results = {
-            "command": shlex.join(["python", "recipes/benchmark.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "recipes/benchmarks/benchmark.py", *sys.argv[1:]]),
             "machine": before["machine"],
             "gemm_flops_per_second": peaks,
             "options": asdict(benchmark) | asdict(data) | {"strategy": strategy},
