@@ -99,6 +99,10 @@ class _Parser(argparse.ArgumentParser):
             for owner, field, of_type in fields:
                 if owner is kind and option_of(field).most_used is None:
                     _add_option(group, field, of_type)
+        hidden = {name for kind in kinds for name in getattr(kind, "_stands_in_for", ())}
+        for action in self._actions:
+            if action.dest in hidden:
+                action.help = argparse.SUPPRESS
         other = self.add_argument_group("other")
         other.add_argument("--config", metavar="FILE", help="YAML file of options; flags override it.")
         other.add_argument("-h", "--help", action="help", help="Show this and exit.")

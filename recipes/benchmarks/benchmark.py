@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from comparison import compare, interleaved, precision_named, speed, table
 from tqdm import tqdm
@@ -52,6 +52,8 @@ SAME_IN_PEERS = {
 @dataclass
 class BenchmarkOptions:
     """What is measured, and beside whom."""
+
+    _argument_group_name: ClassVar[str] = "benchmark"
 
     task: str = nt.option("classification", help="classification or ner.")
     suite: str = nt.option("quick", help="quick: 24 steps a turn; full: whole runs.")

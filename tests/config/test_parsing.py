@@ -380,6 +380,14 @@ def test_help_begins_with_what_a_beginner_needs_and_then_goes_by_subject(capsys)
     assert "no_verify" not in shown
 
 
+@pytest.mark.parametrize("group", [nt.CompareOptions, nt.TuningOptions])
+def test_help_shows_no_single_strategy_where_several_are_named(group, capsys):
+    shown = help_of([group, nt.StrategyOptions], capsys)
+    assert "--strategies TEXT" in shown
+    assert "--strategy TEXT" not in shown
+    assert "--lora_r N" in shown
+
+
 def test_a_flag_may_be_written_with_dashes_and_a_true_one_with_no():
     options = parse_one(nt.TrainingOptions, "--learning-rate", "1e-3", "--no_verify")
     assert options == nt.TrainingOptions(learning_rate=1e-3, verify=False)

@@ -72,7 +72,7 @@ def fitted(checkpoint, splits):
 
 def remember(patch: pytest.MonkeyPatch) -> list[Any]:
     """What `fit_classifier` gives from now on."""
-    import nlp_transfer.strategies.features as module
+    import nlp_transfer.encoders.sklearn_head.fitting as module
 
     kept: list[Any] = []
     fit_classifier = module.fit_classifier
