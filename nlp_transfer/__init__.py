@@ -81,7 +81,8 @@ if TYPE_CHECKING:
     from nlp_transfer.run.write_run import write_run
     from nlp_transfer.strategies import Strategy, strategy_from, strategy_named
     from nlp_transfer.system.cli import run_recipe
-    from nlp_transfer.training.loop import fit, make_accelerator, set_seed
+    from nlp_transfer.training.accelerator import make_accelerator
+    from nlp_transfer.training.loop import fit, set_seed
     from nlp_transfer.training.steps import steps
     from nlp_transfer.types import (
         LabelSet,
@@ -137,7 +138,8 @@ _HOMES = {
     "experiments.select.selection_table": ("selection_table", "write_selection"),
     "run.report.redraw": ("draw_reports",),
     "strategies": ("Strategy", "strategy_from", "strategy_named"),
-    "training.loop": ("fit", "make_accelerator", "set_seed"),
+    "training.accelerator": ("make_accelerator",),
+    "training.loop": ("fit", "set_seed"),
     "experiments.tune.tuning": ("require_optuna", "rows_to_tune_on", "tune"),
     "types": (
         "LabelSet", "MultiLabelPrediction", "Prediction", "RegressionPrediction", "RunResult", "SentimentPrediction",

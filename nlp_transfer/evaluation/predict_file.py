@@ -19,7 +19,6 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
-from tqdm import tqdm
 
 from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.prediction_rows import Text, Texts, open_texts
@@ -29,6 +28,7 @@ from nlp_transfer.evaluation.resumable_output import Parts
 from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TaskHead, TextHead
 from nlp_transfer.models.transfer_model import WINDOW, TransferModel, model_folder
 from nlp_transfer.system import hardware
+from nlp_transfer.system.progress_bars import tqdm
 from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
 from nlp_transfer.version import __version__
 

@@ -16,8 +16,9 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import STRATEGIES, strategy_from
+from nlp_transfer.training.accelerator import make_accelerator
 from nlp_transfer.training.best_weights import is_error
-from nlp_transfer.training.loop import fit, make_accelerator, set_seed
+from nlp_transfer.training.loop import fit, set_seed
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
