@@ -157,9 +157,7 @@ class Store:
         For keys that `make_room` has made room for.
         """
         with contextlib.ExitStack() as stack:
-            for name in sorted(
-                key.name for key in keys
-            ):  # every run takes them in one order, so that no two wait for each other
+            for name in sorted(key.name for key in keys):  # one order for all, so that no two wait for each other
                 busy = f"Another run computes these activations, into {self.folder}; waiting for it."
                 lock = Lock(self.folder / f"{_FILLING}{socket.gethostname()}-{name}", busy)
                 with contextlib.suppress(OSError):  # without a lock two runs may fill it, and the quicker one commits

@@ -38,9 +38,9 @@ def with_fast_dropout(module: nn.Module) -> Iterator[None]:
     """Inside, a module on a CPU uses `drop`, in its `nn.Dropout` modules and in attention; elsewhere nothing changes.
 
     Attention is replaced where a network uses SDPA of transformers: on a CPU PyTorch has no fused kernel for attention
-    with dropout, and its fallback is slower than `_attention`. That goes through the registry of transformers, while
-    `nn.Dropout` has none: its class is changed in place, because a module put in its place would have to be found by
-    every parent that holds it, and a patched `F.dropout` would change every other module of the process too.
+    with dropout, and its fallback is slower than `_attention`. That goes through the registry of transformers. There is
+    none for dropout, so the class of `nn.Dropout` modules is changed in place: a hook would come after PyTorch's own
+    draw, and a module put in their place would not share their `training`, which changes inside.
     """
     devices = {p.device.type for p in module.parameters()}
     dropouts = [m for m in module.modules() if type(m) is nn.Dropout] if devices == {"cpu"} else []

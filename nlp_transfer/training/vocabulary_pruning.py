@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from nlp_transfer.data.inputs import TokenInputs
@@ -21,10 +20,6 @@ def pruned_vocabulary(inputs: Sequence[TokenInputs], network: PreTrainedModel) -
     Exact up to rounding: a word that does not occur has a gradient of zero, and all that AdamW does to it is weight
     decay. One more row, of ones that no word reads, decays with the others; afterwards it gives the factor by which the
     weights of the other words have to shrink. Embeddings that are not a plain `nn.Embedding` are left alone.
-
-    The class of the module is changed in place, because a module that took its place would have another name in
-    `state_dict` and would not be found by `get_input_embeddings`; a forward hook could change what goes in, but not
-    the padding index that the module uses.
     """
     words = network.get_input_embeddings()
     if type(words) is not nn.Embedding or words.sparse or words.scale_grad_by_freq or words.max_norm is not None:
@@ -35,8 +30,7 @@ def pruned_vocabulary(inputs: Sequence[TokenInputs], network: PreTrainedModel) -
     new_ids = torch.zeros(len(full), dtype=torch.long, device=full.device)
     new_ids[used] = torch.arange(len(used), device=full.device)
     padding = words.padding_idx
-    words.__class__ = _PrunedEmbedding
-    words.register_buffer("new_ids", new_ids, persistent=False)
+    hook = words.register_forward_pre_hook(lambda module, args: (new_ids[args[0]],))
     words.padding_idx = None if padding is None else int(new_ids[padding])
     weight.data = torch.cat([full[used], torch.ones_like(full[:1])])
     weight.unused = full.numel() - weight.numel()  # type: ignore[attr-defined]
@@ -47,21 +41,14 @@ def pruned_vocabulary(inputs: Sequence[TokenInputs], network: PreTrainedModel) -
             full *= weight.data[-1]
             full[used] = weight.data[:-1]
         weight.data, weight.grad = full, None
-        words.__class__ = nn.Embedding
+        hook.remove()
         words.padding_idx = padding
-        del words.new_ids, weight.unused  # type: ignore[attr-defined]
+        del weight.unused  # type: ignore[attr-defined]
 
 
 def size(parameter: nn.Parameter) -> int:
     """How many weights a parameter has, including those of words that are pruned for now."""
     return parameter.numel() + getattr(parameter, "unused", 0)
-
-
-class _PrunedEmbedding(nn.Embedding):
-    new_ids: Tensor
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return F.embedding(self.new_ids[ids], self.weight, self.padding_idx)
 
 
 def _used_ids(inputs: Sequence[TokenInputs], vocabulary: int, padding: int | None) -> Tensor:

@@ -10,29 +10,22 @@ from dataclasses import replace
 from statistics import mean
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import TorchDynamoPlugin, is_compiled_module
-from torch._dynamo.exc import TorchDynamoException
 
 import nlp_transfer as nt
-from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.strategies import Stage, Strategy
+from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.full import Full
 from nlp_transfer.strategies.param_groups import decay_groups
 from nlp_transfer.strategies.strategy import Part
-from nlp_transfer.training import fsdp, steps
-from nlp_transfer.training.best_weights import BestWeights
+from nlp_transfer.training import fsdp
 from nlp_transfer.training.fsdp import Shards
-from nlp_transfer.training.plan import Plan
-from nlp_transfer.training.progress import Progress, Step
-from nlp_transfer.training.trainer import _compile_errors_in_one_line
+from nlp_transfer.training.progress import Progress
 
 Checkpoint = Callable[..., str]
-START = Step(0, 0.0, torch.tensor(0.0), 0.0, 0)
 
 
 def classifier(checkpoint: Checkpoint, splits: Splits) -> nt.TransferModel:
@@ -141,13 +134,6 @@ def test_a_compiled_network_learns_the_same(checkpoint, review_splits, options):
     assert largest_difference(plain, compiled_weights) < 1e-6
 
 
-def test_what_cannot_be_compiled_is_one_line():
-    """A real failure takes ten seconds of TorchInductor."""
-    line = r"^--torch_compile cannot compile this network here \(No C\+\+ compiler\); leave it out\.$"
-    with pytest.raises(nt.OptionError, match=line), _compile_errors_in_one_line():
-        raise TorchDynamoException("No C++ compiler\nSet TORCHDYNAMO_VERBOSE=1 for the internal stack trace")
-
-
 class Small(Full):
     """A device that holds so many rows at a time."""
 
@@ -178,27 +164,6 @@ def test_out_of_memory_with_one_row_is_one_line(checkpoint, review_splits, optio
     monkeypatch.setattr(Small, "holds", 0)
     with pytest.raises(nt.UserError, match="out of memory at step 1, with one row at a time; give a smaller"):
         nt.fit(classifier(checkpoint, review_splits), review_splits, options, strategy=Small())
-
-
-def test_processes_compute_apart_only_what_is_larger_than_all_before(checkpoint, review_splits, options):
-    two = replace(plan(checkpoint, review_splits, options, 1, processes=2), lengths=np.array([3, 5, 9, 2, 2, 2]))
-    fitted = steps._Fitted()
-    for batch, size, is_larger in (
-        ([0, 1, 3, 4], (10, 50), True),
-        ([0, 4, 3, 1], (10, 50), False),
-        ([0, 2], (9, 81), True),  # fewer tokens, and a longer row
-        ([0, 4, 2], (9, 81), False),
-        ([0, 1, 2, 3, 4], (27, 243), True),
-    ):
-        found = steps._size(batch, two, processes=2)
-        assert tuple(found) == size
-        assert fitted.has(found) != is_larger
-        fitted.add(found)
-    accelerator = SimpleNamespace(num_processes=2, process_index=1)
-    line = "process 1 is out of memory at step 9, with 8 rows at a time; give --per_device_train_batch_size 4 --grad"
-    with pytest.raises(nt.UserError, match=line):
-        steps._with_smaller_micro_batches(two, 9, accelerator, is_agreed=False)
-    assert steps._with_smaller_micro_batches(two, 9, accelerator, is_agreed=True).micro_batches == 2
 
 
 def test_the_estimated_time_left_is_logged_where_it_is_minutes(checkpoint, review_splits, options, caplog, monkeypatch):
@@ -285,31 +250,6 @@ def _padded(model: nt.TransferModel, splits: Splits) -> dict[str, list[list[int]
         "attention_mask": pad([[1] * len(ids) for ids in features["input_ids"]], 0),
         "labels": pad(features["labels"], -100),
     }
-
-
-def test_of_evaluations_that_tie_the_one_of_least_loss_is_kept_and_patience_counts_them():
-    network = torch.nn.Linear(2, 2)
-    best = BestWeights("accuracy", dict(network.named_parameters()))
-    best.start_stage()
-    seen = [(0.5, 0.1), (0.8, 0.9), (0.8, 0.6), (0.8, 0.6), (0.8, 0.7), (0.8, math.nan), (0.7, 0.1)]
-    for number, (accuracy, loss) in enumerate(seen, start=1):
-        with torch.no_grad():
-            network.weight.fill_(float(number))
-        best.update(float(number), {"accuracy": accuracy, "loss": loss})
-    assert (best.score, best.loss, best.epoch, best.misses) == (0.8, 0.6, 3.0, 5)
-    again = BestWeights("accuracy", {})
-    again.load_state_dict(best.state_dict(), {})
-    assert again.state_dict() == best.state_dict()
-    assert best.restore() == 0.8
-    assert network.weight.unique().tolist() == [3.0]
-
-
-@pytest.mark.parametrize(("metric", "scores"), [("loss", (2.0, 1.0, 1.5)), ("mae_steps", (0.9, 0.3, 0.4))])
-def test_less_of_an_error_is_better(metric, scores):
-    best = BestWeights(metric, {})
-    for number, score in enumerate(scores, start=1):
-        best.update(float(number), {metric: score})
-    assert (best.restore(), best.epoch) == (scores[1], 2.0)
 
 
 def test_early_stopping_stops_and_the_best_weights_are_those_that_score(checkpoint, review_splits, options):
@@ -436,33 +376,6 @@ def test_three_steps_in_a_row_end_a_run_and_three_apart_do_not(checkpoint, revie
         nt.fit(classifier(checkpoint, review_splits), review_splits, options)
 
 
-def plan(checkpoint: Checkpoint, splits: Splits, options: nt.TrainingOptions, epochs: float, **more: object) -> Plan:
-    train = TokenInputs(classifier(checkpoint, splits).encode(splits.train.data), 0)
-    last = Step(6, 1.5, torch.tensor(0.0), 0.1, 8) if more.pop("is_later", False) else START
-    return Plan.make(train, options, more.pop("processes", 1), Stage(0, epochs, 1e-3), last, **more)
-
-
-def test_a_plan_evaluates_every_epoch_and_at_the_end(checkpoint, review_splits, options):
-    two = plan(checkpoint, review_splits, options, 2.5, processes=2)
-    assert (two.batch_size, two.steps_per_epoch, two.steps) == (16, 4, 10)
-    assert two.evaluations == {4, 8, 10}
-    assert plan(checkpoint, review_splits, replace(options, eval_steps=3, max_train_steps=7), 2).evaluations == {
-        3,
-        6,
-        7,
-    }
-
-
-def test_a_stage_follows_the_last_step_of_the_one_before(checkpoint, review_splits, options):
-    later = plan(checkpoint, review_splits, options, 2, is_later=True)
-    assert (later.first_step, later.first_epoch, later.steps) == (6, 1.5, 16)
-    assert later.evaluations == {14, 22}
-    for max_train_steps, is_last, steps_left in ((11, False, 5), (56, False, 16), (56, True, 50)):
-        limited = replace(options, max_train_steps=max_train_steps)
-        later = plan(checkpoint, review_splits, limited, 2, is_later=True, is_last=is_last)
-        assert later.steps == steps_left
-
-
 def test_few_rows_are_seen_more_often_unless_the_epochs_are_given(checkpoint, review_splits, options):
     few = nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, num_train_epochs=None))
     assert few.steps == 30 * 8
@@ -494,11 +407,3 @@ def test_losses_and_scores_reach_tensorboard(checkpoint, review_splits, options,
     events = EventAccumulator(str(tmp_path / "logs" / "nlp_transfer")).Reload()
     assert [event.step for event in events.Scalars("loss")] == [4, 8, 12, 16]
     assert [event.step for event in events.Scalars("validation_accuracy")] == [8, 16]
-
-
-def test_a_tracker_that_is_unknown_or_not_installed_is_one_line(options, monkeypatch):
-    with pytest.raises(nt.OptionError, match="known trackers are tensorboard, wandb"):
-        nt.make_accelerator(replace(options, report_to=["paper"]))
-    monkeypatch.setattr("nlp_transfer.training.accelerator.get_available_trackers", list)
-    with pytest.raises(nt.OptionError, match="pip install wandb"):
-        nt.make_accelerator(replace(options, report_to=["wandb"]))
