@@ -6,7 +6,7 @@
     python tests/torture.py --runs 20 --how truncate  (a file of the newest checkpoint is cut after each kill)
     python tests/torture.py --runs 20 --how cache     (a file of kept states is damaged after each kill)
 
-Not collected by pytest. Runs are those of the recipes, over strategies and tasks, with a tiny encoder that has dropout,
+Runs are those of the recipes, over strategies and tasks, with a tiny encoder that has dropout,
 in processes that are forked from this one, so that each takes about a second. Half of the kills hit at any time, the
 others while a checkpoint is being written. `--folder` names where it works: a small disk, say.
 """

@@ -270,7 +270,7 @@ def _remove_abandoned(folder: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """List or clear the cache."""
     parser = argparse.ArgumentParser(
-        prog="python -m nlp_transfer.activations",
+        prog="nlp-transfer cache",
         description="List or clear the cache of activations of frozen layers.",
     )
     parser.add_argument("command", choices=("list", "clear"), help="List what is cached, or delete all of it.")

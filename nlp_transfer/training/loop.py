@@ -85,7 +85,7 @@ def fit(
     validate_options(options, splits, model)
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     if fsdp.is_requested():
-        fsdp.refuse_options(options, strategy.name, resume)
+        fsdp.refuse_options(options, strategy, resume)
         checkpoints = None
     accelerator = accelerator or make_accelerator(options)
     _require_usable(accelerator, model)

@@ -16,9 +16,10 @@ from nlp_transfer.config import TrainingOptions
 from nlp_transfer.errors import OptionError
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy
-from nlp_transfer.strategies.param_groups import ParamGroup, adamw, schedule
+from nlp_transfer.strategies.param_groups import ParamGroup
 from nlp_transfer.training import fsdp
 from nlp_transfer.training.fast_dropout import with_fast_dropout
+from nlp_transfer.training.optimizer import adamw, schedule
 
 
 @dataclass(frozen=True)

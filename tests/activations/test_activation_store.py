@@ -237,7 +237,7 @@ def test_the_cache_is_listed_and_cleared(tmp_path, capsys):
 
 def test_it_is_a_command(tmp_path):
     command = [sys.executable, "-m", "nlp_transfer.activations", "list", "--cache_dir", str(tmp_path / "none")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert (run.returncode, run.stdout) == (0, f"0 folders, 0.0 MB in total, in {tmp_path / 'none'}\n")
 
 

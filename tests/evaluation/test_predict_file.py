@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import RECIPES, Outcome, run_recipe
-from test_processes import in_two_processes
+from forking import in_two_processes
 
 import nlp_transfer as nt
 from nlp_transfer.data.prediction_rows import open_texts
@@ -222,7 +222,7 @@ BAD = {
     "missing file": ("x", ["--input_file", "inn.jsonl"], "inn.jsonl does not exist; did you mean in.jsonl?"),
     "missing column": ("x", ["--text_column_name", "txt"], "has no column 'txt' (did you mean 'text'?); its columns"),
     "missing id": ("x", ["--id_column_name", "no"], "has no column 'no'; its columns are: text, key, label."),
-    "no column": ('{"a": "b"}\n', [], "has no column that is known to hold the text; its columns are: a."),
+    "no column": ('{"a": "b"}\n', [], "has no column with a usual name for the text; its columns are: a."),
     "empty": ("", [], "in.jsonl is empty"),
     "blank": ('{"text": "a"}\n{"text": " "}\n', [], "1 row with no text (line 2). Mend them, or leave them out"),
     "broken": ('{"text": "a"}\n{"te\n', [], "1 row with broken JSON"),

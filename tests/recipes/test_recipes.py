@@ -232,7 +232,7 @@ BAD_TEXT_FORMS = {
         ["1 field where the header has 2 (line 3)"], {"train.csv": "text;label\na;praise\nb, c\n"}
     ),
     "wrong delimiter": Bad(
-        ["no column that is known to hold the text; its columns are: text,label"], flags=["--delimiter", "tab"]
+        ["no column with a usual name for the text; its columns are: text,label"], flags=["--delimiter", "tab"]
     ),
     "delimiter of two": Bad(["--delimiter must be one character"], flags=["--delimiter", "::"]),
     "damaged Arrow": Bad(["a.arrow is damaged or not Arrow"], {"a.arrow": "ARROW1"}, ["--train_file", "a.arrow"]),
@@ -253,7 +253,7 @@ BAD_TAGGED_FORMS = {
     "one CoNLL column twice": Bad(["names one column twice"], flags=["--conll_columns", "1,1"]),
     "half a word": Bad(
         [
-            "a.jsonl has 1 span that tags",
+            "a.jsonl has 1 span that does not align with words",
             "line 2: PER [0, 3] 'Ann' in 'Anna was in Oslo' cuts a word",
             "--misaligned snap",
         ],
@@ -329,7 +329,7 @@ def test_the_good_files_are_good(training_flags, tmp_path):
 @pytest.mark.parametrize("name", TASKS)
 def test_bad_input_is_refused_by_the_command_as_well(tmp_path, name):
     command = [sys.executable, str(RECIPES / f"{name}.py"), "--train_file", "gone.csv"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == "error: gone.csv does not exist; check the path.\n"
     assert tree(tmp_path) == set()

@@ -14,10 +14,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import BAD, GOOD, RECIPES, review_lines, run_recipe
+from contract_cases import mean_loss
+from forking import in_two_processes
 from peft import AutoPeftModelForSequenceClassification, PeftModel
 from safetensors.torch import load_file, save_file
-from test_contracts import mean_loss
-from test_processes import in_two_processes
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt
@@ -143,8 +143,10 @@ def certainties(predictions: list) -> list[float]:
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_head = pytest.mark.parametrize("head", HEADS)
+thinned = pytest.mark.thinned(0.3)
 
 
+@thinned
 @every_family
 @every_head
 def test_adapters_and_head_learn_and_all_else_stays(trained, family, head):
@@ -158,6 +160,7 @@ def test_adapters_and_head_learn_and_all_else_stays(trained, family, head):
         assert trains or name.partition(".")[0] not in outside or ".original_module." in name, name
 
 
+@thinned
 @every_family
 @every_head
 def test_every_linear_module_of_the_encoder_is_adapted(trained, family, head):
@@ -170,6 +173,7 @@ def test_every_linear_module_of_the_encoder_is_adapted(trained, family, head):
     assert all("original_module" in name or "modules_to_save" in name for name in plain), plain
 
 
+@thinned
 @every_family
 @every_head
 def test_peft_opens_the_adapter_and_transformers_the_merged_model(
@@ -318,7 +322,7 @@ def test_a_model_that_carries_an_adapter_is_loaded_again_before_it_is_trained_on
     done = trained("bert", "native")
     with pytest.raises(nt.OptionError, match="has an adapter already; to train it further, save it"):
         nt.fit(done.model, splits["native"], OPTIONS)
-    with pytest.raises(nt.ModelError, match="holds an adapter alone; train it with --merge_adapter true"):
+    with pytest.raises(nt.ModelError, match="holds only an adapter; give its base model, or train it with"):
         load(str(done.folder), "native")
 
 
@@ -337,10 +341,10 @@ def test_an_adapter_that_lacks_a_part_is_refused(trained, tmp_path, without, sai
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"lora_r": 0}, "--lora_r must be more than 0; given was 0."),
-        ({"lora_alpha": -1.0}, "--lora_alpha must be more than 0; given was -1.0."),
-        ({"lora_dropout": 1.0}, "--lora_dropout must lie in [0, 1); given was 1."),
-        ({"lora_top_layers": 0}, "--lora_top_layers must be more than 0; given was 0."),
+        ({"lora_r": 0}, "--lora_r must be more than 0; got 0."),
+        ({"lora_alpha": -1.0}, "--lora_alpha must be more than 0; got -1."),
+        ({"lora_dropout": 1.0}, "--lora_dropout must be 0 or more and less than 1; got 1."),
+        ({"lora_top_layers": 0}, "--lora_top_layers must be more than 0; got 0."),
         ({"lora_top_layers": 3}, "--lora_top_layers 3 is more than the 2 layers that this bert encoder has."),
         ({"init_lora_weights": "eva"}, "--init_lora_weights must be true, false, gaussian,"),
         ({"lora_targets": ["qery"]}, "--lora_targets: qery matches no module that can be adapted; those end in word"),
@@ -383,6 +387,7 @@ def train(folder: Path, checkpoint: str, batch_size: int) -> nt.TransferModel:
     return model
 
 
+@pytest.mark.whole
 def test_the_number_of_processes_changes_nothing(base, tmp_path, monkeypatch):
     (tmp_path / "reviews.csv").write_text("text,label\n" + "".join(f"{t},{label}\n" for t, label in review_lines(61)))
     tests = str(RECIPES.parent / "tests")

@@ -18,7 +18,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.sklearn_head.fitting import LINEAR
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.errors import UserError
 from nlp_transfer.heads import MultiLabelHead, RegressionHead, TaskHead
 from nlp_transfer.models.inference import infer

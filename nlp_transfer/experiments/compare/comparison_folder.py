@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.locking import Lock
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class ComparisonFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder, whole or not at all."""
-        write_whole(self.path / name, text)
+        write_atomically(self.path / name, text)
 
 
 def _change(name: str, then: Any, now: Any) -> str:

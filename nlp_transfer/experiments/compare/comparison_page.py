@@ -7,8 +7,9 @@ import shlex
 from nlp_transfer.experiments.compare.comparison_pictures import curve_picture, score_picture
 from nlp_transfer.experiments.compare.comparison_table import caption, curve_rows, gain_rows, rows_of
 from nlp_transfer.experiments.compare.result import Comparison
+from nlp_transfer.heads import head_named
 from nlp_transfer.run.html.page_shell import filled
-from nlp_transfer.run.report.wording import public, task_name
+from nlp_transfer.run.report.wording import public
 
 _RECIPES = {"ner": "ner", "sentiment": "sentiment"}
 
@@ -20,7 +21,7 @@ def page(found: Comparison) -> str:
     return filled(
         "nlp_transfer.experiments.compare",
         "comparison_page.html",
-        task=task_name(found.task),
+        task=head_named(found.task).title,
         verdict=found.verdict,
         notes=found.notes,
         command=f"accelerate launch recipes/{recipe}.py {shlex.join(public(flag) for flag in flags)} ..."

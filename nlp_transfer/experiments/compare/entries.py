@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from nlp_transfer.evaluation.evaluate_run import BASELINE_NAMES
 from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.saved_predictions import read_predictions
 from nlp_transfer.experiments.compare.trial import Trial, pooling_of
 from nlp_transfer.experiments.compare.work import predictions_file
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.heads.baselines import BASELINE_NAMES
 from nlp_transfer.metrics import RowCounts
 
 
@@ -65,7 +65,9 @@ def entries_of(
             continue
         for learned in folder.result(trial.name)["learned"]:
             counts = {
-                name: head.counts(*read_predictions(folder.of(trial.name) / predictions_file(learned["name"], name)))
+                name: head.counts(
+                    *read_predictions(folder.of(trial.name) / predictions_file(learned["name"], name), head)
+                )
                 for name in {"validation", split}
             }
             name = BASELINE_NAMES.get(learned["name"], trial.candidate.name)

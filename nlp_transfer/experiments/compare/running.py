@@ -22,7 +22,7 @@ from typing import Any
 import joblib
 import torch
 
-from nlp_transfer.encoders.memory import free_memory
+from nlp_transfer.encoders.cost import free_memory
 from nlp_transfer.errors import UserError, is_full_disk
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.pace import Pace

@@ -1,4 +1,4 @@
-"""How are predictions kept, so that any score can be taken of them later?"""
+"""Predictions of a trial on disk, from which any score can be taken later."""
 
 from __future__ import annotations
 
@@ -7,33 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlp_transfer.run.write_run import prediction_line
-from nlp_transfer.types import MultiLabelPrediction, Prediction, RegressionPrediction, TagPrediction
+from nlp_transfer.heads import TaskHead
 
 
-def write_predictions(path: Path, predictions: Sequence[Any], references: Sequence[Any]) -> None:
-    """A line a row as in the predictions.jsonl of a run; of several labels all probabilities, which rank them."""
+def write_predictions(path: Path, head: TaskHead, predictions: Sequence[Any], references: Sequence[Any]) -> None:
+    """Write a line for each row, as in the predictions.jsonl of a run, with what else scores need."""
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         for row, (gold, predicted) in enumerate(zip(references, predictions, strict=True)):
-            line = prediction_line(row, gold, predicted)
-            if isinstance(predicted, MultiLabelPrediction):
-                line["probabilities"] = predicted.probabilities
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(head.scoring_record(row, gold, predicted), ensure_ascii=False) + "\n")
 
 
-def read_predictions(path: Path) -> tuple[list[Any], list[Any]]:
+def read_predictions(path: Path, head: TaskHead) -> tuple[list[Any], list[Any]]:
     """The predictions and references of a file, as far as scores need them."""
     with open(path, encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    return [_prediction(line) for line in lines], [line["gold"] for line in lines]
-
-
-def _prediction(line: dict[str, Any]) -> Any:
-    predicted = line["predicted"]
-    if "words" in line:
-        return TagPrediction(tuple(line["words"]), tuple(predicted), (), ())
-    if "probabilities" in line:
-        return MultiLabelPrediction(tuple(predicted), line["probabilities"])
-    if "probability" not in line:
-        return RegressionPrediction(predicted)
-    return Prediction(predicted, line["probability"], {})
+    return [head.prediction.from_record(line) for line in lines], [line["gold"] for line in lines]

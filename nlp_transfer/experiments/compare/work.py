@@ -12,7 +12,7 @@ from nlp_transfer.experiments.compare.comparison_folder import RESULT
 from nlp_transfer.experiments.compare.saved_predictions import write_predictions
 from nlp_transfer.experiments.compare.trial import Job, Learned, Trial, learn
 from nlp_transfer.heads import TaskHead
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.training.checkpointing.fingerprint import versions
 
 
@@ -30,7 +30,7 @@ def do(trial: Trial, job: Job, folder: Path) -> None:
         "cpu_seconds": time.process_time() - busy,
         "versions": versions(),
     }
-    write_whole(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
+    write_atomically(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
 
 
 def _told(learned: Learned, head: TaskHead, splits: Splits, folder: Path) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _told(learned: Learned, head: TaskHead, splits: Splits, folder: Path) -> dic
         rows = getattr(splits, split)
         references = head.references(rows.data[:])
         scores[split] = {k: v for k, v in head.score(predictions, references).items() if isinstance(v, float)}
-        write_predictions(folder / predictions_file(learned.name, split), predictions, references)
+        write_predictions(folder / predictions_file(learned.name, split), head, predictions, references)
     costs = {name: value for name, value in vars(learned).items() if name != "predictions"}
     return {**costs, "scores": scores}
 

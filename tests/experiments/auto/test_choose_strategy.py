@@ -238,3 +238,21 @@ def test_auto_takes_no_option_of_a_strategy_and_fit_takes_no_auto(checkpoint, re
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
     with pytest.raises(nt.OptionError, match="the strategy auto is chosen before fit"):
         nt.fit(model, review_splits, options, strategy="auto")
+
+
+def test_the_strategy_and_the_options_that_name_it_are_returned_and_nothing_else_changes(
+    asked, checkpoint, review_splits, options, tmp_path
+):
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    run = {"model": model, "splits": review_splits, "accelerator": nt.make_accelerator(options),
+           "cache": nt.CacheOptions()}  # fmt: skip
+    auto = nt.StrategyOptions(strategy="auto")
+    strategy, named = nt.resolve_strategy(nt.strategy_from(auto), auto, training=options, folder=tmp_path, **run)
+    assert (strategy, named) == (nt.strategies.HeadThenFull(), nt.StrategyOptions(strategy="head_then_full"))
+    assert auto == nt.StrategyOptions(strategy="auto")
+    lora = nt.StrategyOptions(strategy="lora", lora_r=4)
+    unchanged = nt.resolve_strategy(nt.strategy_from(lora), lora, training=options, folder=tmp_path, **run)
+    assert unchanged == (nt.strategies.Lora(lora_r=4), lora)
+    with pytest.warns(DeprecationWarning, match=r"nt\.settled is now nt\.resolve_strategy"):
+        strategy = nt.settled(nt.strategy_from(auto), auto, options=options, folder=tmp_path, **run)
+    assert (strategy, auto) == (nt.strategies.HeadThenFull(), named)

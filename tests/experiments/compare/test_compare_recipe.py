@@ -32,6 +32,7 @@ def results(folder: Path) -> dict[str, tuple[int, str]]:
     return {path.parent.name: (path.stat().st_mtime_ns, path.read_text()) for path in done}
 
 
+@pytest.mark.whole
 def test_a_comparison_that_is_killed_goes_on_and_repeats_nothing(task_flags, training_flags, tmp_path):
     flags = [*task_flags["classify"], *training_flags, "--max_train_steps", "2", "--strategies", "full,freeze:9"]
     flags += ["--fractions", "0.5", "--seeds", "1", "--workers", "1"]
@@ -43,7 +44,7 @@ def test_a_comparison_that_is_killed_goes_on_and_repeats_nothing(task_flags, tra
     children = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
     killed.join()
-    assert psutil.wait_procs(children, timeout=20)[1] == []
+    assert psutil.wait_procs(children, timeout=240)[1] == []
     before = results(folder)
     assert 1 <= len(before) < 3
 
@@ -75,7 +76,7 @@ def test_what_cannot_be_compared_is_one_line(task_flags, training_flags, tmp_pat
     for more, said in (
         (["--metric", "f1_strict"], "--metric f1_strict is not a score of this task; it has accuracy, macro_f1"),
         (["--metric", "loss"], "--metric loss is not a score of this task"),
-        (["--fractions", "0.5,1.5"], "--fractions must lie in (0, 1]"),
+        (["--fractions", "0.5,1.5"], "--fractions must be more than 0 and at most 1"),
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--label_scheme", "BIOES"], "--label_scheme is of --task ner"),
         (["--checkpoint_every", "5 steps"], "--checkpoint_every is for runs whose model is kept"),
