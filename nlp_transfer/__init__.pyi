@@ -109,11 +109,8 @@ from .strategies import (
     strategy_named as strategy_named,
 )
 from .system.cli import run_recipe as run_recipe
-from .training.loop import (
-    fit as fit,
-    make_accelerator as make_accelerator,
-    set_seed as set_seed,
-)
+from .training.accelerator import make_accelerator as make_accelerator
+from .training.loop import fit as fit, set_seed as set_seed
 from .training.steps import steps as steps
 from .types import (
     LabelSet as LabelSet,

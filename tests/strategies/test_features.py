@@ -329,5 +329,5 @@ def test_a_fitted_head_is_not_trained_by_steps(fitted, splits, tmp_path, checkpo
     result = nt.fit(model, splits["classification"], OPTIONS, strategy=Features("knn"))
     assert result.trained_weights == 0
     model.save(tmp_path)
-    with pytest.raises(nt.OptionError, match="scikit-learn classifier, which no step can train"):
+    with pytest.raises(nt.OptionError, match="scikit-learn classifier, which gradient steps cannot train"):
         nt.fit(nt.TransferModel.load(tmp_path), splits["classification"], OPTIONS, strategy="full")

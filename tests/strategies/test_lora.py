@@ -320,7 +320,7 @@ def test_the_bundled_encoder_has_a_name_that_means_something_elsewhere(tmp_path)
 
 def test_a_model_that_carries_an_adapter_is_loaded_again_before_it_is_trained_on(trained, splits):
     done = trained("bert", "native")
-    with pytest.raises(nt.OptionError, match="carries an adapter; save it and load what was saved"):
+    with pytest.raises(nt.OptionError, match="has an adapter already; to train it further, save it"):
         nt.fit(done.model, splits["native"], OPTIONS)
     with pytest.raises(nt.ModelError, match="holds only an adapter; give its base model, or train it with"):
         load(str(done.folder), "native")

@@ -27,8 +27,8 @@ from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy, StrategyOptions
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
-from nlp_transfer.training.fsdp import are_asked_for
-from nlp_transfer.training.loop import make_accelerator
+from nlp_transfer.training import fsdp
+from nlp_transfer.training.accelerator import make_accelerator
 from nlp_transfer.training.plan import epochs_of
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def _fitting(
     encoder: Encoder, inputs: TokenInputs, options: TrainingOptions, accelerator: Accelerator
 ) -> tuple[str, str]:
     """What trains the encoder in the memory that there is, or "", and how much it takes. The first process decides."""
-    if are_asked_for():
+    if fsdp.is_requested():
         return "head_then_full", "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
     beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))  # in the same memory

@@ -25,7 +25,8 @@ from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import strategy_named
 from nlp_transfer.system.cli import quiet
-from nlp_transfer.training.loop import fit, make_accelerator
+from nlp_transfer.training.accelerator import make_accelerator
+from nlp_transfer.training.loop import fit
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from nlp_transfer.heads import TaskHead
 from nlp_transfer.strategies import StrategyOptions
 from nlp_transfer.system import hardware
 from nlp_transfer.training.checkpointing.fingerprint import content, files_of
-from nlp_transfer.training.loop import require_score
+from nlp_transfer.training.option_check import require_score
 from nlp_transfer.training.plan import usual_epochs
 
 log = logging.getLogger(__name__)

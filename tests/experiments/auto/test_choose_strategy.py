@@ -179,7 +179,7 @@ def test_what_a_step_holds_depends_on_device_processes_windows_and_shards(
     assert asked("cuda", processes=4) == (1, True, 1, "1.0")
     rows, _, windows, _ = asked("cpu", long_texts="window")
     assert rows == 8 * windows > 8
-    monkeypatch.setattr(choose_strategy, "are_asked_for", lambda: True)
+    monkeypatch.setattr(choose_strategy.fsdp, "is_requested", lambda: True)
     assert choose_strategy._fitting(None, None, options, None)[0] == "head_then_full"
 
 
@@ -227,7 +227,7 @@ def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, trainin
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
     assert outcome.status == 0, outcome.err
     assert "Strategy head_then_full, as chosen when the run began." in outcome.err
-    assert "Going on from" in outcome.err
+    assert "Resuming from" in outcome.err
     assert asked == []
     assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
 
