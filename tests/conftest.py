@@ -275,7 +275,7 @@ class Outcome(NamedTuple):
 
 def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
     """Run `python recipes/NAME.py FLAGS` in `folder`, without the seconds that a new process takes."""
-    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(Path(name).name, RECIPES / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

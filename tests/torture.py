@@ -33,9 +33,7 @@ from typing import NamedTuple, NoReturn
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 os.environ |= {"ACCELERATE_USE_CPU": "true", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
-import evaluate  # noqa: F401 (what a run will import, so that no child has to)
-import peft  # noqa: F401
-import seqeval.metrics  # noqa: F401
+import peft  # noqa: F401 (what a run will import, so that no child has to)
 import sklearn.svm  # noqa: F401
 import transformers.models.bert.modeling_bert  # noqa: F401
 from conftest import RECIPES, review_lines, save_tiny_encoder, sentence_lines

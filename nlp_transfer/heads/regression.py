@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +19,17 @@ from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import Fp32Linear
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
-from nlp_transfer.encoders.sklearn_head.fitting import LINEAR, Fitted, fit_ridge
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_ridge
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.baselines import regression_baselines, texts_of
 from nlp_transfer.heads.losses import squared_loss
 from nlp_transfer.heads.registry import register_head
 from nlp_transfer.heads.task_head import Columns, TaskHead, output_layer
 from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.metrics import RowCounts, number_counts, regression_scores
 from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import RegressionPrediction, Scores
-
-if TYPE_CHECKING:
-    from nlp_transfer.metrics import RowCounts
 
 log = logging.getLogger(__name__)
 
@@ -137,13 +136,9 @@ class RegressionHead(TextHead):
         return [RegressionPrediction(float(number)) for number in self.logits_of_rows(outputs)[:, 0]]
 
     def score(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> Scores:
-        from nlp_transfer.metrics import regression_scores  # loads evaluate, which takes a second
-
         return regression_scores([p.value for p in predictions], references)
 
     def counts(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> RowCounts:
-        from nlp_transfer.metrics import number_counts
-
         return number_counts([p.value for p in predictions], references)
 
     def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
@@ -173,11 +168,11 @@ class RegressionHead(TextHead):
             raise OptionError(
                 f"--classifier {classifier} is for labels; leave it out, and a number is fitted by ridge regression."
             )
-        log.info("A number is fitted by ridge regression.")
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
     ) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        log.info("A number is fitted by ridge regression.")
         return fit_ridge(features, labels)
 
     def read_scores(self, rows: Rows) -> tuple[Rows, str]:

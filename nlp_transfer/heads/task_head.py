@@ -20,12 +20,12 @@ from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.metrics import RowCounts
 from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import AnyPrediction, LabelSet, Scores
 
 if TYPE_CHECKING:
     from nlp_transfer.encoders.sklearn_head.fitting import Fitted
-    from nlp_transfer.metrics import RowCounts
 
 Columns = Mapping[str, Sequence[Any]]
 """A batch of rows or features by column: {"text": [...], "label": [...]}."""
@@ -268,6 +268,10 @@ class TaskHead(ABC):
     def for_features(self) -> Self:
         """The head as a classifier of scikit-learn on the frozen encoder takes it."""
         return self
+
+    def feature_config(self) -> dict[str, Any]:
+        """The options of the network's config that say which features the classifier takes."""
+        return {"pooling": "tokens"}
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int

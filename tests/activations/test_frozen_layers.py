@@ -137,7 +137,7 @@ def test_without_room_the_layers_run_again_and_that_is_said(checkpoint, splits, 
         computed, model = run(
             checkpoint("bert", LAYERS), head, rows, Freeze(trainable_layers=live), replace(cache, cache_gb=0)
         )
-    assert "Frozen layers run again for each batch: what they give takes" in caplog.text
+    assert "Activations of frozen layers are computed for each batch, and not cached: they take" in caplog.text
     plain, other = run(checkpoint("bert", LAYERS), head, rows, Untruncated(LAYERS - live), cache)
     assert computed == plain
     assert_equal_weights(model, other)
@@ -296,10 +296,10 @@ def test_a_network_that_cannot_be_taken_apart_is_trained_whole_and_that_is_said(
     checkpoint, splits, cache, monkeypatch, caplog
 ):
     rows = splits["classification uneven"]
-    monkeypatch.setattr(frozen_module, "separates", lambda *_: False)
+    monkeypatch.setattr(frozen_module, "can_be_truncated", lambda *_: False)
     with caplog.at_level("INFO"):
         whole, model = run(checkpoint("bert", LAYERS), "classification", rows, Freeze(1), cache)
-    assert "bert cannot be taken apart at layer 2: the whole network runs in each step." in caplog.messages
+    assert "bert cannot be truncated at layer 2: its frozen layers run in every step." in caplog.messages
     plain, other = run(checkpoint("bert", LAYERS), "classification", rows, Untruncated(LAYERS - 1), cache)
     assert whole == plain
     assert_equal_weights(model, other)

@@ -232,7 +232,7 @@ BAD_TEXT_FORMS = {
         ["1 field where the header has 2 (line 3)"], {"train.csv": "text;label\na;praise\nb, c\n"}
     ),
     "wrong delimiter": Bad(
-        ["no column that is known to hold the text; its columns are: text,label"], flags=["--delimiter", "tab"]
+        ["no column with a usual name for the text; its columns are: text,label"], flags=["--delimiter", "tab"]
     ),
     "delimiter of two": Bad(["--delimiter must be one character"], flags=["--delimiter", "::"]),
     "damaged Arrow": Bad(["a.arrow is damaged or not Arrow"], {"a.arrow": "ARROW1"}, ["--train_file", "a.arrow"]),
@@ -253,7 +253,7 @@ BAD_TAGGED_FORMS = {
     "one CoNLL column twice": Bad(["names one column twice"], flags=["--conll_columns", "1,1"]),
     "half a word": Bad(
         [
-            "a.jsonl has 1 span that tags",
+            "a.jsonl has 1 span that does not align with words",
             "line 2: PER [0, 3] 'Ann' in 'Anna was in Oslo' cuts a word",
             "--misaligned snap",
         ],
@@ -407,7 +407,7 @@ def test_a_run_that_was_killed_goes_on(finished, task_flags, training_flags, tmp
     )
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
     assert outcome.status == 0, outcome.err
-    assert "Going on from" in outcome.err
+    assert "Resuming from" in outcome.err
     assert weights_of(tmp_path / "run") == weights_of(finished("classify")[0])
     assert tree(tmp_path) == {"run"} | {f"run/{path}" for path in LEFT}
     options = yaml.safe_load((tmp_path / "run" / "options.yaml").read_text())
@@ -431,7 +431,7 @@ def test_a_run_that_is_told_to_stop_goes_on_with_its_logs(finished, task_flags, 
         patch.setattr(steps, "_update", told_to_stop)
         outcome = run_recipe("ner", flags, tmp_path)
     assert outcome.status == 143
-    assert outcome.err.splitlines()[-1] == "error: stopped by SIGTERM after step 11; --resume goes on from there."
+    assert outcome.err.splitlines()[-1] == "error: stopped by SIGTERM after step 11; --resume continues from there."
     assert os.listdir(tmp_path / "run" / "checkpoints") == ["step-00000011"]
     outcome = run_recipe("ner", ["--resume", "run/checkpoints/step-00000011", *flags[:-4], *flags[-2:]], tmp_path)
     assert outcome.status == 0, outcome.err

@@ -22,7 +22,7 @@ import nlp_transfer as nt
 from nlp_transfer.errors import Interrupted
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.training import fsdp, steps
-from nlp_transfer.training.checkpointing.checkpoint_files import Checkpoints
+from nlp_transfer.training.checkpointing.checkpoint_files import CheckpointFolder
 from nlp_transfer.types import RunResult
 
 ROWS, BATCH = 31, 6  # one row is left over for two processes, or three
@@ -249,7 +249,7 @@ def stop_and_resume(folder: Path, checkpoint: str) -> None:
     with pytest.raises(Interrupted, match="stopped by SIGTERM after step 1;"):
         fit(None, "checkpoints", Short())
     steps._update = update
-    saved = Checkpoints(folder / "checkpoints").newest()
+    saved = CheckpointFolder(folder / "checkpoints").newest()
     assert saved
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Short, "loss", nt.strategies.Full.loss)

@@ -18,14 +18,15 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.sklearn_head.fitting import LINEAR
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.errors import UserError
 from nlp_transfer.heads import MultiLabelHead, RegressionHead, TaskHead
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import strategy_named
 from nlp_transfer.system.cli import quiet
-from nlp_transfer.training.loop import fit, make_accelerator
+from nlp_transfer.training.accelerator import make_accelerator
+from nlp_transfer.training.loop import fit
 
 log = logging.getLogger(__name__)
 

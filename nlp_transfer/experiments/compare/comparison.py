@@ -26,7 +26,7 @@ from nlp_transfer.heads import TaskHead
 from nlp_transfer.run.report.wording import without_folders
 from nlp_transfer.system import hardware
 from nlp_transfer.training.checkpointing.fingerprint import content, files_of
-from nlp_transfer.training.loop import require_score
+from nlp_transfer.training.option_check import require_score
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import mean
 
-from tqdm import tqdm
-
 from nlp_transfer.experiments.compare.trial import Trial
 from nlp_transfer.system.durations import in_words
+from nlp_transfer.system.progress_bars import tqdm
 
 log = logging.getLogger(__name__)
 

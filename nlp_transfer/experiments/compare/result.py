@@ -10,7 +10,7 @@ from nlp_transfer.errors import UserError
 from nlp_transfer.experiments.compare.entries import Entry
 from nlp_transfer.experiments.compare.summary import Group, Line, groups_of
 from nlp_transfer.experiments.compare.verdict import chosen, notes, verdict
-from nlp_transfer.training.best_weights import is_error
+from nlp_transfer.metrics import is_error
 
 _OF_TAGS = (
     "No majority label stands beside: a tag of no entity for each word has an F1 of 0. In place of TF-IDF, which reads "

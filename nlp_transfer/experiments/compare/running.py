@@ -35,7 +35,7 @@ _ROOM = 4e9  # bytes of memory that a training may want
 _SOON = 10.0  # seconds in which a process that is told to end has to
 
 _LOADED_BEFORE = (
-    "nlp_transfer.experiments.compare.work", "nlp_transfer.metrics", "peft", "sklearn.feature_extraction.text",
+    "nlp_transfer.experiments.compare.work", "peft", "sklearn.feature_extraction.text", "sklearn.metrics",
     "sklearn.model_selection", "sklearn.svm",
 )  # fmt: skip
 

@@ -23,7 +23,8 @@ from nlp_transfer.heads import TaskHead, TextHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies.freeze import Freeze
 from nlp_transfer.system.hardware import peak_memory
-from nlp_transfer.training.loop import fit, make_accelerator, set_seed
+from nlp_transfer.training.accelerator import make_accelerator
+from nlp_transfer.training.loop import fit, set_seed
 
 log = logging.getLogger(__name__)
 

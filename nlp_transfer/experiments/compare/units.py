@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nlp_transfer.metrics import Interval
-from nlp_transfer.training.best_weights import is_error
+from nlp_transfer.metrics import Interval, is_error
 
 MARGIN = 0.02
 """A difference that is nothing to act on: two points, of an error 2% of it."""

@@ -7,9 +7,8 @@ from statistics import mean
 
 from nlp_transfer.experiments.compare.summary import Group, Line, best_of
 from nlp_transfer.experiments.compare.units import bounds, margin_of, shown
-from nlp_transfer.metrics import Interval, difference, interval
+from nlp_transfer.metrics import Interval, difference, interval, is_error
 from nlp_transfer.system.durations import in_words
-from nlp_transfer.training.best_weights import is_error
 
 _NEAR = 0.5  # of the margin: validation scores that are taken for equal
 _SPARES = 0.8  # of the time: what is not quicker than that is not worth a lower score

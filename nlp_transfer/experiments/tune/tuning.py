@@ -18,7 +18,6 @@ from nlp_transfer.config import (
     ModelOptions,
     NEROptions,
     SentimentOptions,
-    StrategyOptions,
     TrainingOptions,
     TuningOptions,
 )
@@ -30,9 +29,10 @@ from nlp_transfer.experiments.tune.search import BEST, Search, Tried
 from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.experiments.tune.tuning_trials import Runs
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.strategies import StrategyOptions
 from nlp_transfer.system import hardware
 from nlp_transfer.training.checkpointing.fingerprint import content, files_of
-from nlp_transfer.training.loop import require_score
+from nlp_transfer.training.option_check import require_score
 from nlp_transfer.training.plan import usual_epochs
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def tune(
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, told, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
-    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)))
+    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)), depth)
     search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from accelerate.tracking import GeneralTracker
 
-from nlp_transfer.config import CacheOptions, ModelOptions, StrategyOptions, TrainingOptions
+from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.config.parsing import to_yaml
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import TaskHead
+from nlp_transfer.metrics import is_error
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies import STRATEGIES, strategy_from
-from nlp_transfer.training.best_weights import is_error
+from nlp_transfer.strategies import StrategyOptions, strategy_from
+from nlp_transfer.strategies.strategy_registry import options_of
 from nlp_transfer.training.loop import fit, make_accelerator, set_seed
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Runs:
 
     def options(self, strategy: str, settings: Mapping[str, Any]) -> tuple[StrategyOptions, TrainingOptions]:
         """The options of a run with a strategy and `settings`, which are options of it or of training."""
-        own = {field.name for field in fields(STRATEGIES[strategy])}
+        own = options_of(strategy)
         said = {name: value for name, value in vars(self.strategy).items() if name in own}
         said |= {name: value for name, value in settings.items() if name in own}
         trained = {name: value for name, value in settings.items() if name not in own}

@@ -6,9 +6,8 @@ from typing import Any
 
 from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.heads import TaskHead
-from nlp_transfer.metrics import RowCounts, difference, interval
+from nlp_transfer.metrics import RowCounts, difference, interval, is_error
 from nlp_transfer.metrics.resampling import DRAWS, Interval
-from nlp_transfer.training.best_weights import is_error
 
 _WORK = 100_000_000  # rows times draws, seconds of time; of so many rows fewer draws tell as much
 _LEAST_DRAWS = 200

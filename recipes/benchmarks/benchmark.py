@@ -1,7 +1,7 @@
 """Measure training and predicting beside what one would use instead, on this machine.
 
-    python recipes/benchmark.py --suite quick
-    python recipes/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
+    python recipes/benchmarks/benchmark.py --suite quick
+    python recipes/benchmarks/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
 
 Each side takes its turns in fresh processes (peers.py) on the same rows, encoder, number of steps, batch size, rate
 and seed: A B, then B A, and so on. Without files it takes the sample set of the package. Nothing is downloaded. The
@@ -23,15 +23,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from comparison import compare, interleaved, precision_named, speed, table
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything of the hub is imported, which reads it once
-
-from transformers.hf_argparser import HfArg
 
 import nlp_transfer as nt
 
@@ -55,18 +53,20 @@ SAME_IN_PEERS = {
 class BenchmarkOptions:
     """What is measured, and beside whom."""
 
-    task: str = HfArg(default="classification", help="classification or ner.")
-    suite: str = HfArg(default="quick", help="quick: 24 steps a turn; full: whole runs.")
-    peers: list[str] = HfArg(default_factory=lambda: list(PEERS), help=f"Beside whom: {', '.join(PEERS)}.")
-    repeats: int = HfArg(default=3, help="Turns of each side.")
-    model_name_or_path: str = HfArg(default="all-MiniLM-L6-v2", help="Encoder: a folder, or all-MiniLM-L6-v2.")
-    max_length: int | None = HfArg(default=None, help="Tokens read of a text. Unless given: 256, or fewer.")
-    num_train_epochs: float = HfArg(default=3.0, help="full: times every row is seen.")
-    max_train_steps: int | None = HfArg(default=None, help="Steps of a turn, whatever the suite and the epochs.")
-    per_device_train_batch_size: int = HfArg(default=32, help="Rows of a step, and of a batch in predicting.")
-    learning_rate: float | None = HfArg(default=None, help="Unless given: 5e-5, or what suits the --strategy.")
-    mixed_precision: str = HfArg(default="auto", help="Of our training, as in the other recipes.")
-    seed: int = HfArg(default=0, help="Seed of everything random.")
+    _argument_group_name: ClassVar[str] = "benchmark"
+
+    task: str = nt.option("classification", help="classification or ner.")
+    suite: str = nt.option("quick", help="quick: 24 steps a turn; full: whole runs.")
+    peers: list[str] = nt.option(default_factory=lambda: list(PEERS), help=f"Beside whom: {', '.join(PEERS)}.")
+    repeats: int = nt.option(3, help="Turns of each side.")
+    model_name_or_path: str = nt.option("all-MiniLM-L6-v2", help="Encoder: a folder, or all-MiniLM-L6-v2.")
+    max_length: int | None = nt.option(None, help="Tokens read of a text.", default_text="256, or fewer")
+    num_train_epochs: float = nt.option(3.0, help="full: times every row is seen.")
+    max_train_steps: int | None = nt.option(None, help="Steps of a turn, whatever the suite and the epochs.")
+    per_device_train_batch_size: int = nt.option(32, help="Rows of a step, and of a batch in predicting.")
+    learning_rate: float | None = nt.option(None, help="Peak learning rate.", default_text="what suits the --strategy")
+    mixed_precision: str = nt.option("auto", help="Of our training, as in the other recipes.")
+    seed: int = nt.option(0, help="Seed of everything random.")
 
     def __post_init__(self) -> None:
         self.peers = [name for part in self.peers for name in part.split(",") if name]
@@ -76,7 +76,7 @@ class BenchmarkOptions:
         if not self.peers or len(set(self.peers)) < len(self.peers):
             raise nt.OptionError(f"--peers must name one or more of {', '.join(PEERS)}, each once.")
         if self.repeats < 1:
-            raise nt.OptionError(f"--repeats must be more than 0; given was {self.repeats}.")
+            raise nt.OptionError(f"--repeats must be more than 0; got {self.repeats}.")
         shared = ("num_train_epochs", "max_train_steps", "per_device_train_batch_size", "learning_rate", "seed",
                   "mixed_precision")  # fmt: skip
         nt.TrainingOptions(**{name: getattr(self, name) for name in shared})  # refuses what makes no sense
@@ -127,7 +127,7 @@ def main() -> None:
         # Twice, and the better: another program may have been busy at one of the times.
         peaks = {precision: max(peak, after["peaks"][precision]) for precision, peak in before["peaks"].items()}
         results = {
-            "command": shlex.join(["python", "recipes/benchmark.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "recipes/benchmarks/benchmark.py", *sys.argv[1:]]),
             "machine": before["machine"],
             "gemm_flops_per_second": peaks,
             "options": asdict(benchmark) | asdict(data) | {"strategy": strategy},
