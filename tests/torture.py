@@ -222,6 +222,7 @@ def flags_of(recipe: str, strategy: str, processes: int) -> list[str]:
         *("--train_file", rows, "--test_file", rows, "--model_name_or_path", "encoder", "--mixed_precision", "no"),
         *("--num_train_epochs", "3", "--learning_rate", "1e-3", "--per_device_train_batch_size", str(8 // processes)),
         *("--gradient_accumulation_steps", "2", "--checkpoint_every", "2 steps", "--strategy", strategy, *more),
+        *("--verify", "false"),  # which starts a process that imports everything anew
     ]
 
 

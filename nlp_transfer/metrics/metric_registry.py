@@ -50,6 +50,11 @@ def register_metric(
     _METRICS[name] = _Registered(function, None if tasks is None else frozenset(tasks), greater_is_better)
 
 
+def registered_metrics(task: str) -> tuple[str, ...]:
+    """The names of the metrics that are registered for a task."""
+    return tuple(name for name, metric in _METRICS.items() if metric.tasks is None or task in metric.tasks)
+
+
 def is_error(metric: str) -> bool:
     """Whether less of a metric is better."""
     if metric in _METRICS:
@@ -98,7 +103,7 @@ def with_registered_counts(
 
 def _functions_for(task: str, own: Mapping[str, Any]) -> dict[str, Metric]:
     """The registered functions for a task whose head has the scores `own`."""
-    functions = {name: m.function for name, m in _METRICS.items() if m.tasks is None or task in m.tasks}
+    functions = {name: _METRICS[name].function for name in registered_metrics(task)}
     for name in functions:
         if name in own:
             raise OptionError(f"a head for {task} has a score {name!r}; register the metric under another name.")

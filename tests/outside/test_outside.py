@@ -12,11 +12,12 @@ import pytest
 import torch
 import yaml
 from conftest import Elements
-from outside import BitFit, IronyHead, WordClassHead
+from outside import BitFit, IronyHead, WordClassHead, praise_gap_of
 
 import nlp_transfer as nt
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import Interrupted
+from nlp_transfer.metrics import metric_registry
 from nlp_transfer.run.report.redraw import draw_reports
 from nlp_transfer.run.report.wording import score_name
 from nlp_transfer.strategies import STRATEGIES
@@ -206,19 +207,23 @@ def test_an_outside_strategy_trains_what_it_says_alone(checkpoint, review_splits
 
 
 @pytest.fixture
-def by_length(review_splits: Splits) -> Iterator[None]:
-    """A metric that an outside package registers, while a test runs."""
-    import outside
+def praise_gap() -> Iterator[str]:
+    """A metric of an outside package, registered while a test runs."""
+    nt.register_metric("praise_gap", praise_gap_of, tasks=["irony"], greater_is_better=False)
+    yield "praise_gap"
+    del metric_registry._METRICS["praise_gap"]
 
-    yield
-    outside.forget_metric()
 
-
-def test_an_outside_metric_is_scored_and_can_choose_the_best_weights(checkpoint, review_splits, options, by_length):
-    import outside
-
-    outside.add_metric()
-    model = load(checkpoint(), "irony", review_splits)
-    run = nt.fit(model, review_splits, replace(options, metric_for_best_model="praise_rate"))
-    assert run.metric == "praise_rate"
-    assert 0 <= run.best_score <= 1
+def test_an_outside_metric_is_scored_reported_and_chooses_the_best_weights(
+    checkpoint, review_splits, options, praise_gap, with_reports, tmp_path
+):
+    options = replace(options, metric_for_best_model=praise_gap)
+    trained_run(tmp_path / "run", load(checkpoint(), "irony", review_splits), review_splits, options)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    judged = [entry["validation_praise_gap"] for entry in metrics["train"]["history"] if "validation_loss" in entry]
+    assert metrics["train"]["metric"] == praise_gap
+    assert metrics["validation"][praise_gap] == pytest.approx(min(judged))  # less of it is better
+    shown = {score["name"]: score for score in json.loads((tmp_path / "run" / "report.json").read_text())["scores"]}
+    assert shown[praise_gap]["lower_is_better"]
+    assert shown[praise_gap]["model"]["score"] == pytest.approx(metrics["test"][praise_gap])
+    assert "praise gap" in (tmp_path / "run" / "report.html").read_text()

@@ -29,7 +29,7 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
     rows = splits.test or splits.validation
     assert rows is not None, "load_splits leaves one of them"
     head, train = model.head, splits.train.data
-    counts = head.counts(report.predictions, report.references)
+    counts = head.all_counts(report.predictions, report.references)
     return {
         "task": report.task,
         "title": head.title,

@@ -23,7 +23,7 @@ def scores(head: TaskHead, report: Report, counts: RowCounts) -> list[dict[str, 
     ours = interval(counts, draws)
     others = {}
     for name, predictions in report.guesses.items():
-        theirs = head.counts(predictions, report.references)
+        theirs = head.all_counts(predictions, report.references)
         others[name] = interval(theirs, draws), difference(counts, theirs, draws)
     names, lines = report.compared()
     called = dict(zip(report.baselines, (name for name, _ in lines[1:]), strict=True))

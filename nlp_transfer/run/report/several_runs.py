@@ -85,7 +85,7 @@ def _counts(folder: Path, found: Mapping[str, Any]) -> RowCounts:
         with open(path, encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         predictions = [head.prediction.from_record(line) for line in lines]
-        return head.counts(predictions, [line["gold"] for line in lines])
+        return head.all_counts(predictions, [line["gold"] for line in lines])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} or {_RUN} beside it cannot be read, so no scores can be compared; train again."
