@@ -89,7 +89,7 @@ def test_compare_and_tune_know_it(registered):
 
 def test_it_trains_in_shards_if_it_says_so(registered):
     fsdp.refuse_options(nt.TrainingOptions(), TopLayers(), None)
-    with pytest.raises(nt.OptionError, match="--strategy l2sp cannot be had"):
+    with pytest.raises(nt.OptionError, match="--strategy l2sp does not work with FSDP shards"):
         fsdp.refuse_options(nt.TrainingOptions(), nt.strategy_named("l2sp"), None)
 
 
