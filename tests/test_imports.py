@@ -69,6 +69,12 @@ def test_no_two_modules_share_a_name():
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
+def test_the_wheel_holds_every_package_and_the_recipes():
+    listed = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert set(listed) == there | {"nlp_transfer.recipes"}
+
+
 def test_there_are_no_cycles():
     assert len(list(TopologicalSorter(OURS).static_order())) == len(MODULES)
 

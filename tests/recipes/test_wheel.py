@@ -15,7 +15,7 @@ from conftest import RECIPES, review_lines
 pytestmark = pytest.mark.whole  # builds a wheel, and starts a dozen processes
 
 ROOT = RECIPES.parent
-SHIPPED = ("nlp_transfer", "recipes", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+SHIPPED = ("nlp_transfer", "recipes", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
