@@ -179,14 +179,9 @@ def test_everything_public_says_what_it_is(module):
     for node in tree.body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
             continue
-<<<<<<< HEAD
-        is_overload = any(isinstance(by, ast.Name) and by.id == "overload" for by in node.decorator_list)
-        if not ast.get_docstring(node) and not is_overload:
-=======
         if any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list):
             continue  # the function that they are of says what it is
         if not ast.get_docstring(node):
->>>>>>> main
             mute.append(node.name)
         if isinstance(node, ast.ClassDef):
             mute += [f"{node.name}.{name}" for name in _mute_methods(module, node)]
