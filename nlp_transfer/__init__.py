@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     from nlp_transfer.experiments.auto.choose_strategy import Choice, choose_strategy, settled
     from nlp_transfer.experiments.compare.candidates import candidates_from
     from nlp_transfer.experiments.compare.comparison import compare
+    from nlp_transfer.experiments.compare.comparison_files import write_comparison
     from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
     from nlp_transfer.experiments.compare.comparison_table import comparison_table
     from nlp_transfer.experiments.compare.result import Comparison
-    from nlp_transfer.experiments.compare.task_rows import read_task
-    from nlp_transfer.experiments.compare.write_comparison import write_comparison
     from nlp_transfer.experiments.select.select_encoders import Selection, select_encoders
     from nlp_transfer.experiments.select.selection_table import selection_table, write_selection
+    from nlp_transfer.experiments.task_rows import read_task
     from nlp_transfer.experiments.tune.tuning import require_optuna, rows_to_tune_on, tune
     from nlp_transfer.heads import (
         MultiLabelHead,
@@ -109,8 +109,8 @@ _HOMES = {
     "experiments.compare.comparison_folder": ("ComparisonFolder",),
     "experiments.compare.result": ("Comparison",),
     "experiments.compare.comparison_table": ("comparison_table",),
-    "experiments.compare.task_rows": ("read_task",),
-    "experiments.compare.write_comparison": ("write_comparison",),
+    "experiments.task_rows": ("read_task",),
+    "experiments.compare.comparison_files": ("write_comparison",),
     "experiments.auto.choose_strategy": ("Choice", "choose_strategy", "settled"),
     "config": (
         "CacheOptions", "CheckOptions", "ClassificationOptions", "CompareOptions", "DataOptions", "ModelOptions",

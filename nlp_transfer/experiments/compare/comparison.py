@@ -17,11 +17,11 @@ from nlp_transfer.experiments.compare.candidates import Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.entries import entries_of
 from nlp_transfer.experiments.compare.result import Comparison
-from nlp_transfer.experiments.compare.running import run_trials, workers_for
 from nlp_transfer.experiments.compare.shared_rows import SharedRows
-from nlp_transfer.experiments.compare.trial import Job, Trial
+from nlp_transfer.experiments.compare.trial_processes import run_trials, workers_for
+from nlp_transfer.experiments.compare.trial_results import do
 from nlp_transfer.experiments.compare.versions import of_other_versions
-from nlp_transfer.experiments.compare.work import do
+from nlp_transfer.experiments.trial import Job, Trial
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.run.report.wording import without_folders
 from nlp_transfer.system import hardware

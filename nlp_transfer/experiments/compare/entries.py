@@ -11,8 +11,8 @@ from nlp_transfer.evaluation.evaluate_run import BASELINE_NAMES
 from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.saved_predictions import read_predictions
-from nlp_transfer.experiments.compare.trial import Trial, pooling_of
-from nlp_transfer.experiments.compare.work import predictions_file
+from nlp_transfer.experiments.compare.trial_results import predictions_file
+from nlp_transfer.experiments.trial import Trial, pooling_of
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.metrics import RowCounts
 

@@ -10,7 +10,7 @@ from statistics import mean
 
 from tqdm import tqdm
 
-from nlp_transfer.experiments.compare.trial import Trial
+from nlp_transfer.experiments.trial import Trial
 from nlp_transfer.system.durations import in_words
 
 log = logging.getLogger(__name__)

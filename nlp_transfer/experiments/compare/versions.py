@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
-from nlp_transfer.experiments.compare.trial import Trial
+from nlp_transfer.experiments.trial import Trial
 from nlp_transfer.training.checkpointing.fingerprint import versions
 
 

@@ -25,7 +25,7 @@ from nlp_transfer.config import (
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pretrained import Checkpoint
 from nlp_transfer.errors import OptionError, UserError
-from nlp_transfer.experiments.compare.task_rows import read_task
+from nlp_transfer.experiments.task_rows import read_task
 from nlp_transfer.experiments.tune.search import BEST, Search, Tried
 from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.experiments.tune.tuning_trials import Runs

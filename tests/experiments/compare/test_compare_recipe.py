@@ -13,14 +13,14 @@ from conftest import RECIPES, run_recipe
 from forking import started
 
 import nlp_transfer as nt
-from nlp_transfer.experiments.compare import trial as trial_module
+from nlp_transfer.experiments import trial as trial_module
 from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.entries import entries_of
 from nlp_transfer.experiments.compare.result import Comparison
 from nlp_transfer.experiments.compare.shared_rows import SharedRows
-from nlp_transfer.experiments.compare.trial import Job, Trial, pooling_of
-from nlp_transfer.experiments.compare.work import do
+from nlp_transfer.experiments.compare.trial_results import do
+from nlp_transfer.experiments.trial import Job, Trial, pooling_of
 
 FILES = {".lock", "comparison.csv", "comparison.html", "comparison.json", "curve.svg", "failed", "identity.json",
          "options.yaml", "trials"}  # fmt: skip

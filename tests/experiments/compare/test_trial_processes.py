@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.experiments.compare import running
+from nlp_transfer.experiments.compare import trial_processes
 from nlp_transfer.experiments.compare.candidates import Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.pace import Pace
-from nlp_transfer.experiments.compare.running import run_trials, workers_for
-from nlp_transfer.experiments.compare.trial import Trial
+from nlp_transfer.experiments.compare.trial_processes import run_trials, workers_for
 from nlp_transfer.experiments.compare.versions import of_other_versions
+from nlp_transfer.experiments.trial import Trial
 from nlp_transfer.training.checkpointing.fingerprint import versions
 
 FATES = ("well", "badly", "oddly", "killed", "well too")
@@ -104,11 +104,11 @@ def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
 
 def test_one_worker_at_least_and_no_more_than_trials_cores_and_memory_allow(monkeypatch):
     assert workers_for(5, 1) == 5
-    monkeypatch.setattr(running, "_cores", lambda: 8)
-    monkeypatch.setattr(running, "free_memory", lambda: 1e12)
-    monkeypatch.setattr(running.hardware, "is_cpu_only", lambda: True)
+    monkeypatch.setattr(trial_processes, "_cores", lambda: 8)
+    monkeypatch.setattr(trial_processes, "free_memory", lambda: 1e12)
+    monkeypatch.setattr(trial_processes.hardware, "is_cpu_only", lambda: True)
     assert workers_for(None, 3) == 3
-    monkeypatch.setattr(running, "_cores", lambda: 2)
+    monkeypatch.setattr(trial_processes, "_cores", lambda: 2)
     assert workers_for(None, 3) == 2
-    monkeypatch.setattr(running, "free_memory", lambda: 1e9)
+    monkeypatch.setattr(trial_processes, "free_memory", lambda: 1e9)
     assert workers_for(None, 3) == 1

@@ -10,7 +10,7 @@ from typing import Any
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.experiments.compare.comparison_folder import RESULT
 from nlp_transfer.experiments.compare.saved_predictions import write_predictions
-from nlp_transfer.experiments.compare.trial import Job, Learned, Trial, learn
+from nlp_transfer.experiments.trial import Job, Learned, Trial, learn
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.system.atomic_files import write_whole
 from nlp_transfer.training.checkpointing.fingerprint import versions

@@ -26,7 +26,7 @@ from nlp_transfer.encoders.memory import free_memory
 from nlp_transfer.errors import UserError, is_full_disk
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.pace import Pace
-from nlp_transfer.experiments.compare.trial import Job, Trial
+from nlp_transfer.experiments.trial import Job, Trial
 from nlp_transfer.system import hardware
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _ROOM = 4e9  # bytes of memory that a training may want
 _SOON = 10.0  # seconds in which a process that is told to end has to
 
 _LOADED_BEFORE = (
-    "nlp_transfer.experiments.compare.work", "nlp_transfer.metrics", "peft", "sklearn.feature_extraction.text",
+    "nlp_transfer.experiments.compare.trial_results", "nlp_transfer.metrics", "peft", "sklearn.feature_extraction.text",
     "sklearn.model_selection", "sklearn.svm",
 )  # fmt: skip
 
