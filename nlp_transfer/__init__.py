@@ -54,11 +54,10 @@ if TYPE_CHECKING:
     from nlp_transfer.evaluation.predict_file import predict_file
     from nlp_transfer.experiments.auto.choose_strategy import Choice, choose_strategy, settled
     from nlp_transfer.experiments.compare.candidates import candidates_from
-    from nlp_transfer.experiments.compare.comparison import compare
+    from nlp_transfer.experiments.compare.comparison import Comparison, compare
     from nlp_transfer.experiments.compare.comparison_files import write_comparison
     from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
     from nlp_transfer.experiments.compare.comparison_table import comparison_table
-    from nlp_transfer.experiments.compare.result import Comparison
     from nlp_transfer.experiments.select.select_encoders import Selection, select_encoders
     from nlp_transfer.experiments.select.selection_table import selection_table, write_selection
     from nlp_transfer.experiments.task_rows import read_task
@@ -105,9 +104,8 @@ _HOMES = {
     "checks.tokenization": ("tokenizer_of",),
     "checks.write_checks": ("write_report",),
     "experiments.compare.candidates": ("candidates_from",),
-    "experiments.compare.comparison": ("compare",),
+    "experiments.compare.comparison": ("Comparison", "compare"),
     "experiments.compare.comparison_folder": ("ComparisonFolder",),
-    "experiments.compare.result": ("Comparison",),
     "experiments.compare.comparison_table": ("comparison_table",),
     "experiments.task_rows": ("read_task",),
     "experiments.compare.comparison_files": ("write_comparison",),

@@ -227,6 +227,11 @@ class TaskHead(ABC):
             f"gives {same} of the first {rows} rows the {self.answer_name} that fp32 gives ({100 * same / rows:.1f}%)"
         )
 
+    def scoring_record(self, row: int, gold: Any, predicted: Any) -> dict[str, Any]:
+        """A prediction as a line from which `prediction.from_record` reads all that scores need."""
+        record: dict[str, Any] = predicted.record(row, gold)
+        return record
+
     def on_share(self, everything: Rows, share: Rows) -> TaskHead:
         """The head that `share` of the rows that it was made for would give; the labels stay.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
-from nlp_transfer.experiments.compare.summary import Group, Line, best_of
-from nlp_transfer.experiments.compare.units import bounds, margin_of, shown
+from nlp_transfer.experiments.compare.summary import Group, Line, best_of, bounds, margin_of, shown
 from nlp_transfer.metrics import Interval, difference, interval
 from nlp_transfer.system.durations import in_words
 from nlp_transfer.training.best_weights import is_error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
-from nlp_transfer.config import CacheOptions, SelectionOptions
+from nlp_transfer.config import CacheOptions, ModelOptions, SelectionOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.row_store import counted
 from nlp_transfer.data.splits import Splits
@@ -144,9 +144,10 @@ def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptio
 def _look_at(
     name: str, sample: Sample, options: SelectionOptions, accelerator: Accelerator, cache: CacheOptions | None
 ) -> _Found:
-    model = TransferModel.load(
-        name, sample.head, max_length=options.max_length, trust_remote_code=options.trust_remote_code
+    model_options = ModelOptions(
+        model_name_or_path=name, max_length=options.max_length, trust_remote_code=options.trust_remote_code
     )
+    model = TransferModel.from_options(model_options, sample.head)
     log.info("%s: running its %d layers on %s rows.", name, model.encoder.depth, f"{len(sample.data):,}")
     began = time.perf_counter()
     inputs = TokenInputs(model.encode(sample.data), model.pad_id)

@@ -28,9 +28,9 @@ def asked(monkeypatch):
     scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
               "lora": 0.75}  # fmt: skip
 
-    def score(name, model, learned, judged, options, cache):
-        calls.append((name, set(learned.data["line"]), set(judged.data["line"]), options))
-        return scores[name]
+    def score(candidate, model, learned, judged, options, cache):
+        calls.append((candidate.name, set(learned.data["line"]), set(judged.data["line"]), options))
+        return scores[candidate.name]
 
     monkeypatch.setattr(choose_strategy, "score_of", score)
     return calls
@@ -55,7 +55,7 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_t
     assert (choice.name, choice.strategy) == ("head_then_full", nt.strategies.HeadThenFull())
     assert choice.reasons[0].startswith("auto: 64 training rows, 2 labels (32 rows each), ")
     assert choice.reasons[1:] == (
-        "auto: accuracy on 21 rows that neither has seen: features:linear_svm 70.0, head_then_full 80.0.",
+        "auto: accuracy on 21 rows held out of training: features:linear_svm 70.0, head_then_full 80.0.",
         "auto: head_then_full, which leads by 10.0.",
     )
 

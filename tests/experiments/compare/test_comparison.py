@@ -12,12 +12,12 @@ import pytest
 from invented import MAJORITY, ROWS, SCRATCH, SVM, all_beside, entry
 
 from nlp_transfer.errors import UserError
+from nlp_transfer.experiments.compare.comparison import Comparison
 from nlp_transfer.experiments.compare.comparison_files import write_comparison
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.comparison_pictures import curve_picture
 from nlp_transfer.experiments.compare.comparison_table import as_csv, comparison_table
-from nlp_transfer.experiments.compare.learning_curve import RowsNeeded, rows_needed
-from nlp_transfer.experiments.compare.result import Comparison
+from nlp_transfer.experiments.compare.summary import RowsNeeded, rows_needed
 
 
 def of(entries, metric="accuracy", split="test", failures=None) -> Comparison:
