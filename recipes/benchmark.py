@@ -243,7 +243,7 @@ def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
 
 def markdown(results: Mapping[str, Any], job: Mapping[str, Any], splits: nt.Splits, machine: Mapping[str, Any]) -> str:
     """The command, the machine, the tables, and what one has to know to read them."""
-    from nlp_transfer.encoders.flops import FORMULA  # takes torch along, for which --help need not wait
+    from nlp_transfer.encoders.cost import FORMULA  # takes torch along, for which --help need not wait
 
     options = results["options"]
     test = splits.test or splits.validation or splits.train

@@ -25,7 +25,7 @@ from turn import Job, features, predicted, random_batches, score, trained, watch
 import nlp_transfer as nt
 from nlp_transfer.encoders.pretrained import Checkpoint, max_positions
 from nlp_transfer.system import hardware
-from nlp_transfer.system.machine import Machine, peak_memory
+from nlp_transfer.system.hardware import Machine, peak_memory
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import nlp_transfer as nt
-from nlp_transfer.encoders.flops import training_flops
+from nlp_transfer.encoders.cost import training_flops
 
 
 @dataclass(frozen=True)

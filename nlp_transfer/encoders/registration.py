@@ -1,17 +1,14 @@
-"""Makes the Auto classes of transformers know our networks, without loading torch before it is needed."""
+"""Registration of our networks with the Auto classes of transformers, once those are imported."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# A module of transformers, and the modules of ours that register themselves in it. Ours wait for exactly the one they
-# need: transformers imports its Auto classes while others of its modules, and maybe of ours, are but half loaded.
-_FOLLOWERS = {
+_REGISTERING = {
     "transformers.models.auto.configuration_auto": (
         "nlp_transfer.encoders.pooling.pooled_config",
         "nlp_transfer.encoders.sklearn_head.sklearn_config",
@@ -21,15 +18,28 @@ _FOLLOWERS = {
         "nlp_transfer.encoders.sklearn_head.sklearn_network",
     ),
 }
+"""Module with Auto classes -> our modules that register in it when they are imported.
+
+Ours wait for exactly the module that they need: transformers imports its Auto classes while others of its modules, and
+maybe of ours, are only half imported.
+"""
 
 
 def register_when_transformers_loads() -> None:
-    """Register now if the Auto classes are there already, else as soon as somebody imports them."""
-    for module, followers in _FOLLOWERS.items():
+    """Register now if the Auto classes are imported already, else right after somebody imports them.
+
+    So `import nlp_transfer` is enough for `AutoModel...from_pretrained` to open our models, and stays free of torch.
+    There is no plainer way (transformers 5.24): it reads no entry points; `AutoConfig.register` and
+    `AutoModel...register` take classes, not names of classes, and the network's needs torch; the tables of names
+    (`CONFIG_MAPPING_NAMES`) lead to modules below `transformers.models` alone. To register in `import nlp_transfer`
+    takes seconds, to register where our code first loads a model leaves a plain `pipeline(folder)` without it, and
+    `auto_map` asks every reader for `trust_remote_code`.
+    """
+    for module, registering in _REGISTERING.items():
         if module in sys.modules:
-            _import(followers)
+            _import(registering)
         else:
-            sys.meta_path.insert(0, _After(module, followers))
+            sys.meta_path.insert(0, _ImportAfter(module, registering))
 
 
 def _import(modules: tuple[str, ...]) -> None:
@@ -37,12 +47,12 @@ def _import(modules: tuple[str, ...]) -> None:
         importlib.import_module(module)
 
 
-class _After(MetaPathFinder):
-    """Finds one module as everybody else would, and imports others once it has been executed."""
+class _ImportAfter:
+    """A finder that finds one module as the others would, once, and has further modules imported after it."""
 
-    def __init__(self, module: str, followers: tuple[str, ...]) -> None:
+    def __init__(self, module: str, then: tuple[str, ...]) -> None:
         self.module = module
-        self.followers = followers
+        self.then = then
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self.module:
@@ -53,9 +63,9 @@ class _After(MetaPathFinder):
             return spec
         execute = spec.loader.exec_module
 
-        def execute_and_follow(module: ModuleType) -> None:
+        def execute_and_import(module: ModuleType) -> None:
             execute(module)
-            _import(self.followers)
+            _import(self.then)
 
-        spec.loader.exec_module = execute_and_follow  # type: ignore[method-assign]
+        spec.loader.exec_module = execute_and_import  # type: ignore[method-assign]
         return spec

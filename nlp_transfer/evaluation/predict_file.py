@@ -1,4 +1,4 @@
-"""What does a trained model say of every row of an input?"""
+"""Predictions of a trained model for every row of a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,13 @@ from nlp_transfer.data.prediction_rows import Text, Texts, open_texts
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.errors import OptionError
 from nlp_transfer.evaluation.resumable_output import Parts
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, SentimentHead, TaskHead, TextHead
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import WINDOW, TransferModel, model_folder
 from nlp_transfer.system import hardware
-from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
+from nlp_transfer.types import AnyPrediction
 from nlp_transfer.version import __version__
 
 log = logging.getLogger(__name__)
-
-_DIGITS = 6  # of a probability that is written
 
 
 def predict_file(options: PredictionOptions) -> None:
@@ -54,9 +51,8 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
         revision=options.model_revision,
         trust_remote_code=options.trust_remote_code,
     )
-    is_tagger = isinstance(model.head, NERHead)
     _validate_options(model.head, options)
-    texts = open_texts(options, tagged=is_tagger)
+    texts = open_texts(options, tagged=model.head.labels_words)
     # A process that is done waits for the slowest one, however long that takes.
     accelerator = Accelerator(
         cpu=hardware.is_cpu_only(),
@@ -85,26 +81,24 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
     if accelerator.is_main_process:
         parts.join(count)
         _say_what_was_done(texts, missing, count, time.perf_counter() - started, parts.target)
-        if is_tagger:
+        if model.head.labels_words:
             log.info("%s words tagged, %s words lost.", f"{tagged:,}", f"{lost:,}")
         if options.abstain_below is not None:
             done, least = _rows_of(missing, texts.count), options.abstain_below
-            log.info("Nothing is said of %s of these %s rows: less sure than %g.", f"{abstained:,}", f"{done:,}", least)
+            log.info("Abstained on %s of these %s rows: certainty below %g.", f"{abstained:,}", f"{done:,}", least)
     accelerator.end_training()
 
 
 def _validate_options(head: TaskHead, options: PredictionOptions) -> None:
     if options.abstain_below is not None:
         head.require_confidence()
-    if isinstance(head, NERHead) and options.all_probabilities:
-        raise OptionError("--all_probabilities is for classifiers; a tagger gives the probability of each word's tag.")
-    if isinstance(head, RegressionHead) and options.all_probabilities:
-        raise OptionError("--all_probabilities is for classifiers; this model gives a number.")
-    if isinstance(head, TextHead) and head.pairs and not options.text_pair_column_name:
+    if options.all_probabilities and head.no_probabilities:
+        raise OptionError(f"--all_probabilities is for classifiers; {head.no_probabilities}.")
+    if head.pairs and not options.text_pair_column_name:
         raise OptionError(
             "this model was trained on pairs of texts; name the second ones with --text_pair_column_name."
         )
-    if options.text_pair_column_name and not (isinstance(head, TextHead) and head.pairs):
+    if options.text_pair_column_name and not head.pairs:
         raise OptionError("this model was trained on single texts; leave --text_pair_column_name out.")
 
 
@@ -123,7 +117,7 @@ def _fill(
     """
     words = lost = abstained = 0
     mine = set(missing[accelerator.process_index :: accelerator.num_processes])
-    schema = _schema(model, texts.unit, options)
+    schema = _schema(model.head, texts.unit, options)
     bar = tqdm(
         total=_rows_of(mine, texts.count),
         desc="predicting",
@@ -134,20 +128,19 @@ def _fill(
     with bar:
         for number, rows in enumerate(_chunks(iter(texts))):
             if number in mine:
-                found = model.predict(
+                predictions = model.predict(
                     [row.text for row in rows],
                     options.per_device_eval_batch_size,
                     precision,
                     options.calibrated,
                     options.abstain_below,
                 )
-                written = [_line(*pair, texts.unit, options) for pair in zip(rows, found, strict=True)]
+                written = [_line(*pair, texts.unit, options) for pair in zip(rows, predictions, strict=True)]
                 parts.write(number, written, schema)
                 bar.update(len(rows))
-                tagged = [p for p in found if isinstance(p, TagPrediction)]
-                words += sum(len(p.tags) for p in tagged)
-                lost += sum(len(p.words) - len(p.tags) for p in tagged)
-                abstained += sum(getattr(p, "abstained", False) for p in found)
+                tagged, untagged = model.head.words_tagged(predictions)
+                words, lost = words + tagged, lost + untagged
+                abstained += sum(getattr(p, "abstained", False) for p in predictions)
     return words, lost, abstained
 
 
@@ -160,65 +153,19 @@ def _rows_of(numbers: Sequence[int] | set[int], count: int) -> int:
     return sum(min(WINDOW, count - number * WINDOW) for number in numbers)
 
 
-def _line(row: Text, predicted: Any, unit: str, options: PredictionOptions) -> dict[str, Any]:
+def _line(row: Text, predicted: AnyPrediction, unit: str, options: PredictionOptions) -> dict[str, Any]:
     line: dict[str, Any] = {unit: row.line} | ({"id": row.id} if options.id_column_name else {})
-    if isinstance(predicted, TagPrediction):
-        spans = [asdict(span) | {"score": round(span.score, _DIGITS)} for span in predicted.spans]
-        return line | {
-            "spans": spans,
-            "words": list(predicted.words),
-            "tags": list(predicted.tags),
-            "probability": [round(p, _DIGITS) for p in predicted.probabilities],
-        }
-    if isinstance(predicted, RegressionPrediction):
-        return line | {"value": predicted.value}
-    if isinstance(predicted, MultiLabelPrediction):
-        each = [round(predicted.probabilities[name], _DIGITS) for name in predicted.labels]
-        line |= _said("labels", list(predicted.labels), each, predicted.abstained, options)
-        return line | _all_probabilities(predicted, options)
-    likely = round(predicted.probability, _DIGITS)
-    line |= _said("label", predicted.label, likely, predicted.abstained, options)
-    if hasattr(predicted, "polarity"):
-        line["polarity"] = round(predicted.polarity, _DIGITS)
-    return line | _all_probabilities(predicted, options)
+    return line | predicted.output(**_columns_of(options))
 
 
-def _said(name: str, best: Any, likely: Any, abstained: bool, options: PredictionOptions) -> dict[str, Any]:
-    """The label or labels, and how likely; where it may abstain, whether it does, and the best guess in any case."""
-    if options.abstain_below is None:
-        return {name: best, "probability": likely}
-    return {name: None if abstained else best, "probability": likely, "abstained": abstained, "best_guess": best}
-
-
-def _all_probabilities(predicted: Any, options: PredictionOptions) -> dict[str, Any]:
-    if not options.all_probabilities:
-        return {}
-    return {"probabilities": {name: round(p, _DIGITS) for name, p in predicted.probabilities.items()}}
-
-
-def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.Schema:
+def _schema(head: TaskHead, unit: str, options: PredictionOptions) -> pa.Schema:
     """The columns of `_line` in a Parquet file."""
     fields = {unit: pa.int64()} | ({"id": pa.string()} if options.id_column_name else {})
-    if isinstance(model.head, NERHead):
-        place = {"type": pa.string(), "text": pa.string(), "start": pa.int64(), "end": pa.int64()}
-        span = pa.struct(list((place | {"score": pa.float64()}).items()))
-        fields |= {"spans": pa.list_(span), "words": pa.list_(pa.string()), "tags": pa.list_(pa.string())}
-        return pa.schema(list((fields | {"probability": pa.list_(pa.float64())}).items()))
-    if isinstance(model.head, RegressionHead):
-        return pa.schema(list((fields | {"value": pa.float64()}).items()))
-    if isinstance(model.head, MultiLabelHead):
-        said = pa.list_(pa.string())
-        fields |= {"labels": said, "probability": pa.list_(pa.float64())}
-    else:
-        said = pa.string()
-        fields |= {"label": said, "probability": pa.float64()}
-    if options.abstain_below is not None:
-        fields |= {"abstained": pa.bool_(), "best_guess": said}
-    if isinstance(model.head, SentimentHead):
-        fields["polarity"] = pa.float64()
-    if options.all_probabilities:
-        fields["probabilities"] = pa.struct([(name, pa.float64()) for name in model.head.labels])
-    return pa.schema(list(fields.items()))
+    return pa.schema(list((fields | head.prediction.output_schema(head.labels, **_columns_of(options))).items()))
+
+
+def _columns_of(options: PredictionOptions) -> dict[str, bool]:
+    return {"all_probabilities": options.all_probabilities, "abstains": options.abstain_below is not None}
 
 
 def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> str:
@@ -255,22 +202,7 @@ def _say_calibration(head: TaskHead, options: PredictionOptions) -> None:
 def _say_agreement(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> None:
     first = [row.text for row in itertools.islice(texts, options.check_precision)]
     halved, whole = (model.predict(first, options.per_device_eval_batch_size, p) for p in (precision, "no"))
-    if isinstance(model.head, RegressionHead):
-        most = max(abs(a.value - b.value) for a, b in zip(halved, whole, strict=True))
-        log.info("%s moves the numbers of the first %d rows by %.2g at most.", precision, len(first), most)
-        return
-    same = sum(_labels(a) == _labels(b) for a, b in zip(halved, whole, strict=True))
-    what = {NERHead: "tags", MultiLabelHead: "labels"}.get(type(model.head), "label")
-    log.info(
-        "%s gives %d of the first %d rows the %s that fp32 gives (%.1f%%).",
-        *(precision, same, len(first), what, 100 * same / len(first)),
-    )
-
-
-def _labels(predicted: Any) -> Any:
-    if isinstance(predicted, MultiLabelPrediction):
-        return predicted.labels
-    return predicted.tags if isinstance(predicted, TagPrediction) else predicted.label
+    log.info("%s %s.", precision, model.head.agreement(halved, whole))
 
 
 def _say_what_was_done(texts: Texts, missing: Sequence[int], count: int, seconds: float, target: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
@@ -73,6 +73,9 @@ class MultiLabelHead(TextHead):
     slice_metric = "micro_f1"
     choice_metric = "lrap"
     report_parts = ("label_sets",)
+    report_words: ClassVar[dict[str, str]] = TextHead.report_words | {
+        "probabilities": "Of each label of each row by itself; a row is right where all its labels are."
+    }
     can_collapse = False
     problem = "multi_label"
     problem_type = "multi_label_classification"

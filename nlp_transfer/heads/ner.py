@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
@@ -16,19 +16,16 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBas
 from nlp_transfer.config import DataOptions, NEROptions
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.load import load_splits
-from nlp_transfer.data.long_texts import special_tokens
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import recognise, scheme_named
-from nlp_transfer.data.windows import windows
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.encoders.sklearn_head.fitting import CLASSIFIERS, Fitted, fit_layer
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.baselines import gazetteer_baseline
 from nlp_transfer.heads.registry import register_head
 from nlp_transfer.heads.task_head import (
-    IGNORED,
     Columns,
     TaskHead,
     label_options,
@@ -37,7 +34,7 @@ from nlp_transfer.heads.task_head import (
     softmax,
 )
 from nlp_transfer.heads.viterbi import decode as best_sequence
-from nlp_transfer.heads.word_tokens import first_subwords, join_words, subwords_of, words_of
+from nlp_transfer.heads.word_tokens import encode_words, join_words, logits_of_words, words_of
 from nlp_transfer.metrics.temperature import fitted_temperature
 from nlp_transfer.types import Scores, Span, TagPrediction
 
@@ -85,6 +82,14 @@ class NERHead(TaskHead):
     slice_metric = "f1_strict"
     choice_metric = "f1_strict"
     report_parts = ("entities",)
+    report_words: ClassVar[dict[str, str]] = {
+        "rows": "sentences",
+        "label": "type",
+        "items": "entities",
+        "answers": "tags",
+        "calibrated_on": "the words of the validation rows",
+        "probabilities": "Of the entities that were predicted, each as sure as its least sure word.",
+    }
     can_balance = False
     no_confidence = "a tagger gives each span a score of its own"
     no_probabilities = "a tagger gives the probability of each word's tag"
@@ -160,25 +165,8 @@ class NERHead(TaskHead):
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         """Columns as `TaskHead.encode` says, and `starts`: where in `input_ids` the words stand that are predicted."""
-        before, after = special_tokens(tokenizer)
-        budget = max_length - len(before) - len(after)
-        features: dict[str, list[Any]] = {"input_ids": [], "row": [], "starts": []}
         targets = self.targets(rows["tags"]) if "tags" in rows else None
-        if targets is not None:
-            features["labels"] = []
-        for row, words in enumerate(subwords_of(rows["words"], tokenizer)):
-            # One word alone can be longer than the encoder (a URL); its first subword still carries its label.
-            words = [word[:budget] for word in words]
-            for window in windows([len(word) for word in words], budget):
-                starts = first_subwords(words, window, len(before))
-                ids = before + [token for word in words[window.start : window.end] for token in word] + after
-                features["input_ids"].append(ids)
-                features["row"].append(row)
-                features["starts"].append(starts)
-                if targets is not None:
-                    labels = dict(zip(starts, targets[row][window.own : window.own_end], strict=True))
-                    features["labels"].append([labels.get(place, IGNORED) for place in range(len(ids))])
-        return features
+        return encode_words(rows["words"], targets, tokenizer, max_length)
 
     def account(self, rows: Columns, features: Columns) -> dict[str, int]:
         windows_of = Counter(features["row"])
@@ -195,8 +183,7 @@ class NERHead(TaskHead):
         return [[self.labels.id(tag) for tag in tags] for tags in references]
 
     def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
-        values = logits.float().cpu().numpy()
-        return [values[i, starts] for i, starts in enumerate(features["starts"])]
+        return logits_of_words(logits, features)
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[TagPrediction]:
         """Predictions of rows; `rows["offsets"]`, if there, says where in `rows["text"]` the words stand."""

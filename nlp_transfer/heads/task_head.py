@@ -81,6 +81,17 @@ class TaskHead(ABC):
     prediction: ClassVar[type[AnyPrediction]]
     """What `decode` gives for each row."""
 
+    report_words: ClassVar[dict[str, str]] = {
+        "rows": "rows",
+        "label": "label",
+        "items": "rows",
+        "answers": "labels",
+        "calibrated_on": "the validation rows",
+        "probabilities": "Of the predicted labels; the Brier score of all.",
+    }
+    """What a report calls its rows, a label, the items that are right or wrong, what was predicted of them, what
+    calibration was fitted to, and what the probabilities are of."""
+
     answer_name: ClassVar[str] = "label"
     """What a prediction is right or wrong by, in words."""
 
@@ -216,6 +227,10 @@ class TaskHead(ABC):
         """What each baseline, fitted to `train`, predicts of the rows of the data sets in `asked`, in their order."""
         return {}
 
+    def scoring_record(self, row: int, gold: Any, predicted: Any) -> dict[str, Any]:
+        """The line of predictions.jsonl of a row, and what else `counts` needs of a prediction."""
+        return dict(predicted.record(row, gold))
+
     def words_tagged(self, predictions: Sequence[Any]) -> tuple[int, int]:
         """How many words of some rows got a label, and how many none; of heads that label rows 0 and 0."""
         return 0, 0
@@ -226,11 +241,6 @@ class TaskHead(ABC):
         return (
             f"gives {same} of the first {rows} rows the {self.answer_name} that fp32 gives ({100 * same / rows:.1f}%)"
         )
-
-    def scoring_record(self, row: int, gold: Any, predicted: Any) -> dict[str, Any]:
-        """A prediction as a line from which `prediction.from_record` reads all that scores need."""
-        record: dict[str, Any] = predicted.record(row, gold)
-        return record
 
     def on_share(self, everything: Rows, share: Rows) -> TaskHead:
         """The head that `share` of the rows that it was made for would give; the labels stay.

@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.data.character_spans import word_offsets
-from nlp_transfer.data.windows import Window
+from nlp_transfer.data.long_texts import special_tokens
+from nlp_transfer.data.windows import Window, windows
+
+
+def encode_words(
+    rows: Sequence[Sequence[str]],
+    targets: Sequence[Sequence[int]] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+) -> dict[str, list[Any]]:
+    """Features of the words of rows, in overlapping windows where a row is too long, so that each word has one place.
+
+    `input_ids`, `row`, and `starts`: where in `input_ids` the first subwords of the words stand that are predicted.
+    With `targets`, a label id for each word, also `labels`, which the first subword of a word carries.
+    """
+    before, after = special_tokens(tokenizer)
+    budget = max_length - len(before) - len(after)
+    features: dict[str, list[Any]] = {"input_ids": [], "row": [], "starts": []}
+    if targets is not None:
+        features["labels"] = []
+    for row, words in enumerate(subwords_of(rows, tokenizer)):
+        # One word alone can be longer than the encoder (a URL); its first subword still carries its label.
+        words = [word[:budget] for word in words]
+        for window in windows([len(word) for word in words], budget):
+            starts = first_subwords(words, window, len(before))
+            ids = before + [token for word in words[window.start : window.end] for token in word] + after
+            features["input_ids"].append(ids)
+            features["row"].append(row)
+            features["starts"].append(starts)
+            if targets is not None:
+                labels = dict(zip(starts, targets[row][window.own : window.own_end], strict=True))
+                features["labels"].append([labels.get(place, IGNORED) for place in range(len(ids))])
+    return features
+
+
+def logits_of_words(logits: Tensor, features: Mapping[str, Sequence[Any]]) -> list[np.ndarray]:
+    """Logits `(words, labels)` of the words that each feature of a batch predicts, of `(batch, tokens, labels)`."""
+    values = logits.float().cpu().numpy()
+    return [values[i, starts] for i, starts in enumerate(features["starts"])]
 
 
 def words_of(text: str | Sequence[str]) -> dict[str, Any]:

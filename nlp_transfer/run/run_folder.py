@@ -15,7 +15,7 @@ from types import TracebackType
 
 from nlp_transfer.config import CHECKPOINTS
 from nlp_transfer.errors import OptionError, RunFinished
-from nlp_transfer.system.flushing import flush, flush_whole
+from nlp_transfer.system.atomic_files import flush, flush_folder
 from nlp_transfer.system.locking import Lock
 
 _HIDDEN = ".incomplete-"
@@ -115,7 +115,7 @@ class RunFolder:
             if file.is_file():  # safetensors makes files that only their owner may read
                 file.chmod(stat.S_IMODE(file.stat().st_mode) | self._mode)
         if self.checkpoints.is_dir():  # which alone would be left, were they gone and the rest not on disk
-            flush_whole(self.path)
+            flush_folder(self.path)
         if not self._real.exists():
             os.replace(self.path, self._real)
             return

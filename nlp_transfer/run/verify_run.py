@@ -1,4 +1,4 @@
-"""Is the saved model the trained one?"""
+"""The check that a saved model opens again, in a fresh process, and gives the logits of the trained one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig
 from nlp_transfer.encoders.pretrained import Checkpoint
 from nlp_transfer.errors import ModelError
-from nlp_transfer.heads import NERHead
+from nlp_transfer.heads import HEADS
 from nlp_transfer.models.adapters.adapter import base_of, holds_adapter
 from nlp_transfer.models.transfer_model import TransferModel, model_folder
 from nlp_transfer.system.pickles import refuse_pickles
@@ -35,7 +35,6 @@ TOLERANCE = {"no": 1e-4}
 """The largest difference of a logit that is still the same model, by the precision it was trained in; else 1e-2."""
 
 _RUN_FILE = "transfer.json"
-_TEXTS, _TAGS = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,8 @@ def reference_logits(model: TransferModel, rows: Dataset, precision: str = "no")
                 )
     finally:
         network.train(was_training)
-    tokens = isinstance(model.head, NERHead)
     return {
-        "auto_class": _TAGS if tokens else _TEXTS,
+        "auto_class": model.head.auto_class,
         "ours": isinstance(network.config, PooledConfig),
         "trust_remote_code": bool(model.checkpoint and model.checkpoint.trust_remote_code),
         "tolerance": TOLERANCE.get(precision, 1e-2),
@@ -145,7 +143,7 @@ def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> 
             f"{run / _RUN_FILE} holds no logits to compare; the run was not written to its end."
         ) from error
     refuse_pickles(model, "; give a folder without it, or remove it.", of_torch=False)
-    if kept["auto_class"] not in (_TEXTS, _TAGS):
+    if kept["auto_class"] not in {head.auto_class for head in HEADS.values()}:
         raise ModelError(
             f"{run / _RUN_FILE} names {kept['auto_class']} to open the model, which no run of ours writes."
         )

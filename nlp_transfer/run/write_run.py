@@ -1,4 +1,4 @@
-"""What does a run leave, so that others can judge, repeat and use it?"""
+"""The files that a run leaves, so that others can judge, repeat and use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from nlp_transfer.run.report.write_report import write_run_report
 from nlp_transfer.run.verify_run import reference_logits, verifying
 from nlp_transfer.strategies.choice import read_choice
 from nlp_transfer.system.hardware import precision
-from nlp_transfer.types import MultiLabelPrediction, RegressionPrediction, TagPrediction
 from nlp_transfer.version import __version__
 
 log = logging.getLogger(__name__)
@@ -51,8 +50,8 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         if choice := read_choice(folder):
             transfer["auto"] = asdict(choice)
         with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
-            for row, pair in enumerate(zip(report.references, report.predictions, strict=True)):
-                file.write(json.dumps(prediction_line(row, *pair), ensure_ascii=False) + "\n")
+            for row, (gold, predicted) in enumerate(zip(report.references, report.predictions, strict=True)):
+                file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
         if lines := splits.misaligned():
             _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
         _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
@@ -103,26 +102,6 @@ def _transfer(model: TransferModel, splits: Splits, report: Report, options: Seq
         | {name: version(name) for name in ("torch", "transformers", "datasets", "accelerate", "tokenizers")},
         "options": {name: value for group in options for name, value in asdict(group).items()},
     }  # fmt: skip
-
-
-def prediction_line(row: int, gold: Any, predicted: Any) -> dict[str, Any]:
-    """What predictions.jsonl says of a row."""
-    if isinstance(predicted, TagPrediction):
-        return {
-            "row": row,
-            "words": predicted.words,
-            "gold": gold,
-            "predicted": predicted.tags,
-            "probability": predicted.probabilities,
-            "spans": [asdict(span) for span in predicted.spans],
-        }
-    if isinstance(predicted, RegressionPrediction):
-        return {"row": row, "gold": gold, "predicted": predicted.value}
-    if isinstance(predicted, MultiLabelPrediction):
-        likely = {name: predicted.probabilities[name] for name in predicted.labels}
-        return {"row": row, "gold": gold, "predicted": predicted.labels, "probability": list(likely.values())}
-    line = {"row": row, "gold": gold, "predicted": predicted.label, "probability": predicted.probability}
-    return line | ({"polarity": predicted.polarity} if hasattr(predicted, "polarity") else {})
 
 
 # The name of a file need not be UTF-8; such bytes are written as \udc.., in JSON the right escape.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.strategies import Strategy, strategy_named
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 
 _FILE = Path("logs") / "strategy.json"  # in the folder of a run: what a run that was stopped leaves there stays
 
@@ -33,7 +33,7 @@ def write_choice(choice: Choice, folder: Path) -> None:
     """Keep a choice in the folder of a run, from where a run that resumes takes it."""
     path = folder / _FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(choice), indent=1) + "\n")
+    write_atomically(path, json.dumps(asdict(choice), indent=1) + "\n")
 
 
 def read_choice(folder: Path) -> Choice | None:

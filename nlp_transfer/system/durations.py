@@ -1,4 +1,4 @@
-"""How does a person say how long something takes?"""
+"""Durations in words."""
 
 from __future__ import annotations
 

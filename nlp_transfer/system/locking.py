@@ -1,4 +1,4 @@
-"""Does another process work here already?"""
+"""A lock file that keeps a second process out of a folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # some network file
 
 
 class Lock:
-    """A file that one process holds at a time; the kernel takes it from a process that has ended, be it by a kill.
+    """A file that one process holds at a time; the kernel releases it when the process ends, even if killed.
 
-    `busy` is what is told, as an OptionError, where another process holds it. On a file system that has no locks a line
-    of the log says so, and nobody is kept out.
+    `busy` is the message of the OptionError if another process holds it. On a file system without locks a warning is
+    logged, and no process is kept out.
     """
 
     def __init__(self, path: Path, busy: str) -> None:
@@ -29,13 +29,13 @@ class Lock:
         self._lock = FileLock(path, timeout=0)
 
     def require_free(self) -> None:
-        """Raise OptionError where another process holds it, and write nothing."""
-        if self.path.exists():  # else nobody does
+        """Raise OptionError if another process holds it; writes nothing."""
+        if self.path.exists():  # else no process does
             self.acquire()
             self._lock.release()
 
     def acquire(self) -> None:
-        """Hold it until `release`. Raises OptionError where another process does, OSError where no file can be."""
+        """Hold it until `release`. Raises OptionError if another process does, OSError if the file cannot be made."""
         try:
             self._lock.acquire()
         except Timeout as error:
@@ -45,11 +45,11 @@ class Lock:
                 raise
             self.path.unlink(missing_ok=True)
             log.warning(
-                "%s: this file system has no locks; see to it that no second run works there.", self.path.parent
+                "%s: this file system has no locks; make sure that no second run uses this folder.", self.path.parent
             )
 
     def wait(self) -> None:
-        """Hold it as soon as nobody else does; `busy` goes to the log where that takes waiting. OSError as above."""
+        """Wait until no other process holds it, then hold it; `busy` is logged if there is a wait. OSError as above."""
         try:
             self._lock.acquire()
         except Timeout:
@@ -57,8 +57,8 @@ class Lock:
             self._lock.acquire(timeout=-1)
 
     def release(self, remove: bool = False) -> None:
-        """Let others have it, if it is held; its file can be removed, which is safe as long as it is held."""
-        if remove and self._lock.is_locked:  # whoever has opened it meanwhile sees that it is gone, and makes another
-            with contextlib.suppress(OSError):  # a file that is open stays, on Windows
+        """Release it, if it is held, and with `remove` delete its file, which is safe while it is held."""
+        if remove and self._lock.is_locked:  # a process that waits for it notices, and makes a new one
+            with contextlib.suppress(OSError):  # Windows deletes no open file
                 self.path.unlink()
         self._lock.release(force=True)

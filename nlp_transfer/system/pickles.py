@@ -1,4 +1,4 @@
-"""Does a folder hold a pickle, which can run any code when it is loaded?"""
+"""Refusal of pickle files, which can run any code when they are loaded."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OF_TORCH = (".bin", ".ckpt", ".pt", ".pth")
 
 
 def refuse_pickles(folder: Path, advice: str, *, of_torch: bool = True) -> None:
-    """Raise ModelError, which ends with `advice`, for a pickle in a folder, at any depth, whatever its name.
+    """Raise ModelError, ending with `advice`, for a pickle in a folder, at any depth, whatever its name.
 
-    Without `of_torch` the files that `torch.save` writes may be there: hub models have weights, and what a trainer left
-    beside them, in such. Who opens one must ask for weights alone, as transformers does, or not at all.
+    With `of_torch` false, files of `torch.save` are allowed: hub models come with weights and training state in such.
+    They must be opened with `weights_only=True`, as transformers does, or not at all.
     """
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if not path.is_file() or (not of_torch and path.suffix.lower() in _OF_TORCH):
@@ -27,7 +27,7 @@ def _begins_as_pickle(path: Path, or_zip: bool) -> bool:
     try:
         with open(path, "rb") as file:
             head = file.read(2)
-    except OSError:  # nor will anything else open it
+    except OSError:  # then it cannot be loaded either
         return False
     if path.suffix == ".safetensors":  # its first bytes are a length; were it a pickle, it would not open
         return False

@@ -4,7 +4,7 @@ import re
 
 
 def cut(text: str, length: int = 300) -> str:
-    """A text in one line, its end left out where it has more than `length` characters."""
+    """A text in one line, truncated to `length` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 2]} …"
 

@@ -62,7 +62,7 @@ def test_baselines_hold_no_more_rows_than_that(checkpoint, review_splits, senten
     caplog.set_level("INFO", "nlp_transfer")
     taught: list[int] = []
     monkeypatch.setattr(
-        "nlp_transfer.evaluation.evaluate_run.classification_baselines",
+        "nlp_transfer.heads.classification.classification_baselines",
         lambda texts, labels, asked, seed: taught.append(len(texts)) or {},
     )
     _, report = report_on(checkpoint, nt.TextClassificationHead.for_splits(review_splits), review_splits)
@@ -97,7 +97,7 @@ def test_one_row_and_one_label_have_scores_too(checkpoint, review_splits):
 
 def test_the_table_sets_the_model_beside_the_baselines():
     table = Report(
-        task="classification",
+        head=nt.TextClassificationHead(["no", "yes"]),
         scores={"test": {"accuracy": 0.91666, "macro_f1": 0.5, "mcc": 0.1}},
         baselines={"majority": {"accuracy": 0.25, "macro_f1": 0.1}, "tfidf_svm": {"accuracy": 1.0, "macro_f1": 1.0}},
         predictions=(),

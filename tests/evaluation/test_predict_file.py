@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import RECIPES, Outcome, run_recipe
-from test_processes import in_two_processes
+from forking import in_two_processes
 
 import nlp_transfer as nt
 from nlp_transfer.data.prediction_rows import open_texts

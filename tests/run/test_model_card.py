@@ -25,7 +25,7 @@ def card(
     checkpoint: Callable[..., str], splits: Splits, head: nt.TaskHead, split: str = "test", base: str | None = None
 ) -> str:
     baselines = {name: {**SCORES, "accuracy": 0.3} for name in ("majority", "tfidf_svm")}
-    report = Report(head.task, {split: SCORES}, baselines, (), (), split, 16, RUN)
+    report = Report(head, {split: SCORES}, baselines, (), (), split, 16, RUN)
     return model_card(nt.TransferModel.load(checkpoint(), head), splits, report, base)
 
 

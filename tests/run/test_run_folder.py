@@ -16,7 +16,7 @@ import pytest
 
 import nlp_transfer as nt
 from nlp_transfer.run import run_folder
-from nlp_transfer.system import flushing
+from nlp_transfer.system import atomic_files
 from nlp_transfer.system.locking import Lock
 
 
@@ -126,7 +126,9 @@ def test_a_run_that_is_half_replaced_has_not_ended(old_run, tmp_path, monkeypatc
 
 def test_what_was_written_is_on_disk_before_the_checkpoints_go(tmp_path, monkeypatch):
     flushed = []
-    monkeypatch.setattr(flushing, "flush", lambda path: flushed.append((path, (tmp_path / "run/checkpoints").is_dir())))
+    monkeypatch.setattr(
+        atomic_files, "flush", lambda path: flushed.append((path, (tmp_path / "run/checkpoints").is_dir()))
+    )
     stopped(tmp_path / "run")
     with nt.RunFolder(tmp_path / "run", resume="") as folder:
         fill(folder.path)

@@ -46,7 +46,7 @@ def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, mon
     told = []
     fresh = lambda asked: told.append(in_a_fresh_process(asked)) or nullcontext(lambda: told[0][0])  # noqa: E731
     monkeypatch.setattr(verify_run, "_fresh_process", fresh)
-    found = nt.verification.verify_saved(*trained)
+    found = verify_run.verify_saved(*trained)
     assert found.difference < 1e-5
     assert found.rows == len({witness["row"] for witness in trained[1]["rows"]}) > 1
     assert not told[0][1], "the model was opened with our package loaded"

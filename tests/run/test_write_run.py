@@ -174,7 +174,7 @@ def test_names_that_are_not_utf8_can_be_written_down(checkpoint, review_splits, 
     model = nt.TransferModel.load(checkpoint(), head)
     scores = {"accuracy": 0.5, "macro_f1": 0.5}
     run = RunResult(metric="accuracy", best_score=0.5, best_epoch=1.0, steps=1, seconds=1.0, rows_per_second=1.0)
-    report = Report("classification", {"test": scores}, {"majority": scores}, (), (), "test", 16, run)
+    report = Report(model.head, {"test": scores}, {"majority": scores}, (), (), "test", 16, run)
     splits = review_splits.each(lambda rows: nt.Rows(**{**vars(rows), "source": "caf\udce9.csv"}))
     write_run(tmp_path, model, splits, report, odd)
     assert strict_json(tmp_path / "transfer.json")["data"]["train"]["source"] == "caf\udce9.csv"

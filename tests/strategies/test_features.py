@@ -221,7 +221,7 @@ def test_class_weights_are_heeded(checkpoint, review_splits):
         shares[weight] = np.mean([p.probabilities["praise"] for p in model.predict(review_splits.test.data["text"][:])])
     assert shares[10.0] > shares[0.1] + 0.1
     model = nt.TransferModel.load(checkpoint("bert"), head)
-    with pytest.raises(OptionError, match="knn cannot heed class weights"):
+    with pytest.raises(OptionError, match="knn takes no class weights"):
         nt.fit(model, review_splits, OPTIONS, strategy=Features("knn"))
 
 
@@ -293,7 +293,7 @@ def train(folder: Path, encoder: str, task: str, classifier: str) -> np.ndarray:
 
 
 def test_two_processes_fit_the_same(checkpoint, reviews, sentences, tmp_path):
-    from test_processes import in_two_processes
+    from forking import in_two_processes
 
     (tmp_path / "reviews.csv").write_text(Path(reviews["train"]).read_text())
     (tmp_path / "sentences.conll").write_text(Path(sentences["train"]).read_text())

@@ -14,10 +14,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import BAD, GOOD, RECIPES, review_lines, run_recipe
+from forking import in_two_processes
 from peft import AutoPeftModelForSequenceClassification, PeftModel
 from safetensors.torch import load_file, save_file
 from test_contracts import mean_loss
-from test_processes import in_two_processes
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt
@@ -318,7 +318,7 @@ def test_a_model_that_carries_an_adapter_is_loaded_again_before_it_is_trained_on
     done = trained("bert", "native")
     with pytest.raises(nt.OptionError, match="carries an adapter; save it and load what was saved"):
         nt.fit(done.model, splits["native"], OPTIONS)
-    with pytest.raises(nt.ModelError, match="holds an adapter alone; train it with --merge_adapter true"):
+    with pytest.raises(nt.ModelError, match="holds only an adapter; give its base model, or train it with"):
         load(str(done.folder), "native")
 
 

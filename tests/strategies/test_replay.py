@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import review_lines, run_recipe, sentence_lines
+from forking import in_two_processes
 from safetensors.torch import load_file, save_file
-from test_processes import in_two_processes
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt

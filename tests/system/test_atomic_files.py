@@ -1,4 +1,4 @@
-"""A file is written whole, or what stood there stays."""
+"""A file is written completely, or the one before stays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -23,12 +23,12 @@ def test_what_stood_there_stays_until_the_new_is_whole(tmp_path, monkeypatch, fa
 
     monkeypatch.setattr(os, "replace", watched)
     with pytest.raises(OSError, match="no room") if fails else nullcontext():
-        write_whole(path, "new")
+        write_atomically(path, "new")
     assert seen == [("new", "old")]
     assert path.read_text() == ("old" if fails else "new")
     assert [left.name for left in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_names_of_files_that_are_not_utf_8_can_be_written(tmp_path):
-    write_whole(tmp_path / "a", os.fsdecode(b"caf\xe9"))
+    write_atomically(tmp_path / "a", os.fsdecode(b"caf\xe9"))
     assert (tmp_path / "a").read_text() == "caf\\udce9"

@@ -15,7 +15,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import RECIPES, review_lines, sentence_lines
-from forking import Said, in_processes
+from forking import in_processes, in_two_processes
 from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
@@ -26,10 +26,6 @@ from nlp_transfer.training.checkpointing.checkpoint_files import Checkpoints
 from nlp_transfer.types import RunResult
 
 ROWS, BATCH = 31, 6  # one row is left over for two processes, or three
-
-
-def in_two_processes(folder: Path, script: Path, *arguments: str) -> Said:
-    return in_processes(2, folder, script, *arguments)
 
 
 def write_rows(folder: Path) -> None:

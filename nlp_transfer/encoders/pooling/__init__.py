@@ -1,1 +1,1 @@
-"""The network of ours: an encoder, a pooling over its tokens and dense layers, where transformers has no such head."""
+"""A text classifier of pooling and dense layers on an encoder, for the heads that transformers does not have."""

@@ -1,4 +1,4 @@
-"""Which shape does a pooled classifier have? Apart from the network, so that to read a config loads no torch."""
+"""The config of a pooled classifier, apart from the network so that reading it loads no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POOLINGS = ("cls", "mean", "max")
 
 
 class PooledConfig(PreTrainedConfig):
-    """The shape of a `PooledClassifier`: the encoder's own config, and what stands on it."""
+    """The shape of a `PooledClassifier`: the encoder's own config, its pooling and dense layers."""
 
     model_type = "nlp_transfer_pooled"
 

@@ -1,4 +1,4 @@
-"""How does a sequence become one vector, and a vector a label?"""
+"""The pooled classifier: pooling of token states into one vector, and dense layers on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nlp_transfer.encoders.pooling.pooled_config import PooledConfig, encoder_co
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
-    """One vector `(batch, width)` from `(batch, tokens, width)`; padding has no part in it.
+    """One vector `(batch, width)` from `(batch, tokens, width)`; padding is masked out.
 
     `cls` takes the first token, `mean` is global average pooling and `max` global max pooling over real tokens.
     """
@@ -37,11 +37,11 @@ def encode(
     return_dict: bool = True,
     **kwargs: Any,
 ) -> tuple[Any, Tensor]:
-    """An encoder's output, always by name, and the mask `(batch, tokens)`, all ones where none is given."""
+    """An encoder's output, as a ModelOutput, and the attention mask `(batch, tokens)`: all ones if None."""
     if attention_mask is None:
-        given = input_ids if inputs_embeds is None else inputs_embeds
-        assert given is not None, "give input_ids or inputs_embeds"
-        attention_mask = torch.ones(given.shape[:2], dtype=torch.long, device=given.device)
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        assert tokens is not None, "give input_ids or inputs_embeds"
+        attention_mask = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
     return backbone(**inputs, return_dict=True, **kwargs), attention_mask
 
@@ -61,9 +61,9 @@ class PooledClassifier(PreTrainedModel):
         self.num_labels = config.num_labels
         self.backbone = backbone or AutoModel.from_config(encoder_config(config))
         if hasattr(self.backbone, "pooler"):
-            self.backbone.pooler = None  # would be weights that are saved and never trained
+            self.backbone.pooler = None  # its weights would be saved and never trained
         widths = [self.backbone.config.hidden_size, *config.hidden]
-        # No encoder has a module of this name, which PEFT would take for the head's: it goes by the ends of names.
+        # PEFT matches modules by the ends of their names: no encoder has one of this name.
         self.hidden_layers = nn.Sequential(*_dense(widths, config.dropout))
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(widths[-1], config.num_labels)

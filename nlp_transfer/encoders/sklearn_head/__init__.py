@@ -1,1 +1,1 @@
-"""Classifiers of scikit-learn on the features of an encoder: how they are fitted, kept in a network, and saved."""
+"""Classifiers of scikit-learn on the features of an encoder: fitting, the network around one, and saving."""

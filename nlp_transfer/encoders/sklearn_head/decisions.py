@@ -1,4 +1,4 @@
-"""What are the logits of a classifier of scikit-learn?"""
+"""The logits of a scikit-learn classifier."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-_NEVER = 30.0  # nats under the mean of the others: the logit of a label that the classifier has not seen
+_UNSEEN = 30.0  # nats under the mean of the others: the logit of a label that was not in the training rows
 
 
 def decisions(classifier: Any, features: np.ndarray) -> np.ndarray:
-    """What a fitted classifier holds of each of its classes, `(items, classes)`; the greatest is what it predicts.
+    """The scores of a fitted classifier for each of its classes, `(items, classes)`; it predicts the greatest.
 
-    A decision function as it is, where two classes share one half each of it, so that softmax gives the probability
-    of a logistic regression. Forests and neighbours vote: the log of the share of votes, with one vote more for each
+    The decision function, of which two classes get one half each, so that softmax gives the probability of a logistic
+    regression. Forests and neighbours vote: the log of the share of votes, with one vote more for each
     class (Laplace), since the log of no vote at all would be infinite.
     """
     if hasattr(classifier, "decision_function"):
@@ -27,7 +27,7 @@ def decisions(classifier: Any, features: np.ndarray) -> np.ndarray:
 
 def on_all_labels(decisions: np.ndarray, classes: np.ndarray, labels: int) -> np.ndarray:
     """Logits of all labels, `(items, labels)`; those that are not among `classes` are never the greatest."""
-    return _spread(decisions, classes, labels, _NEVER)
+    return _spread(decisions, classes, labels, _UNSEEN)
 
 
 def linear_layer(classifier: Any, scale: float, labels: int) -> tuple[np.ndarray, np.ndarray]:

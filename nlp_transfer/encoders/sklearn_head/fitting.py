@@ -1,4 +1,4 @@
-"""Which classifier of scikit-learn fits these features, and how strongly is it regularised?"""
+"""Fitting of scikit-learn classifiers to features, with their regularisation chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 LINEAR = ("logistic", "linear_svm")
 CLASSIFIERS = (*LINEAR, "svm", "random_forest", "knn")
 
-# What is to be taken where it is as good as any comes first. C of the linear ones is of standardised features; gamma is
-# in units of what scikit-learn takes unless told, 1 / (width * variance).
+# The strongest regularisation comes first. C of the linear ones is for standardised features; gamma is in units of
+# scikit-learn's default, 1 / (width * variance).
 _GRIDS: dict[str, dict[str, list[Any]]] = {
     "logistic": {"classifier__C": [0.001, 0.003, 0.01, 0.03, 0.1, 1.0]},
     "linear_svm": {"classifier__C": [0.0003, 0.001, 0.003, 0.01, 0.03]},
@@ -28,9 +28,9 @@ _GRIDS: dict[str, dict[str, list[Any]]] = {
     "knn": {"classifier__n_neighbors": [41, 21, 11, 5]},
 }
 _FOLDS = 3
-_CHOSEN_ON = 6000  # items, at most: what regularisation is best changes little beyond, and minutes become hours
+_CHOSEN_ON = 6000  # items, at most: with more the best regularisation changes little, and minutes become hours
 _TREES, _TREES_WHILE_CHOOSING = 300, 100
-_SURE = 10.0  # the logit of a label that is always there
+_SURE = 10.0  # the logit of a label that all training rows have
 _MOST_OF_AN_SVM = 15_000  # items: the time that a kernel SVM takes grows with their square
 
 
@@ -60,26 +60,29 @@ def fit_classifier(
     >>> fit_classifier("svm", features, labels, seed=0).classifier.predict(features)
 
     Raises:
-        OptionError: class weights for a classifier that cannot heed them.
-        UserError: labels of one kind alone, or features that are not finite numbers.
+        OptionError: class weights for a classifier that takes none.
+        UserError: one label only, or features that are not finite numbers.
     """
     counts = ~np.isin(labels, [label for label, weight in (class_weights or {}).items() if not weight])
     features, labels = features[counts], labels[counts]
     if len(np.unique(labels)) < 2:
         raise UserError(
-            "all training rows have the same label, so there is nothing to tell apart; give rows of two labels."
+            "all training rows have the same label, so there is nothing to learn; give rows with two or more labels."
         )
     _require_finite(features)
     if class_weights and name == "knn":
-        raise OptionError("--classifier knn cannot heed class weights; choose another, or leave them out.")
+        raise OptionError("--classifier knn takes no class weights; choose another, or leave them out.")
     if name not in ("random_forest", "knn"):
-        features = features.astype(np.float64)  # in which they are solved
+        features = features.astype(np.float64)  # the precision of the solvers
     rng = np.random.default_rng(seed)
     log.info("Fitting %s to %s items of %d features.", name, f"{len(labels):,}", features.shape[1])
     if name == "svm" and len(labels) > _MOST_OF_AN_SVM:
         chosen = _sample(labels, _MOST_OF_AN_SVM, rng)
         features, labels = features[chosen], labels[chosen]
-        log.info("A kernel SVM is slow on so many: it is fitted to a sample of %s.", f"{len(labels):,}")
+        log.info(
+            "Fitting the kernel SVM to a stratified sample of %s items, since its time grows with their square.",
+            f"{len(labels):,}",
+        )
     classifier = _pipeline(name, seed, class_weights)
     parameters, scale = _choose(name, classifier, features, labels, outside, rng)
     classifier.set_params(**parameters)
@@ -156,10 +159,10 @@ def _pipeline(name: str, seed: int, class_weights: Mapping[int, float] | None) -
     preparation, classifier = {
         "logistic": (StandardScaler(), LogisticRegression(max_iter=2000, class_weight=weight)),
         "linear_svm": (StandardScaler(), LinearSVC(max_iter=10_000, class_weight=weight, random_state=seed)),
-        # Without ties broken, it does not always predict what its decision function holds greatest.
+        # With ties unbroken, it does not always predict the class with the greatest decision value.
         "svm": ("passthrough", SVC(break_ties=True, class_weight=weight)),
-        # A tree asks for one feature at a time, and none of an encoder's tells much by itself; its first principal
-        # components do (tweet_emotion 65.7 -> 69.8 right, SST-2 and TREC within noise, in half the time).
+        # A tree splits on one feature at a time, and single features of an encoder carry little; its first principal
+        # components carry more (tweet_emotion 65.7 -> 69.8 accuracy, SST-2 and TREC within noise, in half the time).
         "random_forest": (
             PCA(random_state=seed), RandomForestClassifier(_TREES, n_jobs=1, class_weight=weight, random_state=seed)
         ),
@@ -177,7 +180,7 @@ def _choose(
     outside: int | None,
     rng: np.random.Generator,
 ) -> tuple[dict[str, Any], float]:
-    """The parameters that are right most often in cross-validation, and the scale of their decisions."""
+    """The parameters chosen by cross-validation (see `fit_classifier`), and the scale of their decisions."""
     from joblib import Parallel, delayed  # they come with scikit-learn
     from sklearn.model_selection import StratifiedKFold
     from threadpoolctl import threadpool_limits
@@ -188,18 +191,18 @@ def _choose(
     candidates = _candidates(name, features, max(1, len(chosen) * (_FOLDS - 1) // _FOLDS))
     if sum(counts >= _FOLDS) < 2:
         middle = candidates[len(candidates) // 2]
-        log.info("Too few labels have %d items for cross-validation: %s is taken.", _FOLDS, _told(middle))
+        log.info("Too few labels have %d items for cross-validation; using %s.", _FOLDS, _described(middle))
         return middle, 1.0
     if min(counts) < _FOLDS:
-        log.info("Labels of fewer than %d items take no part in cross-validation.", _FOLDS)
+        log.info("Leaving labels with fewer than %d items out of cross-validation.", _FOLDS)
     classes, targets = np.unique(labels[chosen], return_inverse=True)
     seed = int(rng.integers(2**31))
     folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(features[chosen], targets))
     lighter = {"classifier__n_estimators": _TREES_WHILE_CHOOSING} if name == "random_forest" else {}
-    # Those that use one processor alone, and outside of Python, are fitted beside each other.
+    # These use one core, and release the GIL: fits run in parallel threads.
     jobs = -1 if name in ("linear_svm", "svm") else 1
     with warnings.catch_warnings(), threadpool_limits(1 if jobs == -1 else None):
-        warnings.simplefilter("ignore")  # of fits that stop early, which score as they score
+        warnings.simplefilter("ignore")  # of fits that stop before they converge: their score counts
         held_out = Parallel(jobs, prefer="threads")(
             delayed(_held_out)(classifier, parameters | lighter, features[chosen], labels[chosen], folds)
             for parameters in candidates
@@ -210,7 +213,7 @@ def _choose(
     best = int(np.argmax(scores >= scores.max() - error))
     log.info(
         "Chosen by %d-fold cross-validation on %s items: %s (%s %.3f).",
-        _FOLDS, f"{len(chosen):,}", _told(candidates[best]),
+        _FOLDS, f"{len(chosen):,}", _described(candidates[best]),
         "accuracy" if outside is None else "F1 of words in entities", scores[best],
     )  # fmt: skip
     return candidates[best], 1 / temperature_of(held_out[best], targets)
@@ -223,21 +226,21 @@ def _score(predicted: np.ndarray, labels: np.ndarray, outside: int | None) -> fl
 
 
 def _held_out(classifier: Any, parameters: dict[str, Any], features: np.ndarray, labels: np.ndarray, folds: Any) -> Any:
-    """Decisions on each item of a classifier that has not seen its fold."""
+    """Decisions on each item, of a classifier fitted without its fold."""
     from sklearn.base import clone  # takes a second
 
     values = np.empty((len(labels), len(np.unique(labels))))
-    for seen, unseen in folds:
-        fitted = _fit(clone(classifier).set_params(**parameters), features[seen], labels[seen])
-        values[unseen] = decisions(fitted, features[unseen])
+    for training, held_out in folds:
+        fitted = _fit(clone(classifier).set_params(**parameters), features[training], labels[training])
+        values[held_out] = decisions(fitted, features[held_out])
     return values
 
 
 def _fit(classifier: Any, features: np.ndarray, labels: np.ndarray) -> Any:
-    """A forest is grown by all processors, and votes with one: votes are then summed up in the same order each time."""
+    """Fit; a forest is grown on all cores but predicts on one, so that votes are summed in the same order each time."""
     if "classifier__n_estimators" not in classifier.get_params():
         return classifier.fit(features, labels)
-    with warnings.catch_warnings():  # its threads do not leave the filters as they found them
+    with warnings.catch_warnings():  # its threads change the filters
         classifier.set_params(classifier__n_jobs=-1).fit(features, labels)
     return classifier.set_params(classifier__n_jobs=1)
 
@@ -268,6 +271,6 @@ def _sample(labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     return np.sort(np.concatenate([places[: -(-len(places) * most // len(labels))] for places in by_label]))
 
 
-def _told(parameters: dict[str, Any]) -> str:
+def _described(parameters: dict[str, Any]) -> str:
     values = {name.partition("__")[2]: value for name, value in parameters.items()}
     return ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())

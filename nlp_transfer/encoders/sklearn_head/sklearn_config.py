@@ -1,4 +1,4 @@
-"""Which features does a shallow classifier read? Apart from the network, so that to read a config loads no torch."""
+"""The config of a scikit-learn head, apart from the network so that reading it loads no torch."""
 
 from __future__ import annotations
 

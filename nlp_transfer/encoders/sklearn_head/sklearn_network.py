@@ -1,4 +1,4 @@
-"""How is a classifier of scikit-learn the head of a network?"""
+"""The network with a scikit-learn classifier as its head."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from nlp_transfer.encoders.sklearn_head.sklearn_storage import find_classifier, 
 class ShallowClassifier(PreTrainedModel):
     """An encoder, and a classifier of scikit-learn on its pooled states, or on the state of each token.
 
-    Its logits are what the classifier decides, times `scale`. `classifier` is None until one is fitted or loaded; in
-    a saved folder it is `classifier.skops`.
+    Its logits are the scores of the classifier (`decisions`) times `scale`. `classifier` is None until one is fitted or
+    loaded; in a saved folder it is `classifier.skops`.
     """
 
     config_class = ShallowConfig
@@ -43,11 +43,11 @@ class ShallowClassifier(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, name_or_path: Any, *args: Any, **options: Any) -> Any:
-        """As of any `PreTrainedModel`. Raises ModelError where the classifier is not one that can be trusted."""
-        found = super().from_pretrained(name_or_path, *args, **options)
-        network = found[0] if isinstance(found, tuple) else found  # with output_loading_info
+        """As of any `PreTrainedModel`. Raises ModelError for a classifier file that is not safe to load."""
+        loaded = super().from_pretrained(name_or_path, *args, **options)
+        network = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
         network.classifier = load_classifier(find_classifier(name_or_path, options))
-        return found
+        return loaded
 
     def save_pretrained(self, save_directory: Any, **options: Any) -> None:
         """As of any `PreTrainedModel`, and the classifier beside the weights."""

@@ -1,4 +1,4 @@
-"""How is a classifier of scikit-learn saved, and loaded again without trusting the file?"""
+"""Saving of scikit-learn classifiers, and loading without trusting the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ON_THE_HUB = ("cache_dir", "force_download", "local_files_only", "revision", "s
 
 
 def require_skops() -> None:
-    """Raises OptionError where skops is not installed, which is better known before a classifier is fitted."""
+    """Raise OptionError if skops is not installed; called before a classifier is fitted, too."""
     try:
         import skops.io  # noqa: F401 (optional: the extra `features`)
     except ImportError as error:
@@ -59,29 +59,29 @@ def load_classifier(path: Path) -> Any:
         unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_TRUSTED))
         classifier = None if unknown else skops.io.load(path, trusted=list(_TRUSTED))
     except FileNotFoundError as error:
-        raise ModelError(f"{path.parent} lacks {path.name}; give a folder that was saved whole.") from error
+        raise ModelError(f"{path.parent} lacks {path.name}; give a folder that save_pretrained has written.") from error
     except UntrustedTypesFoundException as error:
         raise ModelError(f"{path}: {str(error).splitlines()[0]}") from error
     except Exception as error:  # a damaged file may raise anything
         raise ModelError(f"{path} is damaged ({type(error).__name__}); fetch or save the folder again.") from error
     if unknown:
         raise ModelError(
-            f"{path} holds types that no classifier saved here has, and is not loaded: {', '.join(unknown)}."
+            f"{path} holds types that no classifier of nlp_transfer has, so it is not loaded: {', '.join(unknown)}."
         )
     _require_sound(classifier, path)
     return classifier
 
 
 def _require_sound(classifier: Any, path: Path) -> None:
-    """Compiled code follows the numbers in these classifiers wherever they point, out of their arrays as well."""
+    """Refuse indices that point out of their arrays: the compiled code of scikit-learn does not check them."""
     from sklearn.pipeline import Pipeline  # takes a second
 
     try:
-        sound = isinstance(classifier, Pipeline) and all(_is_sound(step) for _, step in classifier.steps)
+        is_sound = isinstance(classifier, Pipeline) and all(_is_sound(step) for _, step in classifier.steps)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise ModelError(f"{path} holds no classifier that could have been saved here, and is not loaded.")
+        is_sound = False
+    if not is_sound:
+        raise ModelError(f"{path} holds no classifier that nlp_transfer could have saved, so it is not loaded.")
 
 
 def _is_sound(step: Any) -> bool:

@@ -17,8 +17,8 @@ from nlp_transfer.config import CacheOptions, StrategyOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits, hold_out
+from nlp_transfer.encoders.cost import free_memory, training_memory
 from nlp_transfer.encoders.encoder import Encoder
-from nlp_transfer.encoders.memory import free_memory, training_memory
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.experiments.auto.try_candidates import candidate_named, features_candidates, halved, score_of
 from nlp_transfer.heads import TaskHead

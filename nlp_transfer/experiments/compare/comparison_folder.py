@@ -12,7 +12,7 @@ from typing import Any
 
 from nlp_transfer.errors import OptionError
 from nlp_transfer.experiments.trial_fingerprint import as_json, changes
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.locking import Lock
 
 log = logging.getLogger(__name__)
@@ -146,4 +146,4 @@ class ComparisonFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the folder atomically."""
-        write_whole(self.path / name, text)
+        write_atomically(self.path / name, text)

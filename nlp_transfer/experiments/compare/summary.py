@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import NamedTuple
 
-from nlp_transfer.evaluation.evaluate_run import BASELINE_NAMES
 from nlp_transfer.experiments.compare.entries import Entry
+from nlp_transfer.heads.baselines import BASELINE_NAMES
 from nlp_transfer.metrics import Interval, difference, interval
 from nlp_transfer.training.best_weights import is_error
 

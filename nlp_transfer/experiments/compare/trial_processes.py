@@ -24,7 +24,7 @@ import joblib
 import torch
 from tqdm import tqdm
 
-from nlp_transfer.encoders.memory import free_memory
+from nlp_transfer.encoders.cost import free_memory
 from nlp_transfer.errors import UserError, is_full_disk
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.trial_results import Job

@@ -20,8 +20,8 @@ from nlp_transfer.experiments.compare.shared_rows import SharedRows
 from nlp_transfer.experiments.trial import Trial, TrialSetup
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.system.atomic_files import write_whole
-from nlp_transfer.system.machine import peak_memory
+from nlp_transfer.system.atomic_files import write_atomically
+from nlp_transfer.system.hardware import peak_memory
 from nlp_transfer.training.checkpointing.fingerprint import versions
 
 
@@ -72,7 +72,7 @@ def run_trial(trial: Trial, job: Job, folder: Path) -> None:
         "cpu_seconds": time.process_time() - busy,
         "versions": versions(),
     }
-    write_whole(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
+    write_atomically(folder / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")  # last, of all files
 
 
 def _network(trial: Trial, setup: TrialSetup, splits: Splits) -> Learned:

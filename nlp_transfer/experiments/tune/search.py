@@ -19,7 +19,7 @@ from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.experiments.trial_fingerprint import as_json, changes
 from nlp_transfer.experiments.tune.search_space import Space, suggested
 from nlp_transfer.experiments.tune.tuning_trials import Runs
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.cli import quiet
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Search:
         with self._lock:  # or what another process read a moment ago might be written last
             done = [trial for trial in self.tried() if trial.state == "done"]
             if done:
-                write_whole(self.folder / BEST, self.runs.options_file(done[0].strategy, done[0].settings))
+                write_atomically(self.folder / BEST, self.runs.options_file(done[0].strategy, done[0].settings))
 
     def _counted(self) -> list[FrozenTrial]:
         """The trials that have begun, but for those that were lost, which failed without a reason."""

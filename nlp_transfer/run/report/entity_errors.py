@@ -1,4 +1,4 @@
-"""Where is a tagger wrong: an end, the type, an entity missed, one invented?"""
+"""Errors of a tagger: a wrong end, a wrong type, an entity missed, one invented."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from datasets import Dataset
 
+from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.tag_schemes import TypedSpan, spans
-from nlp_transfer.heads import NERHead
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.run.report.confidence import calibration, coverage
 from nlp_transfer.run.report.label_errors import of_label
+from nlp_transfer.run.report.report_parts import ReportPart, ScoredRows, register_report_part
+from nlp_transfer.run.report.slices import by_rarest_type, recalled
 from nlp_transfer.types import TagPrediction
 
 KINDS = ("right", "boundary", "type", "boundary and type", "missed", "invented")
@@ -29,36 +33,73 @@ class Match(NamedTuple):
     said: TypedSpan | None
 
 
+def entity_part(scored: ScoredRows) -> ReportPart:
+    """The part of a report on entities: errors by kind and type, calibration, sentences with entities marked."""
+    head = scored.head
+    scheme = head.options()["scheme"]
+    entities = _entities(scored.train, scheme)
+    types = Counter(kind for kind, _ in entities.elements())
+    findings = entity_findings(head, scored.predictions, scored.references, types, scored.raw_probabilities)
+    kinds = [[kind for kind, *_ in spans(tags, scheme)] for tags in scored.references]
+    familiar = _recall_by_familiarity(scored, scheme, entities)
+    return ReportPart(findings, [by_rarest_type(kinds, types)], [familiar] if familiar else [])
+
+
+def _entities(train: Dataset, scheme: str) -> Counter[tuple[str, str]]:
+    """The entities of the training rows, as type and words."""
+    found: Counter[tuple[str, str]] = Counter()
+    for words, tags in rows_of(train, "words", "tags"):
+        found.update((kind, " ".join(words[start:end])) for kind, start, end in spans(tags, scheme))
+    return found
+
+
+def _recall_by_familiarity(
+    scored: ScoredRows, scheme: str, entities: Counter[tuple[str, str]]
+) -> dict[str, Any] | None:
+    """What share is found of the entities that the training rows hold too, of another type, or not at all."""
+    forms = {form for _, form in entities}
+    found: list[list[bool]] = [[], [], []]
+    for words, tags, p in zip(values(scored.rows, "words"), scored.references, scored.predictions, strict=True):
+        for match in matched(spans(tags, scheme), spans(p.tags, scheme)):
+            if match.true:
+                kind, start, end = match.true
+                form = " ".join(words[start:end])
+                place = 0 if (kind, form) in entities else 1 if form in forms else 2
+                found[place].append(match.kind == "right")
+    names = ["in train with this type", "in train with another type only", "not in train"]
+    return recalled("true entities", names, found)
+
+
 def entity_findings(
-    head: NERHead,
+    head: TaskHead,
     predictions: Sequence[TagPrediction],
     references: Sequence[Sequence[str]],
     trained_on: Counter[str],
-    before: Sequence[np.ndarray] = (),
+    raw_probabilities: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
     """Errors by kind and type, confusions of types, calibration of entities, and sentences with entities marked.
 
-    `before` are the probabilities of each sentence's tags without the head's temperature, where it has one.
+    `raw_probabilities` are those of each sentence's tags without the head's temperature, where it has one.
     """
+    options = head.options()
+    scheme, types, temperature = options["scheme"], list(options["entity_types"]), options["temperature"]
     matches = [
-        matched(spans(tags, head.scheme), spans(p.tags, head.scheme))
-        for p, tags in zip(predictions, references, strict=True)
+        matched(spans(tags, scheme), spans(p.tags, scheme)) for p, tags in zip(predictions, references, strict=True)
     ]
     every = [match for row in matches for match in row]
-    types = list(head.entity_types)
     kinds = Counter((match.kind, (match.true or match.said or ("",))[0]) for match in every)
     pairs = Counter((match.true[0] if match.true else "", match.said[0] if match.said else "") for match in every)
     after = [p.probabilities for p in predictions]
     said, right = _sureness(after, matches)
     return {
         "labels": types,
-        "scheme": head.scheme,
+        "scheme": scheme,
         "kinds": [{"name": kind, "counts": {name: kinds[name, kind] for name in KINDS}} for kind in types],
         "confusion": [[true, predicted, count] for (true, predicted), count in pairs.most_common()],
         "by_label": [_of_type(kind, every) | {"train": trained_on[kind]} for kind in types],
-        "temperature": head.temperature,
-        "uncalibrated": _trust(before or after, matches),
-        "calibrated": _trust(after, matches) if head.temperature else None,
+        "temperature": temperature,
+        "uncalibrated": _trust(raw_probabilities or after, matches),
+        "calibrated": _trust(after, matches) if temperature else None,
         "coverage": coverage(said, right) if len(said) else None,
         "sentences": _sentences(predictions, matches),
     }
@@ -186,3 +227,6 @@ def _note(match: Match) -> dict[str, Any]:
         "true": match.true[0] if match.true else None,
         "said": match.said[0] if match.said else None,
     }
+
+
+register_report_part("entities", entity_part)

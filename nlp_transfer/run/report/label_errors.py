@@ -1,4 +1,4 @@
-"""Where is a classifier wrong, that gives each text one label?"""
+"""Errors of a classifier that gives each text one label."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from nlp_transfer.heads import TextClassificationHead
+from nlp_transfer.data.row_store import values
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.metrics.calibration_error import tempered
 from nlp_transfer.run.report.confidence import brier_of_labels, calibration, coverage
+from nlp_transfer.run.report.report_parts import ReportPart, ScoredRows, register_report_part
+from nlp_transfer.run.report.slices import by_label_frequency
 from nlp_transfer.system.text import cut
 from nlp_transfer.types import Prediction
 
@@ -21,8 +24,16 @@ LONGEST_TEXT = 400
 """Characters of a text that is shown."""
 
 
+def label_part(scored: ScoredRows) -> ReportPart:
+    """The part of a report on labels: confusions, scores of each label, calibration, errors."""
+    head, references = scored.head, scored.references
+    trained_on = dict.fromkeys(head.labels, 0) | Counter(values(scored.train, "label"))
+    findings = label_findings(head, scored.predictions, references, scored.texts, trained_on)
+    return ReportPart(findings, [by_label_frequency(references, trained_on)])
+
+
 def label_findings(
-    head: TextClassificationHead,
+    head: TaskHead,
     predictions: Sequence[Prediction],
     references: Sequence[str],
     texts: Sequence[str],
@@ -93,3 +104,6 @@ def _errors(predictions: Sequence[Prediction], references: Sequence[str], texts:
         }
         for row in wrong[:MOST_ERRORS]
     ]
+
+
+register_report_part("labels", label_part)

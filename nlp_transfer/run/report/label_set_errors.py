@@ -1,21 +1,34 @@
-"""Where is a classifier wrong, that gives each text any number of labels?"""
+"""Errors of a classifier that gives each text any number of labels."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nlp_transfer.heads import MultiLabelHead
+from nlp_transfer.data.row_store import values
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.run.report.confidence import brier_of_sets, calibration, coverage
 from nlp_transfer.run.report.label_errors import LONGEST_TEXT, MOST_ERRORS, of_label
+from nlp_transfer.run.report.report_parts import ReportPart, ScoredRows, register_report_part
+from nlp_transfer.run.report.slices import by_rarest_label, by_set_size
 from nlp_transfer.system.text import cut
 from nlp_transfer.types import MultiLabelPrediction
 
 
+def label_set_part(scored: ScoredRows) -> ReportPart:
+    """The part of a report on sets of labels: scores of each label, calibration of all decisions, errors."""
+    head, references = scored.head, scored.references
+    rows_of_label = Counter(label for labels in values(scored.train, "label") for label in set(labels))
+    trained_on = dict.fromkeys(head.labels, 0) | rows_of_label
+    findings = set_findings(head, scored.predictions, references, scored.texts, trained_on)
+    return ReportPart(findings, [by_set_size(references), by_rarest_label(references, trained_on)])
+
+
 def set_findings(
-    head: MultiLabelHead,
+    head: TaskHead,
     predictions: Sequence[MultiLabelPrediction],
     references: Sequence[Sequence[str]],
     texts: Sequence[str],
@@ -77,3 +90,6 @@ def _errors(
             }
         )
     return found
+
+
+register_report_part("label_sets", label_set_part)

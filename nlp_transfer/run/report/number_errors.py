@@ -1,4 +1,4 @@
-"""Where is a model wrong, that gives each text a number?"""
+"""Errors of a model that gives each text a number."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 
 from nlp_transfer.run.report.label_errors import LONGEST_TEXT, MOST_ERRORS
+from nlp_transfer.run.report.report_parts import ReportPart, ScoredRows, register_report_part
+from nlp_transfer.run.report.slices import by_number
 from nlp_transfer.system.text import cut
 from nlp_transfer.types import RegressionPrediction
 
 _POINTS = 1000  # more dots are one blot
 _BARS = 24
+
+
+def number_part(scored: ScoredRows) -> ReportPart:
+    """The part of a report on numbers: predicted beside true ones, and the largest residuals."""
+    name, references = scored.head.labels.names[0], scored.references
+    findings = number_findings(name, scored.predictions, references, scored.texts)
+    return ReportPart(findings, [by_number(references)])
 
 
 def number_findings(
@@ -43,3 +52,6 @@ def number_findings(
             for i in worst
         ],
     }
+
+
+register_report_part("numbers", number_part)

@@ -10,7 +10,7 @@ from typing import Any
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.run.report.run_page import run_page
 from nlp_transfer.run.report.several_runs import side_by_side
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 
 VERSION = 1
 """Of the form of report.json."""
@@ -42,7 +42,7 @@ def draw_reports(runs: Sequence[str | Path], output_file: str | Path | None = No
         ) from error
     target = Path(output_file) if output_file else folders[0] / PAGE if len(folders) == 1 else Path(PAGE)
     try:
-        write_whole(target, f"{page}\n")
+        write_atomically(target, f"{page}\n")
     except OSError as error:
         raise OptionError(f"cannot write {target}: {error.strerror}.") from error
     return target

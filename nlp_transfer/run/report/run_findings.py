@@ -1,8 +1,7 @@
-"""What is to be said of a run?"""
+"""Everything that the report of a run shows, as plain values."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,18 +10,13 @@ from datasets import Dataset
 
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.data.tag_schemes import spans
 from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
-from nlp_transfer.heads import MultiLabelHead, NERHead, RegressionHead, TextClassificationHead
 from nlp_transfer.metrics import RowCounts
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.run.report import slices
-from nlp_transfer.run.report.entity_errors import entity_findings, matched
-from nlp_transfer.run.report.label_errors import label_findings
-from nlp_transfer.run.report.label_set_errors import set_findings
-from nlp_transfer.run.report.number_errors import number_findings
+from nlp_transfer.run.report import entity_errors, label_errors, label_set_errors, number_errors, slices  # noqa: F401
+from nlp_transfer.run.report.report_parts import REPORT_PARTS, ScoredRows
 from nlp_transfer.run.report.score_table import scores
-from nlp_transfer.system.machine import peak_memory
+from nlp_transfer.system.hardware import peak_memory
 from nlp_transfer.training.best_weights import is_error
 
 _MOST_POINTS = 300  # of a curve
@@ -39,52 +33,36 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
     counts = head.counts(report.predictions, report.references)
     return {
         "task": report.task,
+        "title": head.title,
+        "words": {**head.report_words, "abstains": head.no_confidence is None},
         "split": report.split,
         "rows": report.rows,
         "encoder": {**transfer["encoder"], "layers": model.encoder.depth, "width": model.encoder.width},
         "scores": scores(head, report, counts),
         "baselines_saw": baselines_saw(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
-        "run": _run(report, head.deviation**2 if isinstance(head, RegressionHead) else 1.0),
+        "run": _run(report, head.loss_unit),
         "cost": _cost(model, report),
-        **_of_task(model, report, rows.data, train, counts),
+        **_of_task(report, rows.data, train, counts),
         **{name: transfer[name] for name in ("data", "options", "versions")},
     }
 
 
-def _of_task(model: TransferModel, report: Report, rows: Dataset, train: Dataset, counts: RowCounts) -> dict[str, Any]:
-    head, texts = model.head, _texts(rows)
+def _of_task(report: Report, rows: Dataset, train: Dataset, counts: RowCounts) -> dict[str, Any]:
+    """What the parts that the head declares find, and the scores of slices of the rows."""
+    head, texts = report.head, _texts(rows)
     some = train if len(train) <= MOST_BASELINE_ROWS else train.select(range(MOST_BASELINE_ROWS))
     known = slices.word_counts(_texts(some))
     words = [slices.words_of(text) for text in texts]
     groupings = [slices.by_length([len(text.split()) for text in texts]), slices.by_rare_words(words, known)]
-    if isinstance(head, NERHead):
-        entities = _entities(train, head.scheme)
-        types = Counter(kind for kind, _ in entities.elements())
-        found = entity_findings(head, report.predictions, report.references, types, report.before)
-        seen = _recall_of_seen(head, report, rows, entities)
-        kinds = [[kind for kind, *_ in spans(tags, head.scheme)] for tags in report.references]
-        groupings.append(slices.by_rarest_type(kinds, types))
-        parts = slices.sliced(groupings, counts, "f1_strict")
-        return {**found, "slices": [*parts, seen] if seen else parts}
-    if isinstance(head, RegressionHead):
-        found = number_findings(head.labels.names[0], report.predictions, report.references, texts)
-        groupings.append(slices.by_number(report.references))
-        return {**found, "slices": slices.sliced(groupings, counts, "mae")}
-    if isinstance(head, MultiLabelHead):
-        rows_of_label = dict.fromkeys(head.labels, 0) | Counter(
-            label for labels in values(train, "label") for label in set(labels)
-        )
-        found = set_findings(head, report.predictions, report.references, texts, rows_of_label)
-        groupings += [
-            slices.by_set_size(report.references),
-            slices.by_rarest_label(report.references, rows_of_label),
-        ]
-        return {**found, "slices": slices.sliced(groupings, counts, "micro_f1")}
-    assert isinstance(head, TextClassificationHead)
-    rows_of_label = dict.fromkeys(head.labels, 0) | Counter(values(train, "label"))
-    found = label_findings(head, report.predictions, report.references, texts, rows_of_label)
-    groupings.append(slices.by_label_frequency(report.references, rows_of_label))
-    return {**found, "slices": slices.sliced(groupings, counts, "accuracy")}
+    scored = ScoredRows(head, report.predictions, report.references, report.raw_probabilities, texts, rows, train)
+    findings: dict[str, Any] = {}
+    own: list[dict[str, Any]] = []
+    for name in head.report_parts:
+        part = REPORT_PARTS[name](scored)
+        findings |= part.findings
+        groupings += part.groupings
+        own += part.slices
+    return {**findings, "slices": [*slices.sliced(groupings, counts, head.slice_metric), *own]}
 
 
 def _texts(rows: Dataset) -> list[str]:
@@ -94,31 +72,6 @@ def _texts(rows: Dataset) -> list[str]:
     if "text_pair" in rows.column_names:
         return [f"{text} ‖ {second}" for text, second in rows_of(rows, "text", "text_pair")]
     return list(values(rows, "text"))
-
-
-def _entities(train: Dataset, scheme: str) -> Counter[tuple[str, str]]:
-    """The entities of the training rows, as type and words."""
-    found: Counter[tuple[str, str]] = Counter()
-    for words, tags in rows_of(train, "words", "tags"):
-        found.update((kind, " ".join(words[start:end])) for kind, start, end in spans(tags, scheme))
-    return found
-
-
-def _recall_of_seen(
-    head: NERHead, report: Report, rows: Dataset, entities: Counter[tuple[str, str]]
-) -> dict[str, Any] | None:
-    """What share is found of the entities that the training rows hold too, of another type, or not at all."""
-    forms = {form for _, form in entities}
-    found: list[list[bool]] = [[], [], []]
-    for words, tags, p in zip(values(rows, "words"), report.references, report.predictions, strict=True):
-        for match in matched(spans(tags, head.scheme), spans(p.tags, head.scheme)):
-            if match.true:
-                kind, start, end = match.true
-                form = " ".join(words[start:end])
-                place = 0 if (kind, form) in entities else 1 if form in forms else 2
-                found[place].append(match.kind == "right")
-    names = ["in train with this type", "in train with another type only", "not in train"]
-    return slices.recalled("true entities", names, found)
 
 
 def _run(report: Report, unit: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which of several runs is better, and where?"""
+"""The page of several runs side by side."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.errors import DataError
-from nlp_transfer.metrics import RowCounts, difference, label_counts, number_counts, set_counts, span_counts
+from nlp_transfer.heads import head_named
+from nlp_transfer.metrics import RowCounts, difference
 from nlp_transfer.run.html.page_shell import filled
+from nlp_transfer.run.report.run_page import report_words
 from nlp_transfer.run.report.run_pictures import runs_picture
 from nlp_transfer.run.report.score_table import better, draws_for
 from nlp_transfer.run.report.wording import FORMS, changed, public
 from nlp_transfer.training.best_weights import is_error
 
-_PREDICTIONS = "predictions.jsonl"
+_PREDICTIONS, _RUN = "predictions.jsonl", "transfer.json"
 
 
 def side_by_side(folders: Sequence[Path], found: Sequence[Mapping[str, Any]]) -> str:
@@ -46,6 +48,7 @@ def side_by_side(folders: Sequence[Path], found: Sequence[Mapping[str, Any]]) ->
         labels=[(label, [_f1(other, label) for other in found]) for label in labels],
         options=[(name, [_told(other["options"].get(name)) for other in found])
                  for name in changed([other["options"] for other in found])],
+        words=report_words(first),
         **FORMS,
     )  # fmt: skip
 
@@ -75,23 +78,19 @@ def _rows_of(found: Mapping[str, Any]) -> str:
 
 
 def _counts(folder: Path, found: Mapping[str, Any]) -> RowCounts:
-    """What each row adds to the scores, by what predictions.jsonl says of it."""
+    """What each row adds to the scores, by its line in predictions.jsonl."""
     path = folder / _PREDICTIONS
     try:
+        options = json.loads((folder / _RUN).read_text(encoding="utf-8"))["head"]
+        head = head_named(found["task"])(**options)
         with open(path, encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
-        said, true = [line["predicted"] for line in lines], [line["gold"] for line in lines]
+        predictions = [head.prediction.from_record(line) for line in lines]
+        return head.counts(predictions, [line["gold"] for line in lines])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read, and says what is to be compared; train again.") from error
-    if found["task"] == "ner":
-        return span_counts(said, true, found["scheme"])
-    if found["task"] == "regression":
-        return number_counts(said, true)
-    if found["task"] == "multi_label":
-        counts = set_counts(said, true, found["labels"], [[0.0] * len(found["labels"])] * len(true))
-        # The file has the probabilities of predicted labels alone, which do not rank the others.
-        return RowCounts(counts.counts, lambda sums: {k: v for k, v in counts.scores(sums).items() if k != "lrap"})
-    return label_counts(said, true, found["labels"])
+        raise DataError(
+            f"{path} or {_RUN} beside it cannot be read, so no scores can be compared; train again."
+        ) from error
 
 
 def _f1(found: Mapping[str, Any], label: str) -> float | None:

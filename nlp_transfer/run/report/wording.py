@@ -1,4 +1,4 @@
-"""How are a run's numbers told in words?"""
+"""The numbers of a run in words."""
 
 from __future__ import annotations
 
@@ -37,11 +37,6 @@ def score_name(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
-def task_name(name: str) -> str:
-    """What a person calls a task."""
-    return "NER" if name == "ner" else name.replace("_", " ")
-
-
 def number(value: float) -> str:
     """A score in three digits, without a sign before 0."""
     return f"{round(value, 3) + 0.0:.3f}"
@@ -73,24 +68,13 @@ def verdict(found: Mapping[str, Any]) -> str:
     return f"{told}, better than {of} by {number(gap['score'])} (95% {number(gap['low'])} to {number(gap['high'])})."
 
 
-def trust_of(task: str) -> str:
-    """Of what decisions the probabilities are."""
-    if task == "ner":
-        return "Of the entities that were predicted, each as sure as its least sure word."
-    if task == "multi_label":
-        return "Of each label of each row by itself; a row is right where all its labels are."
-    return "Of the predicted labels; the Brier score of all."
-
-
-def calibration_told(found: Mapping[str, Any]) -> str:
-    """What calibration there is, and what it did."""
+def calibration_told(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """What calibration there is, and what it did; `words` are the report words of the head."""
     if not found.get("calibrated"):
-        return "Nothing was fitted to make probabilities come true; these are the network's own."
-    if found["task"] == "ner":
-        how = f"a temperature of {found['temperature']:.3f}, fitted to the words of validation rows alone"
-        return f"Calibrated by {how}; predicted tags are the same."
+        return "Probabilities are not calibrated; these are the network's own."
     how = f"a temperature of {found['temperature']:.3f}" if found.get("temperature") else "a scaling of each label"
-    return f"Calibrated by {how}, fitted to the validation rows alone; predicted labels are the same."
+    on, answers = words["calibrated_on"], words["answers"]
+    return f"Calibrated by {how}, fitted to {on} alone; predicted {answers} are the same."
 
 
 def options_told(options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -149,7 +133,6 @@ FORMS = {
     "number": number,
     "signed": signed,
     "score_name": score_name,
-    "task_name": task_name,
     "size": size,
     "in_words": in_words,
     "public": public,

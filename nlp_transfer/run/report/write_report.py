@@ -14,7 +14,7 @@ from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.report.redraw import DATA, PAGE, VERSION
 from nlp_transfer.run.report.run_findings import run_findings
 from nlp_transfer.run.report.run_page import run_page
-from nlp_transfer.system.atomic_files import write_whole
+from nlp_transfer.system.atomic_files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def write_run_report(
     """
     try:
         found = {"version": VERSION, **run_findings(model, splits, report, transfer)}
-        write_whole(folder / DATA, json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
-        write_whole(folder / PAGE, run_page(found) + "\n")
+        write_atomically(folder / DATA, json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomically(folder / PAGE, run_page(found) + "\n")
     except Exception as error:
         log.warning("No %s was written: %s: %s", PAGE, type(error).__name__, " ".join(str(error).split()))

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nlp_transfer.errors import UserError, is_full_disk
-from nlp_transfer.system.flushing import flush, flush_whole
+from nlp_transfer.system.atomic_files import flush, flush_folder
 from nlp_transfer.system.pickles import refuse_pickles
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def _write(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, Mappin
         path.chmod(mode)  # safetensors makes files that only their owner may read
     sums = {path.name: _digest(path) for path in sorted(folder.iterdir())}
     (folder / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-    flush_whole(folder)
+    flush_folder(folder)
 
 
 def _digest(path: Path) -> str:

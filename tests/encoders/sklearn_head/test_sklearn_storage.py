@@ -66,7 +66,7 @@ def test_unknown_types_are_named_and_not_loaded(fitted, tmp_path):
 def test_known_types_that_are_no_classifier_of_ours_are_not_loaded(tmp_path):
     other = make_pipeline(GaussianNB()).fit(FEATURES, LABELS)
     for stranger in (other, other[-1], {"a": 1}, make_pipeline(*([other] * 2))):
-        assert "holds no classifier that could have been saved here" in refused(stranger, tmp_path)
+        assert "holds no classifier that nlp_transfer could have saved" in refused(stranger, tmp_path)
 
 
 @pytest.mark.parametrize(("field", "value"), [("left_child", 10**6), ("right_child", 0), ("feature", 8)])
@@ -76,7 +76,7 @@ def test_a_tree_that_points_out_of_its_arrays_is_not_loaded(forest, tmp_path, fi
     assert state["nodes"]["left_child"][0] != -1
     state["nodes"][field][0] = value
     tree.__setstate__(state)
-    assert "holds no classifier that could have been saved here" in refused(forest, tmp_path)
+    assert "holds no classifier that nlp_transfer could have saved" in refused(forest, tmp_path)
 
 
 def test_arrays_that_do_not_fit_together_are_not_loaded(fitted, tmp_path):
@@ -85,11 +85,11 @@ def test_arrays_that_do_not_fit_together_are_not_loaded(fitted, tmp_path):
         svm = load_classifier(tmp_path / CLASSIFIER_FILE)
         setattr(svm[-1], damage, getattr(svm[-1], damage)[:1])
         (tmp_path / damage).mkdir()
-        assert "holds no classifier that could" in refused(svm, tmp_path / damage)
+        assert "holds no classifier that nlp_transfer could" in refused(svm, tmp_path / damage)
     save_classifier(fitted["knn"], tmp_path)
     knn = load_classifier(tmp_path / CLASSIFIER_FILE)
     knn[-1]._y[0] = 3
-    assert "holds no classifier that could" in refused(knn, tmp_path)
+    assert "holds no classifier that nlp_transfer could" in refused(knn, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
@@ -109,7 +109,7 @@ def test_a_refusal_reaches_the_user_in_these_words(checkpoint, review_splits, op
     nt.fit(model, review_splits, options, strategy=Features("knn"))
     model.save(tmp_path)
     skops.io.dump(fractions.Fraction(1, 2), tmp_path / CLASSIFIER_FILE)
-    with pytest.raises(ModelError, match=r"holds types that no classifier saved here has.*fractions\.Fraction\.$"):
+    with pytest.raises(ModelError, match=r"holds types that no classifier of nlp_transfer has.*fractions\.Fraction\.$"):
         nt.TransferModel.load(tmp_path)
 
 

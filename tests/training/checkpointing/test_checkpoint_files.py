@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 import nlp_transfer as nt
-from nlp_transfer.system import flushing
+from nlp_transfer.system import atomic_files
 from nlp_transfer.training.checkpointing import checkpoint_files
 from nlp_transfer.training.checkpointing.checkpoint_files import Checkpoints
 
@@ -148,7 +148,7 @@ def _calls(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: int,
         for holder, name in (
             (checkpoint_files, "save_file"), (checkpoint_files, "_digest"), (checkpoint_files, "flush"),
             (checkpoint_files.os, "rename"),
-            (flushing, "flush"), (Path, "write_text"), (Path, "mkdir"), (Path, "chmod"),
+            (atomic_files, "flush"), (Path, "write_text"), (Path, "mkdir"), (Path, "chmod"),
         ):  # fmt: skip
             patch.setattr(holder, name, stopping(getattr(holder, name)))
         patch.setattr(checkpoint_files.shutil, "rmtree", lambda *_, **__: None)  # a kill cleans up nothing
@@ -204,10 +204,10 @@ def test_a_folder_that_cannot_be_flushed_is_no_error_and_a_file_is(tmp_path, mon
         raise OSError(22, "Invalid argument")
 
     (tmp_path / "a").touch()
-    monkeypatch.setattr(flushing.os, "fsync", broken)
-    flushing.flush(tmp_path)
+    monkeypatch.setattr(atomic_files.os, "fsync", broken)
+    atomic_files.flush(tmp_path)
     with pytest.raises(OSError, match="Invalid argument"):
-        flushing.flush(tmp_path / "a")
+        atomic_files.flush(tmp_path / "a")
 
 
 def test_files_may_be_read_by_those_the_umask_lets(checkpoints):

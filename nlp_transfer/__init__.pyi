@@ -1,0 +1,122 @@
+"""The public names of nlp_transfer and their modules, read by type checkers, and by lazy_loader at run time."""
+
+from . import strategies as strategies
+from .checks.check_data import (
+    DataReport as DataReport,
+    check_data as check_data,
+)
+from .checks.check_table import report_table as report_table
+from .checks.finding import Finding as Finding
+from .checks.quick_check import (
+    check_quickly as check_quickly,
+    refuse_leaks as refuse_leaks,
+)
+from .checks.read_for_checks import (
+    read_for_checks as read_for_checks,
+    task_of as task_of,
+)
+from .checks.required_packages import require_packages as require_packages
+from .checks.tokenization import tokenizer_of as tokenizer_of
+from .checks.write_checks import write_report as write_report
+from .config import (
+    CacheOptions as CacheOptions,
+    CheckOptions as CheckOptions,
+    ClassificationOptions as ClassificationOptions,
+    CompareOptions as CompareOptions,
+    DataOptions as DataOptions,
+    ModelOptions as ModelOptions,
+    NEROptions as NEROptions,
+    OutputOptions as OutputOptions,
+    PredictionOptions as PredictionOptions,
+    ReportOptions as ReportOptions,
+    SelectionOptions as SelectionOptions,
+    SentimentOptions as SentimentOptions,
+    StrategyOptions as StrategyOptions,
+    TrainingOptions as TrainingOptions,
+    TuningOptions as TuningOptions,
+)
+from .config.parsing import parse as parse
+from .data.load import (
+    load_splits as load_splits,
+    require_files as require_files,
+    splits_from as splits_from,
+)
+from .data.read_rows import Rows as Rows
+from .data.splits import Splits as Splits
+from .encoders.encoder import Encoder as Encoder
+from .errors import (
+    DataError as DataError,
+    Interrupted as Interrupted,
+    ModelError as ModelError,
+    OptionError as OptionError,
+    RunFinished as RunFinished,
+    UserError as UserError,
+)
+from .evaluation.evaluate_run import evaluate_run as evaluate_run
+from .evaluation.predict_file import predict_file as predict_file
+from .experiments.auto.choose_strategy import (
+    Choice as Choice,
+    choose_strategy as choose_strategy,
+    settled as settled,
+)
+from .experiments.compare.candidates import candidates_from as candidates_from
+from .experiments.compare.comparison import (
+    Comparison as Comparison,
+    compare as compare,
+)
+from .experiments.compare.comparison_files import write_comparison as write_comparison
+from .experiments.compare.comparison_folder import ComparisonFolder as ComparisonFolder
+from .experiments.compare.comparison_table import comparison_table as comparison_table
+from .experiments.select.select_encoders import (
+    Selection as Selection,
+    select_encoders as select_encoders,
+)
+from .experiments.select.selection_table import (
+    selection_table as selection_table,
+    write_selection as write_selection,
+)
+from .experiments.task_rows import read_task as read_task
+from .experiments.tune.tuning import (
+    require_optuna as require_optuna,
+    rows_to_tune_on as rows_to_tune_on,
+    tune as tune,
+)
+from .heads import (
+    MultiLabelHead as MultiLabelHead,
+    NERHead as NERHead,
+    RegressionHead as RegressionHead,
+    SentimentHead as SentimentHead,
+    TaskHead as TaskHead,
+    TextClassificationHead as TextClassificationHead,
+    TextHead as TextHead,
+    text_head_for as text_head_for,
+)
+from .heads.sentiment import cut_into_levels as cut_into_levels
+from .models.transfer_model import TransferModel as TransferModel
+from .run.report.redraw import draw_reports as draw_reports
+from .run.run_folder import RunFolder as RunFolder
+from .run.verify_run import verify_run as verify_run
+from .run.write_run import write_run as write_run
+from .strategies import (
+    Strategy as Strategy,
+    strategy_from as strategy_from,
+    strategy_named as strategy_named,
+)
+from .system.cli import run_recipe as run_recipe
+from .training.loop import (
+    fit as fit,
+    make_accelerator as make_accelerator,
+    set_seed as set_seed,
+)
+from .training.steps import steps as steps
+from .types import (
+    LabelSet as LabelSet,
+    MultiLabelPrediction as MultiLabelPrediction,
+    Prediction as Prediction,
+    RegressionPrediction as RegressionPrediction,
+    RunResult as RunResult,
+    SentimentPrediction as SentimentPrediction,
+    Span as Span,
+    TagPrediction as TagPrediction,
+)
+from .version import __version__ as __version__
