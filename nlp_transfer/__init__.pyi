@@ -4,6 +4,7 @@ from . import strategies as strategies
 from .checks.check_data import (
     DataReport as DataReport,
     check_data as check_data,
+    require_packages as require_packages,
 )
 from .checks.check_table import report_table as report_table
 from .checks.finding import Finding as Finding
@@ -15,7 +16,6 @@ from .checks.read_for_checks import (
     read_for_checks as read_for_checks,
     task_of as task_of,
 )
-from .checks.required_packages import require_packages as require_packages
 from .checks.tokenization import tokenizer_of as tokenizer_of
 from .checks.write_checks import write_report as write_report
 from .config import (
@@ -28,12 +28,13 @@ from .config import (
     NEROptions as NEROptions,
     OutputOptions as OutputOptions,
     PredictionOptions as PredictionOptions,
+    Range as Range,
     ReportOptions as ReportOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
-    StrategyOptions as StrategyOptions,
     TrainingOptions as TrainingOptions,
     TuningOptions as TuningOptions,
+    option as option,
 )
 from .config.parsing import parse as parse
 from .data.load import (
@@ -42,6 +43,7 @@ from .data.load import (
     splits_from as splits_from,
 )
 from .data.read_rows import Rows as Rows
+from .data.readers.reader_registry import register_reader as register_reader
 from .data.splits import Splits as Splits
 from .encoders.encoder import Encoder as Encoder
 from .errors import (
@@ -89,6 +91,8 @@ from .heads import (
     TaskHead as TaskHead,
     TextClassificationHead as TextClassificationHead,
     TextHead as TextHead,
+    head_named as head_named,
+    register_head as register_head,
     text_head_for as text_head_for,
 )
 from .heads.sentiment import cut_into_levels as cut_into_levels
@@ -99,6 +103,8 @@ from .run.verify_run import verify_run as verify_run
 from .run.write_run import write_run as write_run
 from .strategies import (
     Strategy as Strategy,
+    StrategyOptions as StrategyOptions,
+    register_strategy as register_strategy,
     strategy_from as strategy_from,
     strategy_named as strategy_named,
 )

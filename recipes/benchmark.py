@@ -31,8 +31,6 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything of the hub is imported, which reads it once
 
-from transformers.hf_argparser import HfArg
-
 import nlp_transfer as nt
 
 log = logging.getLogger("nlp_transfer.benchmark")
@@ -55,18 +53,18 @@ SAME_IN_PEERS = {
 class BenchmarkOptions:
     """What is measured, and beside whom."""
 
-    task: str = HfArg(default="classification", help="classification or ner.")
-    suite: str = HfArg(default="quick", help="quick: 24 steps a turn; full: whole runs.")
-    peers: list[str] = HfArg(default_factory=lambda: list(PEERS), help=f"Beside whom: {', '.join(PEERS)}.")
-    repeats: int = HfArg(default=3, help="Turns of each side.")
-    model_name_or_path: str = HfArg(default="all-MiniLM-L6-v2", help="Encoder: a folder, or all-MiniLM-L6-v2.")
-    max_length: int | None = HfArg(default=None, help="Tokens read of a text. Unless given: 256, or fewer.")
-    num_train_epochs: float = HfArg(default=3.0, help="full: times every row is seen.")
-    max_train_steps: int | None = HfArg(default=None, help="Steps of a turn, whatever the suite and the epochs.")
-    per_device_train_batch_size: int = HfArg(default=32, help="Rows of a step, and of a batch in predicting.")
-    learning_rate: float | None = HfArg(default=None, help="Unless given: 5e-5, or what suits the --strategy.")
-    mixed_precision: str = HfArg(default="auto", help="Of our training, as in the other recipes.")
-    seed: int = HfArg(default=0, help="Seed of everything random.")
+    task: str = nt.option("classification", help="classification or ner.")
+    suite: str = nt.option("quick", help="quick: 24 steps a turn; full: whole runs.")
+    peers: list[str] = nt.option(default_factory=lambda: list(PEERS), help=f"Beside whom: {', '.join(PEERS)}.")
+    repeats: int = nt.option(3, help="Turns of each side.")
+    model_name_or_path: str = nt.option("all-MiniLM-L6-v2", help="Encoder: a folder, or all-MiniLM-L6-v2.")
+    max_length: int | None = nt.option(None, help="Tokens read of a text.", default_text="256, or fewer")
+    num_train_epochs: float = nt.option(3.0, help="full: times every row is seen.")
+    max_train_steps: int | None = nt.option(None, help="Steps of a turn, whatever the suite and the epochs.")
+    per_device_train_batch_size: int = nt.option(32, help="Rows of a step, and of a batch in predicting.")
+    learning_rate: float | None = nt.option(None, help="Peak learning rate.", default_text="what suits the --strategy")
+    mixed_precision: str = nt.option("auto", help="Of our training, as in the other recipes.")
+    seed: int = nt.option(0, help="Seed of everything random.")
 
     def __post_init__(self) -> None:
         self.peers = [name for part in self.peers for name in part.split(",") if name]
@@ -76,7 +74,7 @@ class BenchmarkOptions:
         if not self.peers or len(set(self.peers)) < len(self.peers):
             raise nt.OptionError(f"--peers must name one or more of {', '.join(PEERS)}, each once.")
         if self.repeats < 1:
-            raise nt.OptionError(f"--repeats must be more than 0; given was {self.repeats}.")
+            raise nt.OptionError(f"--repeats must be more than 0; got {self.repeats}.")
         shared = ("num_train_epochs", "max_train_steps", "per_device_train_batch_size", "learning_rate", "seed",
                   "mixed_precision")  # fmt: skip
         nt.TrainingOptions(**{name: getattr(self, name) for name in shared})  # refuses what makes no sense

@@ -1,1 +1,1 @@
-"""Is a data set fit to be trained on? Findings on its rows, before a run."""
+"""Checks of a data set before a run: findings on its rows and labels."""

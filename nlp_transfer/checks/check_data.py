@@ -1,7 +1,8 @@
-"""What do all checks together find in a data set?"""
+"""All checks of a data set, and their report."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from nlp_transfer.checks.duplicates import repeated
 from nlp_transfer.checks.encoding_errors import encoding_findings
 from nlp_transfer.checks.finding import Finding, worst_first
 from nlp_transfer.checks.label_counts import Counts, count_labels, label_findings
-from nlp_transfer.checks.mislabelled import Suspect, suspect_findings, suspects, told
+from nlp_transfer.checks.mislabelled import Suspect, suspect_findings, suspect_in_words, suspects
 from nlp_transfer.checks.near_duplicates import near_findings
 from nlp_transfer.checks.odd_tags import tag_findings
 from nlp_transfer.checks.read_for_checks import refusals
@@ -23,6 +24,7 @@ from nlp_transfer.config import CacheOptions, CheckOptions, ModelOptions
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.errors import OptionError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,10 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What was found in a data set, as plain data.
+    """The findings on a data set, as plain data.
 
-    `counts` is how often each label stands in each split, `lengths` the tokens of each row of a split, and `overlaps`
-    how many rows of a split stand in another: (split, other) -> (exactly, nearly).
+    `counts` is how often each label occurs in each split, `lengths` the tokens of each row of a split, and `overlaps`
+    how many rows of a split are also in another: (split, other) -> (exactly, nearly).
     """
 
     task: str
@@ -49,13 +51,13 @@ class DataReport:
 
     @property
     def overlaps(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Of every split and each before it, rows that stand in both: exactly, and nearly."""
-        found = {}
+        """Of every split and each before it, rows that are in both: exactly, and nearly."""
+        counts = {}
         for place, part in enumerate(self.parts):
             for earlier in self.parts[:place]:
                 exact, near = (self._shared(kind, part.name, earlier.name) for kind in ("leak", "near_leak"))
-                found[part.name, earlier.name] = (exact, near)
-        return found
+                counts[part.name, earlier.name] = (exact, near)
+        return counts
 
     def _shared(self, kind: str, split: str, other: str) -> int:
         return sum(
@@ -75,7 +77,7 @@ class DataReport:
                     "file": part.rows.source,
                     "rows": len(part),
                     "columns": dict(part.rows.columns),
-                    "columns_found": list(part.rows.found),
+                    "columns_found": list(part.rows.file_columns),
                     "labels": dict(self.counts[part.name]),
                     "tokens": _quantiles(self.lengths[part.name]) if part.name in self.lengths else None,
                 }
@@ -88,7 +90,7 @@ class DataReport:
             "findings": [finding.as_dict() for finding in self.findings],
             "label_errors": None
             if self.suspects is None
-            else [s._asdict() | {"place": s.place._asdict(), "told": told(s)} for s in self.suspects],
+            else [s._asdict() | {"place": s.place._asdict(), "told": suspect_in_words(s)} for s in self.suspects],
             "seconds": round(self.seconds, 1),
         }
 
@@ -104,9 +106,9 @@ def check_data(
     *,
     more: Sequence[Finding] = (),
 ) -> DataReport:
-    """Look at the rows of all splits; nothing is changed. `more` are findings of those who read them.
+    """Look at the rows of all splits; nothing is changed. `more` are findings made while reading them.
 
-    Without a tokenizer nothing is said of tokens. Needs datasketch, and for label errors cleanlab (extra `check`).
+    Without a tokenizer, tokens are not checked. Needs datasketch, and for label errors cleanlab (extra `check`).
 
     >>> report = check_data(splits)
     >>> [finding.what for finding in report.findings if finding.severity == "error"]
@@ -117,17 +119,17 @@ def check_data(
     counts = count_labels(parts)
     encoder = model_options.model_name_or_path
     tokens = {part.name: count_tokens(part, tokenizer) for part in parts} if tokenizer else {}
-    found = [*more, *_findings(splits, parts, task, counts, options.near_duplicates)]
+    findings = [*more, *_findings(splits, parts, task, counts, options.near_duplicates)]
     if tokens:
-        found += token_findings(parts, tokens, max_length, encoder)
+        findings += token_findings(parts, tokens, max_length, encoder)
     doubted = None
     if options.label_errors:
-        if unfit := _unfit(parts, found):
+        if unfit := _unfit(parts, findings):
             reason, mend = unfit
-            found.append(Finding("warning", "label_errors", f"Label errors were not looked for: {reason}.", mend))
+            findings.append(Finding("warning", "label_errors", f"Label errors were not checked: {reason}.", mend))
         else:
             doubted = suspects(splits, parts, model_options, cache, options.seed, options.label_errors)
-            found += suspect_findings(doubted, _items(parts), parts[0].is_tagged)
+            findings += suspect_findings(doubted, _items(parts), parts[0].is_tagged)
     return DataReport(
         task,
         parts,
@@ -135,11 +137,23 @@ def check_data(
         {name: some.lengths for name, some in tokens.items()},
         max_length if tokenizer else None,
         encoder if tokenizer else None,
-        worst_first(found),
+        worst_first(findings),
         doubted,
         time.perf_counter() - began,
         parts[0].has_scores,
     )
+
+
+def require_packages(options: CheckOptions) -> None:
+    """Raise OptionError where a package of the extra `check` is missing, before anything is read."""
+    needed = ["datasketch"] if options.near_duplicates else []
+    needed += ["cleanlab"] if options.label_errors else []
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise OptionError(
+            f"checking data needs {' and '.join(missing)}, not installed here; install with: "
+            'pip install "nlp-transfer[check]"'
+        )
 
 
 def _findings(splits: Splits, parts: Sequence[Part], task: str, counts: Counts, threshold: float) -> Iterator[Finding]:
@@ -153,16 +167,16 @@ def _findings(splits: Splits, parts: Sequence[Part], task: str, counts: Counts, 
         yield from near_findings(parts, threshold)
 
 
-def _unfit(parts: Sequence[Part], found: Sequence[Finding]) -> tuple[str, str] | None:
-    """Why labels cannot be judged, if they cannot, and what can be done."""
-    if any(finding.kind in ("refused", "tag_scheme") for finding in found):
-        return "a run would stop at these labels", "Mend what is told above, and look again."
+def _unfit(parts: Sequence[Part], findings: Sequence[Finding]) -> tuple[str, str] | None:
+    """Why labels cannot be checked for errors, if they cannot, and what to do about it."""
+    if any(finding.kind in ("refused", "tag_scheme") for finding in findings):
+        return "a run would stop at these labels", "Mend what is reported above, and look again."
     if parts[0].has_scores:
-        return "the labels are scores", "It is for names; --problem single_label takes each number for one."
+        return "the labels are scores", "The check is for names; --problem single_label takes each number as one."
     if not parts[0].is_tagged and problem_of(parts[0].rows.data) == "multi_label":
         return (
             "rows have several labels",
-            "Look at one at a time: a column that says yes or no of it, with --label_column_name.",
+            "Check one label at a time: a yes/no column, named with --label_column_name.",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""How do label counts, text lengths and the overlap of splits look?"""
+"""Pictures of label counts, text lengths and the overlap of splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"train": "#1f5f8b", "validation": "#b8860b", "test": "#8b2f5f"}
 _LABELS = 26  # in one picture; more of them stand beside each other
-_MOST_LABELS = 104  # more are not told apart by looking; the page lists all
+_MOST_LABELS = 104  # more cannot be told apart in a picture; the page lists all
 _ROW, _LEGEND = 34, 24  # units of height for a label, and for what colours mean
 
 
@@ -39,7 +39,7 @@ def pictures(
 def label_pictures(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Picture]:
     """The share of each label in each split, as bars under its name."""
     labels = list(counts["train"])[:_MOST_LABELS]
-    totals = {split: max(1, sum(found.values())) for split, found in counts.items()}
+    totals = {split: max(1, sum(of_split.values())) for split, of_split in counts.items()}
     longest = max((counts[split][label] / totals[split] for split in counts for label in labels), default=1) or 1
     for start in range(0, len(labels), _LABELS):
         some = labels[start : start + _LABELS]
@@ -52,15 +52,15 @@ def label_pictures(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Picture]
             _legend(axes, list(counts))
             for row, label in enumerate(some):
                 top = _LEGEND + row * _ROW
-                said = " / ".join(f"{counts[split][label]:,}" for split in counts)
-                axes.text(0, top + 12, fitting(label, WIDTH - 8 * len(said) - 8), va="baseline")
-                axes.text(WIDTH, top + 12, said, ha="right", va="baseline", color="#555555")
+                shown = " / ".join(f"{counts[split][label]:,}" for split in counts)
+                axes.text(0, top + 12, fitting(label, WIDTH - 8 * len(shown) - 8), va="baseline")
+                axes.text(WIDTH, top + 12, shown, ha="right", va="baseline", color="#555555")
                 for place, split in enumerate(counts):
                     width = counts[split][label] / totals[split] / longest * WIDTH
                     axes.add_patch(bar(0, top + 16 + 5 * place, width, 4, _COLOURS[split]))
 
-        told = "; ".join(f"{label}: " + ", ".join(f"{counts[s][label]:,} in {s}" for s in counts) for label in some)
-        yield Picture(title, f"{title}. {told}.", svg(draw, len(some) * _ROW + _LEGEND, f"labels{start}"))
+        words = "; ".join(f"{label}: " + ", ".join(f"{counts[s][label]:,} in {s}" for s in counts) for label in some)
+        yield Picture(title, f"{title}. {words}.", svg(draw, len(some) * _ROW + _LEGEND, f"labels{start}"))
 
 
 def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Picture:
@@ -74,8 +74,8 @@ def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Pictur
     end = int(edges[-1])
 
     def draw(axes: Axes) -> None:
-        for split, found in lengths.items():
-            heights = np.histogram(np.minimum(found, end), edges)[0] / max(1, len(found))
+        for split, tokens in lengths.items():
+            heights = np.histogram(np.minimum(tokens, end), edges)[0] / max(1, len(tokens))
             axes.stairs(heights * 100, edges, color=_COLOURS[split], label=split, linewidth=1.6)
         if shows_cut:
             axes.axvline(max_length, color="#b00020", linestyle="--", linewidth=1.4, label=f"cut at {max_length}")
@@ -83,18 +83,18 @@ def length_picture(lengths: Mapping[str, np.ndarray], max_length: int) -> Pictur
         axes.legend(frameon=False, fontsize=FONT - 1)
         axes.spines[["top", "right"]].set_visible(False)
 
-    long = {split: int((found > max_length).sum()) for split, found in lengths.items()}
-    told = ", ".join(
-        f"{split}: half have {int(np.median(found))} tokens or fewer, the longest {int(found.max()):,}, "
+    long = {split: int((tokens > max_length).sum()) for split, tokens in lengths.items()}
+    words = ", ".join(
+        f"{split}: half have {int(np.median(tokens))} tokens or fewer, the longest {int(tokens.max()):,}, "
         f"{long[split]:,} more than {max_length}"
-        for split, found in lengths.items()
+        for split, tokens in lengths.items()
     )
     title = "Lengths" if shows_cut else f"Lengths (the cut at {max_length} is far to the right)"
-    return Picture(title, f"Lengths of the texts in tokens. {told}.", svg(draw, 230, "lengths", margins=MARGINS))
+    return Picture(title, f"Lengths of the texts in tokens. {words}.", svg(draw, 230, "lengths", margins=MARGINS))
 
 
 def overlap_picture(overlaps: Mapping[tuple[str, str], tuple[int, int]], rows: Mapping[str, int]) -> Picture:
-    """Of each split, the share of rows that stand in another one, exactly and nearly."""
+    """Of each split, the share of rows that are also in another one, exactly and nearly."""
 
     def draw(axes: Axes) -> None:
         axes.set(xlim=(0, WIDTH), ylim=(len(overlaps) * 46 + 4, 0))
@@ -102,45 +102,45 @@ def overlap_picture(overlaps: Mapping[tuple[str, str], tuple[int, int]], rows: M
         for row, ((split, other), (exact, near)) in enumerate(overlaps.items()):
             top = row * 46
             axes.text(0, top + 13, f"{split} in {other}", va="baseline")
-            said = f"{exact:,} exact, {near:,} near"
-            axes.text(WIDTH, top + 13, said, ha="right", va="baseline", color="#555555")
+            shown = f"{exact:,} exact, {near:,} near"
+            axes.text(WIDTH, top + 13, shown, ha="right", va="baseline", color="#555555")
             axes.add_patch(bar(0, top + 19, WIDTH, 12, "#e6e6e6"))
             all_rows = max(1, rows[split])
-            wide = [_seen(count, all_rows) for count in (exact, near)]
+            wide = [_bar_length(count, all_rows) for count in (exact, near)]
             axes.add_patch(bar(0, top + 19, wide[0], 12, "#b00020"))
             axes.add_patch(bar(wide[0], top + 19, min(wide[1], WIDTH - wide[0]), 12, "#e08a00"))
 
-    told = "; ".join(
-        f"{exact:,} of {rows[split]:,} {split} rows stand in {other} exactly, {near:,} nearly"
+    words = "; ".join(
+        f"{exact:,} of {rows[split]:,} {split} rows are also in {other} exactly, {near:,} nearly"
         for (split, other), (exact, near) in overlaps.items()
     )
     return Picture(
-        "Rows in two splits", f"Overlap of the splits. {told}.", svg(draw, len(overlaps) * 46 + 4, "overlap")
+        "Rows in two splits", f"Overlap of the splits. {words}.", svg(draw, len(overlaps) * 46 + 4, "overlap")
     )
 
 
 def score_picture(counts: Mapping[str, Mapping[str, int]]) -> Picture:
-    """How scores are spread, where labels are numbers."""
+    """The distribution of scores, where labels are numbers."""
     points = {
-        split: np.repeat([float(label) for label in found], list(found.values())) for split, found in counts.items()
+        split: np.repeat([float(label) for label in scores], list(scores.values())) for split, scores in counts.items()
     }
     edges = np.histogram_bin_edges(np.concatenate(list(points.values())), 30)
 
     def draw(axes: Axes) -> None:
-        for split, found in points.items():
-            heights = np.histogram(found, edges)[0] / max(1, len(found))
+        for split, scores in points.items():
+            heights = np.histogram(scores, edges)[0] / max(1, len(scores))
             axes.stairs(heights * 100, edges, color=_COLOURS[split], label=split, linewidth=1.6)
         axes.set(xlabel="score", ylabel="% of rows")
         axes.legend(frameon=False, fontsize=FONT - 1)
         axes.spines[["top", "right"]].set_visible(False)
 
-    told = ", ".join(f"{split}: from {found.min():g} to {found.max():g}, mean {found.mean():.2f}"
-                     for split, found in points.items() if len(found))  # fmt: skip
-    return Picture("Scores", f"Scores. {told}.", svg(draw, 230, "scores", margins=MARGINS))
+    words = ", ".join(f"{split}: from {scores.min():g} to {scores.max():g}, mean {scores.mean():.2f}"
+                     for split, scores in points.items() if len(scores))  # fmt: skip
+    return Picture("Scores", f"Scores. {words}.", svg(draw, 230, "scores", margins=MARGINS))
 
 
-def _seen(part: int, whole: int) -> float:
-    """The length of a bar; what is there can be seen, however little it is."""
+def _bar_length(part: int, whole: int) -> float:
+    """The length of a bar, visible however small the part is."""
     return max(3.0, part / whole * WIDTH) if part else 0.0
 
 

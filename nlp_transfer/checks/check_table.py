@@ -1,4 +1,4 @@
-"""What does a person at a terminal see of the findings?"""
+"""The report of a data check as text for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from nlp_transfer.checks.check_data import DataReport
 from nlp_transfer.checks.label_counts import scores_in_words
-from nlp_transfer.checks.mislabelled import told
+from nlp_transfer.checks.mislabelled import suspect_in_words
 from nlp_transfer.checks.read_for_checks import columns_in_words
 from nlp_transfer.system.text import cut
 
@@ -33,11 +33,11 @@ def _lines(report: DataReport, width: int) -> Iterator[str]:
             yield from _entry(" " * 9, cut(finding.where, 2 * width), width)
         yield from _entry(" " * 9, f"-> {finding.mend}", width)
     if not report.findings:
-        yield "Nothing was found."
+        yield "No findings."
     for number, suspect in enumerate((report.suspects or ())[:_SHOWN], start=1):
         if number == 1:
             yield from ("", "Most doubtful labels:")
-        yield from _entry(f"{number:>3} ", f"{suspect.place}: {told(suspect)} ({suspect.probability:.2f}): "
+        yield from _entry(f"{number:>3} ", f"{suspect.place}: {suspect_in_words(suspect)} ({suspect.probability:.2f}): "
                           f"{cut(suspect.text, 100)}", width)  # fmt: skip
 
 

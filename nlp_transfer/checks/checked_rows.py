@@ -1,4 +1,4 @@
-"""What does a check see of a row: its text, its labels, and a number that rows of the same text share?"""
+"""Rows as the checks use them: text, labels, and a key that copies of a text share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nlp_transfer.data.splits import Splits
 
 @dataclass(frozen=True)
 class Part:
-    """A split as the checks see it. What is kept of a row are a few numbers: rows may be many."""
+    """A split as the checks use it. It holds a few numbers a row, for rows may be many."""
 
     name: str
     rows: Rows
@@ -48,8 +48,8 @@ class Part:
     @cached_property
     def label_keys(self) -> np.ndarray:
         """A number for each row, `(rows,)`, the same where labels are; several labels may stand in any order."""
-        found = self.labels() if self.is_tagged else (tuple(sorted(labels)) for labels in self.labels())
-        return np.fromiter(map(hash, found), np.int64, len(self))
+        labels = self.labels() if self.is_tagged else (tuple(sorted(names)) for names in self.labels())
+        return np.fromiter(map(hash, labels), np.int64, len(self))
 
     @cached_property
     def lines(self) -> np.ndarray:
@@ -86,12 +86,12 @@ class Part:
         problem = problem_of(self.rows.data)
         if problem != "single_label":
             return problem == "regression"
-        seen = set(values(self.rows.data, "label"))
-        return look_like_numbers(seen) and all(as_number(label) is not None for label in seen)
+        labels = set(values(self.rows.data, "label"))
+        return look_like_numbers(labels) and all(as_number(label) is not None for label in labels)
 
 
 def parts_of(splits: Splits) -> tuple[Part, ...]:
-    """The splits that there are: train, validation, test."""
+    """The splits that are present: train, validation, test."""
     named = (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
     return tuple(Part(name, rows) for name, rows in named if rows is not None)
 

@@ -1,4 +1,4 @@
-"""Which texts stand in the data twice, with other labels, or in two splits at once?"""
+"""Duplicates, contradictory labels, and leaks between splits."""
 
 from __future__ import annotations
 
@@ -21,26 +21,24 @@ def repeated(parts: Sequence[Part]) -> Iterator[Finding]:
 
 
 def leaks(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Rows of validation or test that stand in train, and rows of test that stand in validation."""
+    """Rows of validation or test that are also in train, and rows of test that are also in validation."""
     for place, part in enumerate(parts):
         for earlier in parts[:place]:
-            found = np.flatnonzero(np.isin(part.keys, earlier.keys))
-            if not len(found):
+            copies = np.flatnonzero(np.isin(part.keys, earlier.keys))
+            if not len(copies):
                 continue
             is_train = earlier.name == "train"
-            told = f"{share(len(found), len(part))} {part.name} rows stand in {earlier.name} word for word"
-            why = (
-                "their score says nothing of new texts" if is_train else "one chooses the weights that the other scores"
-            )
+            count = f"{share(len(copies), len(part))} {part.name} rows are also in {earlier.name} word for word"
+            why = "scores on them do not measure generalization" if is_train else "the weights are selected on them"
             yield Finding(
                 "error" if is_train else "warning",
                 "leak",
-                f"{told}: {why}.",
+                f"{count}: {why}.",
                 f"Take them out of {earlier.rows.source} or out of {part.rows.source}."
                 if earlier.rows.source != part.rows.source
                 else f"Take copies out of {part.rows.source}, so that no text is held out and trained on.",
-                part.places(found),
-                some(_copies(part, found, earlier)),
+                part.places(copies),
+                some(_copies(part, copies, earlier)),
                 earlier.name,
             )
 
@@ -59,21 +57,21 @@ def contradictions(parts: Sequence[Part]) -> Iterator[Finding]:
         return
     rows = several[np.isin(leader[several], torn)]
     rows = rows[np.argsort(leader[rows], kind="stable")]
-    found = [(parts[owners[row]], int(indices[row])) for row in rows]
+    torn_rows = [(parts[owners[row]], int(indices[row])) for row in rows]
     what = "tags" if parts[0].is_tagged else "labels"
     yield Finding(
         "warning",
         "contradiction",
-        f"{len(torn):,} text{'s' * (len(torn) > 1)} ({rows_in_words(len(found))}) stand{'s' * (len(torn) == 1)} in the "
-        f"data with different {what}: no model can be right on all of them.",
+        f"{len(torn):,} text{'s' * (len(torn) > 1)} ({rows_in_words(len(rows))}) occur{'s' * (len(torn) == 1)} in "
+        f"the data with different {what}: no model can be right on all of them.",
         f"Decide which {what} are right, and keep one row of each text.",
-        tuple(part.place(row) for part, row in found),
-        some(part.example(row, part.label(row)) for part, row in found),
+        tuple(part.place(row) for part, row in torn_rows),
+        some(part.example(row, part.label(row)) for part, row in torn_rows),
     )
 
 
 def duplicates(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Rows whose text stands earlier in the same split."""
+    """Rows that repeat the text of an earlier row of the same split."""
     for part in parts:
         _, first, group = np.unique(part.keys, return_index=True, return_inverse=True)
         again = np.flatnonzero(first[group] != np.arange(len(part)))
@@ -89,8 +87,8 @@ def duplicates(parts: Sequence[Part]) -> Iterator[Finding]:
             )
 
 
-def _copies(part: Part, found: np.ndarray, earlier: Part) -> Iterator[Example]:
+def _copies(part: Part, rows: np.ndarray, earlier: Part) -> Iterator[Example]:
     order = np.argsort(earlier.keys, kind="stable")
-    for row in found:
+    for row in rows:
         original = order[np.searchsorted(earlier.keys, part.keys[row], sorter=order)]
         yield part.example(row, f"also {earlier.place(original)}")

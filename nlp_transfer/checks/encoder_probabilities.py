@@ -1,4 +1,4 @@
-"""What does an encoder say of rows whose labels are judged: its features, or, trained on them, a probability?"""
+"""Features and label probabilities of rows by an encoder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from nlp_transfer.heads.task_head import TaskHead, softmax
 from nlp_transfer.heads.text_head import are_pairs
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies.features import Features, features_of
+from nlp_transfer.strategies import Features
+from nlp_transfer.strategies.feature_extraction import features_of
 from nlp_transfer.system import hardware
 from nlp_transfer.system.cli import quiet
 from nlp_transfer.training.loop import fit
 
-_BATCH = 32  # rows a step, with which the rates of the strategies were measured
+_BATCH = 32  # rows a step, with which the learning rates of the strategies were tuned
 
 
 def features_and_labels(
@@ -35,7 +36,7 @@ def features_and_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features `(items, width)` and label names `(items,)` of the texts, or of the words, of all splits in their order.
 
-    The layers run once for each row, and what they give is kept on disk as `cache` says.
+    Activations of the layers are computed once for each row and cached on disk as `cache` says.
     """
     there = _there(splits)
     head: TaskHead
@@ -53,8 +54,8 @@ def features_and_labels(
     inputs = [TokenInputs(model.encode(rows.data), model.pad_id) for rows in there]
     frozen.run(inputs, [model.encoder.depth])
     with frozen.truncated(model.encoder.depth) as feed:
-        found = [features_of(model, feed(rows)) for rows in inputs]
-    features, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        parts = [features_of(model, feed(rows)) for rows in inputs]
+    features, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
     return features, np.array(model.head.labels.names)[ids]
 
 
@@ -67,7 +68,7 @@ def trained_chances(splits: Splits, options: ModelOptions, seeds: Sequence[int])
     """
     there = _there(splits)
     rows = replace(there[0], data=concatenate_datasets([part.data for part in there]))
-    found = []
+    probabilities = []
     for seed in seeds:
         set_seed(seed)
         model = TransferModel.from_options(replace(options, keep_head=False), _head(splits))
@@ -78,8 +79,8 @@ def trained_chances(splits: Splits, options: ModelOptions, seeds: Sequence[int])
         inputs = TokenInputs(model.encode(rows.data), model.pad_id)
         precision = accelerator.mixed_precision
         outputs = infer(model.network, model.head, inputs, accelerator=accelerator, precision=precision)
-        found.append(softmax(np.concatenate(outputs)))
-    return np.mean(found, axis=0)
+        probabilities.append(softmax(np.concatenate(outputs)))
+    return np.mean(probabilities, axis=0)
 
 
 def _there(splits: Splits) -> list[Rows]:

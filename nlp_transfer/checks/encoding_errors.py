@@ -1,4 +1,4 @@
-"""Which texts were read in the wrong encoding before they came here?"""
+"""Texts that were decoded with the wrong encoding."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def is_broken(text: str) -> bool:
 def encoding_findings(parts: Sequence[Part]) -> Iterator[Finding]:
     """Rows of each split that show signs of a wrong encoding."""
     for part in parts:
-        found = [index for index, text in enumerate(part.texts()) if is_broken(text)]
-        if found:
+        rows = [index for index, text in enumerate(part.texts()) if is_broken(text)]
+        if rows:
             yield Finding(
                 "warning",
                 "mojibake",
-                f"{share(len(found), len(part))} {part.name} rows show signs of a wrong encoding, such as Ã© for é.",
-                f"Save {part.rows.source} anew as UTF-8 from where its texts come from, or mend them with ftfy.",
-                tuple(map(part.place, found)),
-                some(part.example(index, _sign(part.text(index))) for index in found),
+                f"{share(len(rows), len(part))} {part.name} rows show signs of a wrong encoding, such as Ã© for é.",
+                f"Save {part.rows.source} as UTF-8 again from where its texts come from, or mend them with ftfy.",
+                tuple(map(part.place, rows)),
+                some(part.example(index, _sign(part.text(index))) for index in rows),
             )
 
 
 def _sign(text: str) -> str:
-    found = _SIGNS.search(text)
-    return f"U+{ord(found.group()[0]):04X} at character {found.start() + 1}" if found else ""
+    sign = _SIGNS.search(text)
+    return f"U+{ord(sign.group()[0]):04X} at character {sign.start() + 1}" if sign else ""

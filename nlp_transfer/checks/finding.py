@@ -1,4 +1,4 @@
-"""What is wrong with a data set, where, and how is it mended?"""
+"""Findings of a data check: what is wrong, where, and how to mend it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found: a sentence on what it is, how to mend it, and the rows that it is about.
+    """One finding: a sentence on what it is, how to mend it, and the rows that it is about.
 
     `kind` is a name for programs, `what` and `mend` are for people. `places` are all rows, `examples` the first few;
     `repeats` is the split that has these rows too.

@@ -1,4 +1,4 @@
-"""How often does each label occur, and which of them may be meant to be one?"""
+"""Label counts, rare labels, and labels that look alike."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _UNEVEN = 10  # times that the most frequent label is as frequent as the rarest
 
 
 def count_labels(parts: Sequence[Part]) -> dict[str, dict[str, int]]:
-    """How often each label stands in each split, the most frequent in train first; of tags, entities of each type."""
+    """How often each label occurs in each split, the most frequent in train first; of tags, entities of each type."""
     counts = {part.name: _counted(part) for part in parts}
     total: Counter[str] = sum(counts.values(), Counter())
     ranked = sorted(total, key=lambda label: (-counts["train"][label], -total[label], label))
-    return {name: {label: found[label] for label in ranked} for name, found in counts.items()}
+    return {name: {label: of_split[label] for label in ranked} for name, of_split in counts.items()}
 
 
 def _counted(part: Part) -> Counter[str]:
     if not part.is_tagged:
         return Counter(label for labels in part.labels() for label in labels)
-    found: Counter[str] = Counter()
+    entities: Counter[str] = Counter()
     for tags in part.labels():
         before = "O"
         for tag in tags:
             begins = tag[0] in "BSU" or tag[2:] != before[2:] or before[0] in "ELSU"
-            found[tag[2:]] += tag != "O" and begins
+            entities[tag[2:]] += tag != "O" and begins
             before = tag
-    del found[""]
-    return found
+    del entities[""]
+    return entities
 
 
 def label_findings(parts: Sequence[Part], counts: Counts) -> Iterator[Finding]:
@@ -90,8 +90,8 @@ def rare(parts: Sequence[Part], train: Mapping[str, int], kind: str = "label") -
             "note",
             "imbalance",
             f"'{most}' is {times:,.0f} times as frequent in train as '{least}' ({present[most]:,} and "
-            f"{present[least]:,}); a model that never says '{least}' may still have a high accuracy.",
-            "Judge by macro-F1 rather than by accuracy, weigh the classes, or add rows of rare ones.",
+            f"{present[least]:,}); a model that never predicts '{least}' may still have a high accuracy.",
+            "Judge by macro-F1 rather than by accuracy, weight the classes, or add rows of rare ones.",
         )
 
 
@@ -107,7 +107,7 @@ def _bare(label: str) -> str:
 
 
 def scores_in_words(counts: Mapping[str, int]) -> str:
-    """Where scores lie, and how many there are."""
+    """The range and the number of scores."""
     numbers = [float(label) for label in counts]
     lie = f"from {min(numbers):g} to {max(numbers):g}"
     return f"{len(numbers):,} different ones {lie}, {rows_in_words(sum(counts.values()))}"

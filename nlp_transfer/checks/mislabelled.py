@@ -1,4 +1,4 @@
-"""Which labels are doubted by classifiers that have not learned them, or hardly?
+"""Rows that may be mislabelled, by confident learning.
 
 Confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels") on
 probabilities out of fold (those of each row are by classifiers that were fitted to other rows), and on those of
@@ -33,7 +33,7 @@ _ENOUGH = 2000  # rows: with fewer, one epoch teaches a network too little
 class Suspect(NamedTuple):
     """A row, or a word of a sentence, whose label may be wrong: what it has, and what it seems to be.
 
-    `probability` is that of the label it has; the least comes first. `word` is its place in the sentence.
+    `probability` is that of its label; the lowest comes first. `word` is its place in the sentence.
     """
 
     place: Place
@@ -48,7 +48,7 @@ class Suspect(NamedTuple):
 class _Items:
     """Rows, or words, to be judged: label names, groups that share a fold, and rows.
 
-    What the encoder says of them is features `(items, width)`, or else probabilities `(items, labels)`.
+    Of the encoder they have features `(items, width)`, or else probabilities `(items, labels)`.
     """
 
     features: np.ndarray | None
@@ -71,51 +71,50 @@ def suspects(
     """The rows of all splits that may be mislabelled, the most doubtful first; of tagged sentences, the words.
 
     For texts two kinds of probabilities are pooled, which err on different rows: those of classifiers on words
-    (`words.chances_by_words`), and those by the encoder, of logistic regression on its features, out of fold. These are
-    kept on disk as `cache` says, so that a second look at the same rows starts at once. With `how` `thorough`, of 2,000
-    texts or more, the encoder's are the mean over networks that have been trained on all rows for one epoch
-    (`networks.trained_chances`). Rows of one text share a fold; labels of fewer texts (of
-    words: in fewer sentences) than folds are left out.
+    (`word_probabilities.chances_by_words`), and those of logistic regression on features of the encoder, out of fold.
+    The features are cached on disk as `cache` says. With `how` `thorough`, of 2,000 texts or more, the encoder's are
+    the mean over networks that were trained on all rows for one epoch (`encoder_probabilities.trained_chances`). Rows
+    of one text share a fold; labels of fewer texts (of words: in fewer sentences) than folds are left out.
 
     Of as many training rows ranked first as were flipped (5%, by MiniLM), `quick` had 48 to 53% flipped on SST-2 and
     `thorough` 58 to 60 (from draw to draw); on TREC both had 84% (one draw). More networks, folds, a second round
-    without the rows that the first one doubts, or half-trained layers on kept states gave no more.
+    without the rows that the first one doubts, or half-trained layers on cached activations gave no more.
     """
     items = _items(splits, parts, options or ModelOptions(), cache, seed, how)
-    kept = _kept(items)
-    if left_out := len(items.labels) - len(kept):
+    chosen = _with_enough_groups(items)
+    if left_out := len(items.labels) - len(chosen):
         of = "sentences" if items.texts is None else "texts"
         log.info("Label errors: %s of labels with fewer than %d %s are left out.", f"{left_out:,}", FOLDS, of)
-    names, targets = np.unique(items.labels[kept], return_inverse=True)
+    names, targets = np.unique(items.labels[chosen], return_inverse=True)
     if len(names) < 2:
         return ()
-    chances = _chances(items, kept, targets, seed)
+    chances = _chances(items, chosen, targets, seed)
     from cleanlab.filter import find_label_issues  # an optional package (extra `check`)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of labels that no row is sure to have
         doubtful = find_label_issues(targets, chances, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return tuple(_suspect(parts, items, int(kept[i]), names, targets[i], chances[i]) for i in doubtful)
+    return tuple(_suspect(parts, items, int(chosen[i]), names, targets[i], chances[i]) for i in doubtful)
 
 
-def suspect_findings(found: Sequence[Suspect], total: int, is_tagged: bool) -> list[Finding]:
+def suspect_findings(doubted: Sequence[Suspect], total: int, is_tagged: bool) -> list[Finding]:
     """The finding that labels may be wrong, if any may."""
-    if not found:
+    if not doubted:
         return []
     what = "words" if is_tagged else "rows"
     return [
         Finding(
             "note",
             "label_errors",
-            f"{len(found):,} of {total:,} {what} have a label that classifiers doubt.",
+            f"{len(doubted):,} of {total:,} {what} have a label that classifiers doubt.",
             "Read them from the top, and correct the labels that are wrong; many further down will be right.",
-            tuple(dict.fromkeys(suspect.place for suspect in found)),
-            some(Example(suspect.place, suspect.text, told(suspect)) for suspect in found),
+            tuple(dict.fromkeys(suspect.place for suspect in doubted)),
+            some(Example(suspect.place, suspect.text, suspect_in_words(suspect)) for suspect in doubted),
         )
     ]
 
 
-def told(suspect: Suspect) -> str:
+def suspect_in_words(suspect: Suspect) -> str:
     """A suspect in words: "is negative, seems positive"."""
     what = "" if suspect.word is None else f"'{suspect.text.split(' ')[suspect.word]}' "
     return f"{what}is {suspect.given}, seems {suspect.suggested}"
@@ -153,30 +152,30 @@ def _items(
     return _Items(features, None, types, groups[rows], rows, words, None)
 
 
-def _kept(items: _Items) -> np.ndarray:
+def _with_enough_groups(items: _Items) -> np.ndarray:
     """The items whose labels are in enough groups that there are some to learn from, whichever fold is judged."""
     _, targets = np.unique(items.labels, return_inverse=True)
     pairs = np.unique(np.stack([targets, items.groups]), axis=1)
     return np.flatnonzero(np.bincount(pairs[0])[targets] >= FOLDS)
 
 
-def _chances(items: _Items, kept: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
-    """Probabilities `(kept, labels)`."""
+def _chances(items: _Items, chosen: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
+    """Probabilities `(chosen, labels)`."""
     from sklearn.linear_model import LogisticRegression  # a second to load, as all below
     from sklearn.metrics import log_loss
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = folds_of(targets, items.groups[kept], seed)
+    folds = folds_of(targets, items.groups[chosen], seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fits that stop early
         if items.chances is not None:
-            ids = np.flatnonzero(np.isin(np.unique(items.labels), items.labels[kept]))
-            by_encoder = items.chances[np.ix_(kept, ids)]
+            ids = np.flatnonzero(np.isin(np.unique(items.labels), items.labels[chosen]))
+            by_encoder = items.chances[np.ix_(chosen, ids)]
             by_encoder /= by_encoder.sum(axis=1, keepdims=True)
         else:
             assert items.features is not None
-            features = items.features[kept]
+            features = items.features[chosen]
             tried = [
                 out_of_fold(
                     make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200)), features, targets, folds
@@ -187,7 +186,7 @@ def _chances(items: _Items, kept: np.ndarray, targets: np.ndarray, seed: int) ->
             by_encoder = min(tried, key=lambda chances: log_loss(targets, chances, labels=labels))
         if items.texts is None:
             return by_encoder
-        return pooled([by_encoder, chances_by_words([items.texts[i] for i in kept], targets, folds)])
+        return pooled([by_encoder, chances_by_words([items.texts[i] for i in chosen], targets, folds)])
 
 
 def _suspect(

@@ -1,8 +1,8 @@
-"""Which texts are nearly the same, in one split or in two?
+"""Near duplicates within a split and between splits.
 
 Candidates come from MinHash signatures in a locality-sensitive index (Broder 1997, "On the resemblance and containment
 of documents"; Indyk and Motwani 1998, "Approximate nearest neighbors"); each is then compared word by word, so that a
-pair is told only where it is one.
+pair is reported only where it is one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MARGIN = 0.25  # an estimate from 64 values is off by 0.06, one standard error;
 
 
 class Pair(NamedTuple):
-    """Two texts by their number, the later first, and their resemblance: shared shingles among those of either."""
+    """Two texts by their number, the later first, and the Jaccard similarity of their shingles."""
 
     later: int
     earlier: int
@@ -46,20 +46,20 @@ def near_findings(parts: Sequence[Part], threshold: float) -> Iterator[Finding]:
     is_first[first] = True
     texts = (text for part in parts for text in part.texts())
     distinct = [text for text, is_new in zip(texts, is_first, strict=True) if is_new]
-    found: dict[tuple[int, int], list[Pair]] = {}
+    pairs_of: dict[tuple[int, int], list[Pair]] = {}
     for pair in near_pairs(distinct, threshold, owners[first].tolist()):
         later, earlier = int(first[pair.later]), int(first[pair.earlier])
-        found.setdefault((owners[later], owners[earlier]), []).append(Pair(later, earlier, pair.resemblance))
-    for (one, other), pairs in sorted(found.items()):
+        pairs_of.setdefault((owners[later], owners[earlier]), []).append(Pair(later, earlier, pair.resemblance))
+    for (one, other), pairs in sorted(pairs_of.items()):
         part, earlier_part = parts[one], parts[other]
         rows = np.array([pair.later - starts[one] for pair in pairs])
-        told = f"{share(len(rows), len(part))} {part.name} rows are nearly the same as a row "
+        count = f"{share(len(rows), len(part))} {part.name} rows are nearly the same as a row "
         yield Finding(
             "note" if one == other else "warning",
             "near_duplicate" if one == other else "near_leak",
-            told + (f"before them (resemblance {threshold:g} or more)." if one == other
-                    else f"in {earlier_part.name} (resemblance {threshold:g} or more): they tell less of new texts."),
-            f"Look at some, and take out of {part.rows.source} those that say nothing new.",
+            count + (f"before them (Jaccard similarity {threshold:g} or more)." if one == other
+                    else f"in {earlier_part.name} (Jaccard similarity {threshold:g} or more): they inflate scores."),
+            f"Look at some, and take those that add nothing new out of {part.rows.source}.",
             part.places(rows),
             some(
                 part.example(pair.later - starts[one], f"{pair.resemblance:.0%} as {earlier_part.place(at)}: "
@@ -75,7 +75,7 @@ def near_pairs(texts: Sequence[str], threshold: float = 0.7, owners: Sequence[in
     """For each text and each owner (split) of earlier ones, the likest earlier text whose resemblance is enough.
 
     The resemblance is Jaccard's, of the sets of words and pairs of neighbouring words: one word changed among ten
-    leaves 0.7. A text that is near three others of its owner is not kept as one to be found, since its like are found
+    leaves 0.7. A text that is near three others of its owner is not indexed, since its like are found
     through those: the time stays linear where thousands are nearly the same.
     """
     from datasketch import MinHash, MinHashLSH  # an optional package (extra `check`)
@@ -116,10 +116,10 @@ class _Shingles:
         both = (flat[:-1] + np.uint64(1)) * np.uint64(0x9E3779B1) + flat[1:]
         alone = _mixed(flat) | row << np.uint64(32)
         paired = (_mixed(both) | row[1:] << np.uint64(32))[is_pair] if len(flat) else alone
-        found = np.sort(np.concatenate([alone, paired]))  # np.unique, but for the hash table that it would fill first
-        found = found[np.diff(found, prepend=~found[:1]) != 0]
-        self._hashes = (found & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-        self._starts = np.searchsorted(found >> np.uint64(32), np.arange(len(texts) + 1, dtype=np.uint64))
+        keys = np.sort(np.concatenate([alone, paired]))  # np.unique, but for the hash table that it would fill first
+        keys = keys[np.diff(keys, prepend=~keys[:1]) != 0]
+        self._hashes = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        self._starts = np.searchsorted(keys >> np.uint64(32), np.arange(len(texts) + 1, dtype=np.uint64))
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -130,7 +130,7 @@ class _Shingles:
         return self._hashes[self._starts[number] : self._starts[number + 1]]
 
     def resemblance(self, one: int, other: int) -> float:
-        """What two texts share of what either has."""
+        """The Jaccard similarity of two texts."""
         shared = len(np.intersect1d(self[one], self[other], assume_unique=True))
         return shared / (len(self[one]) + len(self[other]) - shared)
 

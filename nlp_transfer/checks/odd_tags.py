@@ -1,4 +1,4 @@
-"""Which tags spell no entity, which spell an odd one, and which disagree on what a name is?"""
+"""Tags that violate their scheme, odd entities, and names with several types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SURE = 2  # times that a name must have a type for it to count beside another
 
 
 def tag_findings(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Impossible sequences, entities with blanks at their ends, and names under several types."""
+    """Impossible sequences, entities with blanks at their ends, and names with several types."""
     try:
         scheme = recognise(list(values(parts[0].rows.data, "tags"))).scheme
         for part in parts:
@@ -29,47 +29,47 @@ def tag_findings(parts: Sequence[Part]) -> Iterator[Finding]:
 
 def impossible(part: Part, scheme: str) -> Iterator[Finding]:
     """Sentences whose tags the scheme does not allow, such as an I- that nothing begins."""
-    found: list[int] = []
+    rows: list[int] = []
     examples: list[Example] = []
     count = 0
     for index, (words, tags) in enumerate(rows_of(part.rows.data, "words", "tags")):
         if wrong := violations(tags, scheme):
-            found.append(index)
+            rows.append(index)
             count += len(wrong)
             examples.append(part.example(index, _marked(words, tags, wrong))) if len(examples) < 5 else None
-    if found:
+    if rows:
         yield Finding(
             "warning",
             "impossible_tags",
-            f"{count:,} tag{'s' * (count > 1)} in {share(len(found), len(part))} {part.name} sentences cannot stand "
-            f"where {'they do' if count > 1 else 'it does'} in {scheme}; they are read as the beginnings of entities.",
+            f"{count:,} tag{'s' * (count > 1)} in {share(len(rows), len(part))} {part.name} sentences "
+            f"{'are' if count > 1 else 'is'} invalid in {scheme}, and read as the beginning of an entity.",
             "Correct them: an entity may have lost its first word, or two types may have been mixed in one.",
-            tuple(map(part.place, found)),
+            tuple(map(part.place, rows)),
             some(examples),
         )
 
 
 def blank_ends(part: Part, scheme: str) -> Iterator[Finding]:
     """Sentences with an entity whose first or last word begins or ends with white space or is invisible."""
-    found: dict[int, str] = {}
+    notes: dict[int, str] = {}
     for index, (words, tags) in enumerate(rows_of(part.rows.data, "words", "tags")):
         for kind, first, end in spans(tags, scheme):
             surface = "\n".join(words[first:end])
             if surface != surface.strip().strip(_INVISIBLE).strip():
-                found.setdefault(index, f"{kind}: {surface!a}")
-    if found:
+                notes.setdefault(index, f"{kind}: {surface!a}")
+    if notes:
         yield Finding(
             "warning",
             "blank_ends",
-            f"{share(len(found), len(part))} {part.name} sentences have an entity that begins or ends with a blank.",
-            "Take the blanks, or the blank words, out of the entities.",
-            tuple(map(part.place, found)),
-            some(part.example(index, note) for index, note in found.items()),
+            f"{share(len(notes), len(part))} {part.name} sentences have an entity with white space at an end.",
+            "Take the white space, or the blank words, out of the entities.",
+            tuple(map(part.place, notes)),
+            some(part.example(index, note) for index, note in notes.items()),
         )
 
 
 def several_types(parts: Sequence[Part], scheme: str) -> Iterator[Finding]:
-    """Names that stand under several types, the most torn first."""
+    """Names with several types, the least clear first."""
     types: dict[str, Counter[str]] = {}
     at: dict[tuple[str, str], list[tuple[Part, int]]] = {}
     for part in parts:
@@ -78,7 +78,7 @@ def several_types(parts: Sequence[Part], scheme: str) -> Iterator[Finding]:
                 name = " ".join(words[first:end]).casefold()
                 types.setdefault(name, Counter())[kind] += 1
                 at.setdefault((name, kind), []).append((part, index))
-    torn = {name: found for name, found in types.items() if len(found) > 1 and max(found.values()) >= _SURE}
+    torn = {name: counts for name, counts in types.items() if len(counts) > 1 and max(counts.values()) >= _SURE}
     if not torn:
         return
     ranked = sorted(torn, key=lambda name: (-(torn[name].total() - max(torn[name].values())), name))
@@ -86,7 +86,7 @@ def several_types(parts: Sequence[Part], scheme: str) -> Iterator[Finding]:
     yield Finding(
         "note",
         "several_types",
-        f"{len(torn):,} name{'s' * (len(torn) > 1)} stand{'s' * (len(torn) == 1)} under several types: "
+        f"{len(torn):,} name{'s' * (len(torn) > 1)} {'have' if len(torn) > 1 else 'has'} several types: "
         + ", ".join(f"'{name}' ({_listed(torn[name])})" for name in ranked[:5])
         + (" ..." if len(torn) > 5 else "."),
         "Look at the rarer type of each: names can be of two kinds, and can have been tagged wrongly.",
@@ -100,16 +100,16 @@ def named(words: Sequence[str], entities: Sequence[TypedSpan]) -> list[str]:
     return [f"{' '.join(words[first:end])} ({kind})" for kind, first, end in entities]
 
 
-def _places(found: Iterator[list[tuple[Part, int]]]) -> Iterator[Place]:
-    yield from dict.fromkeys(part.place(index) for rows in found for part, index in rows)
+def _places(groups: Iterator[list[tuple[Part, int]]]) -> Iterator[Place]:
+    yield from dict.fromkeys(part.place(index) for rows in groups for part, index in rows)
 
 
 def _marked(words: Sequence[str], tags: Sequence[str], wrong: Sequence[int]) -> str:
-    told = []
+    parts = []
     for word in wrong[:3]:
         before = f"after {tags[word - 1]}" if word else "at the beginning"
-        told.append(f"'{words[word]}' is {tags[word]} {before}")
-    return "; ".join(told)
+        parts.append(f"'{words[word]}' is {tags[word]} {before}")
+    return "; ".join(parts)
 
 
 def _listed(types: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""How likely is each label of a row, for a classifier that was fitted to other rows?"""
+"""Out-of-fold label probabilities of a classifier."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def folds_of(targets: np.ndarray, groups: np.ndarray, seed: int) -> Folds:
 def out_of_fold(classifier: Any, features: Any, targets: np.ndarray, folds: Folds) -> np.ndarray:
     """Probabilities `(rows, labels)` by copies of a classifier; `features` `(rows, width)` may be sparse.
 
-    A label that no row learned from has gets 0. Unlike scikit-learn's `cross_val_predict`, this takes a fold in which
-    all rows learned from have one label.
+    A label that no training row of a fold has gets 0. Unlike scikit-learn's `cross_val_predict`, this takes a fold
+    whose training rows have one label.
     """
     from sklearn.base import clone
 
     chances = np.zeros((len(targets), int(targets.max()) + 1))
     for learned, judged in folds:
-        seen = np.unique(targets[learned])
-        if len(seen) == 1:
-            chances[judged, seen] = 1.0
+        labels = np.unique(targets[learned])
+        if len(labels) == 1:
+            chances[judged, labels] = 1.0
         else:
             fitted = clone(classifier).fit(features[learned], targets[learned])
-            chances[np.ix_(judged, seen)] = fitted.predict_proba(features[judged])
+            chances[np.ix_(judged, labels)] = fitted.predict_proba(features[judged])
     return chances

@@ -1,4 +1,4 @@
-"""What should be told of the data before every run, at the cost of a second?"""
+"""The checks that every run makes, at the cost of a second."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LINES = 5
 def check_quickly(splits: Splits, *, strict: bool = False) -> Splits:
     """The splits, noting in five lines at most what the exact checks found: leaks, contradictions, look-alike labels.
 
-    Nothing is tokenized or compared by likeness. With `strict`, DataError where a row of validation or test stands in
-    train.
+    Nothing is tokenized or searched for near duplicates. With `strict`, DataError where a row of validation or
+    test is also in train.
 
     >>> splits = nt.check_quickly(nt.load_splits(data, "classification"))
     """
@@ -35,7 +35,7 @@ def check_quickly(splits: Splits, *, strict: bool = False) -> Splits:
 
 
 def refuse_leaks(findings: Iterable[Finding]) -> None:
-    """Raise DataError where a row of validation or test stands in train word for word."""
+    """Raise DataError where a row of validation or test is also in train word for word."""
     for finding in findings:
         if finding.kind == "leak" and finding.severity == "error":
             raise DataError(f"{finding.what} They are {finding.where}. {finding.mend} Or leave --strict_data out.")

@@ -1,4 +1,4 @@
-"""Which rows are checked, for which task, and which of them cannot be read?"""
+"""The rows to check, and what prevents others from being read."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def task_of(options: DataOptions, task: str | None = None) -> str:
 
 def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Finding, ...]]:
     """The rows that can be read, none held out, and a finding for each file that has others. Raises DataError."""
-    found = read_rows(replace(options, skip_bad_rows=True), task)
-    splits = Splits(found["train"], found.get("validation"), found.get("test"))
+    rows_of = read_rows(replace(options, skip_bad_rows=True), task)
+    splits = Splits(rows_of["train"], rows_of.get("validation"), rows_of.get("test"))
     return splits, tuple(
-        _unreadable(name, rows, options, task) for name, rows in found.items() if rows.skipped
+        _unreadable(name, rows, options, task) for name, rows in rows_of.items() if rows.skipped
     )  # fmt: skip
 
 
 def refusals(splits: Splits, task: str) -> Iterator[Finding]:
-    """What a training run would stop at: one label alone, or labels that train never shows."""
+    """What a training run would stop at: only one label, or labels that train does not have."""
     try:
         if task == "ner":
             check_tags(splits)
@@ -63,7 +63,7 @@ def _unreadable(name: str, rows: Rows, options: DataOptions, task: str) -> Findi
 
 
 def _why(name: str, options: DataOptions, task: str) -> str:
-    """What is wrong with the rows of a file, as its reader says it."""
+    """What is wrong with the rows of a file, as its reader reports it."""
     if options.dataset_name:
         return ""
     path = getattr(options, f"{name}_file")
@@ -71,16 +71,15 @@ def _why(name: str, options: DataOptions, task: str) -> str:
     try:
         read_rows(alone, task)
     except DataError as error:
-        told = str(error)
-        _, has, faults = told.partition(f"{path} has ")
+        _, has, faults = str(error).partition(f"{path} has ")
         return f": {faults.partition('. Mend them')[0]}" if has else ""
     return ""
 
 
 def columns_in_words(name: str, rows: Rows) -> str:
-    """Which columns there are in a file, and which of them are read: "text and label of 3 (id, text, label)"."""
+    """The columns of a file, and which of them are read: "text and label of 3 (id, text, label)"."""
     taken = " and ".join(f"{role} from '{column}'" for role, column in rows.columns.items())
     read = {name for names in rows.columns.values() for name in (names, *names.split(", "))}  # --label_columns a,b
-    others = [column for column in rows.found if column not in read]
+    others = [column for column in rows.file_columns if column not in read]
     left = f"; not read: {', '.join(others)}" if others else ""
     return f"{name}: {rows_in_words(len(rows.data))} of {rows.source}, {taken}{left}"

@@ -1,4 +1,4 @@
-"""What does the encoder's tokenizer make of the texts: how long are they, and does it know them?"""
+"""Text lengths and unknown tokens under the encoder's tokenizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nlp_transfer.data.row_store import SLICE, counted, slices
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_UNKNOWN = 0.01  # share of unknown tokens from which they are told
+_UNKNOWN = 0.01  # share of unknown tokens from which they are reported
 _MANY_UNKNOWN = 0.05  # ... and from which the encoder seems to be of another language
 _PIECES = 3.0  # tokens a word: 1.2 in the encoder's own language, twice that in a related one
 _LONG = 0.05  # share of texts cut from which it weighs
@@ -28,9 +28,9 @@ _LETTERS = re.compile(r"[^\W\d_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u3
 
 @dataclass(frozen=True)
 class Tokens:
-    """Of each row of a split its tokens, special ones with them and nothing cut, and how many of them are unknown.
+    """The number of tokens of each row of a split, special ones included and nothing cut, and of unknown ones.
 
-    `pieces` is the mean number of tokens of a word, 0 where there are no words to tell by.
+    `pieces` is the mean number of tokens of a word, 0 where there are no words.
     """
 
     lengths: np.ndarray
@@ -39,7 +39,7 @@ class Tokens:
 
 
 def tokenizer_of(options: ModelOptions, *, of_words: bool) -> tuple[PreTrainedTokenizerBase, int]:
-    """The encoder's tokenizer and the tokens it reads of a text. ModelError where it cannot be had."""
+    """The encoder's tokenizer and its maximum length. ModelError where it cannot be loaded."""
     from nlp_transfer.encoders.pretrained import Checkpoint, max_positions
     from nlp_transfer.models.transfer_model import DEFAULT_MAX_LENGTH  # torch, which takes seconds
 
@@ -62,7 +62,7 @@ def count_tokens(part: Part, tokenizer: PreTrainedTokenizerBase) -> Tokens:
             is_unknown = np.fromiter(itertools.chain.from_iterable(ids), np.int64) == unknown_id
             unknown.append(np.bincount(np.repeat(np.arange(len(ids)), length), is_unknown, len(ids)).astype(np.int64))
             lengths.append(length + special)
-            if not words:  # the first thousand rows tell as much as all
+            if not words:  # the first thousand rows are enough
                 words, pieces = _spelt(columns, tokenizer)
             bar.update(SLICE)
     return Tokens(np.concatenate(lengths), np.concatenate(unknown), pieces / words if words else 0.0)
@@ -71,38 +71,38 @@ def count_tokens(part: Part, tokenizer: PreTrainedTokenizerBase) -> Tokens:
 def token_findings(
     parts: Sequence[Part], tokens: dict[str, Tokens], max_length: int, encoder: str
 ) -> Iterator[Finding]:
-    """Unknown tokens, words in too many pieces, and texts that are longer than what is read of them."""
+    """Unknown tokens, words in too many pieces, and texts that are longer than the maximum length."""
     for part in parts:
-        found = tokens[part.name]
-        yield from _unknown(part, found, encoder)
-        if found.pieces > _PIECES:
+        counts = tokens[part.name]
+        yield from _unknown(part, counts, encoder)
+        if counts.pieces > _PIECES:
             yield Finding(
                 "warning",
                 "pieces",
-                f"{encoder} spells a word of {part.name} in {found.pieces:.1f} tokens on average (1.2 in a language "
+                f"{encoder} splits a word of {part.name} into {counts.pieces:.1f} tokens on average (1.2 in a language "
                 "that it was trained on).",
                 "Choose an encoder of the language of the texts, or a multilingual one (--model_name_or_path).",
             )
-        yield from _too_long(part, found.lengths, max_length)
+        yield from _too_long(part, counts.lengths, max_length)
 
 
-def _unknown(part: Part, found: Tokens, encoder: str) -> Iterator[Finding]:
-    count, total = int(found.unknown.sum()), int(found.lengths.sum())
+def _unknown(part: Part, counts: Tokens, encoder: str) -> Iterator[Finding]:
+    count, total = int(counts.unknown.sum()), int(counts.lengths.sum())
     if count <= _UNKNOWN * total:
         return
-    worst = np.argsort(-found.unknown / found.lengths, kind="stable")
-    rows = worst[found.unknown[worst] > 0]
+    worst = np.argsort(-counts.unknown / counts.lengths, kind="stable")
+    rows = worst[counts.unknown[worst] > 0]
     is_foreign = count > _MANY_UNKNOWN * total
     yield Finding(
         "warning" if is_foreign else "note",
         "unknown_tokens",
-        f"{encoder} does not know {count / total:.1%} of the tokens of {part.name} "
+        f"{count / total:.1%} of the tokens of {part.name} are unknown to {encoder} "
         f"({share(len(rows), len(part))} rows have one).",
         "Choose an encoder of the language of the texts, or a multilingual one (--model_name_or_path)."
         if is_foreign
         else "Look at the rows: rare signs and emoji are lost on this encoder.",
         part.places(rows),
-        some(part.example(row, f"{found.unknown[row]} of {found.lengths[row]} tokens are unknown") for row in rows),
+        some(part.example(row, f"{counts.unknown[row]} of {counts.lengths[row]} tokens are unknown") for row in rows),
     )
 
 
@@ -112,11 +112,14 @@ def _too_long(part: Part, lengths: np.ndarray, max_length: int) -> Iterator[Find
         return
     rows = np.flatnonzero(is_long)
     lost = int((lengths[is_long] - max_length).sum())
-    told = f"{share(len(rows), len(part))} {part.name} rows are longer than the {max_length} tokens read of a text"
+    count = f"{share(len(rows), len(part))} {part.name} rows are longer than the maximum length of {max_length} tokens"
     if part.is_tagged:
-        what, mend = f"{told}; they are read in overlapping windows, and no word is lost.", "Nothing has to be mended."
+        what, mend = (
+            f"{count}; they are read in overlapping windows, and no word is lost.",
+            "Nothing needs to be changed.",
+        )
     else:
-        what = f"{told}: {lost / lengths.sum():.1%} of all tokens are cut."
+        what = f"{count}: {lost / lengths.sum():.1%} of all tokens are cut."
         mend = "Raise --max_length as far as the encoder allows, or cut the texts where it hurts least."
     is_heavy = not part.is_tagged and is_long.mean() > _LONG
     yield Finding(

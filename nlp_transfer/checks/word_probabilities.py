@@ -1,4 +1,4 @@
-"""How likely are the labels of texts by their words, for classifiers that were fitted to other texts?"""
+"""Out-of-fold label probabilities of texts by their words."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def chances_by_words(texts: Sequence[str], targets: np.ndarray, folds: Folds) ->
 
 def pooled(members: Sequence[np.ndarray]) -> np.ndarray:
     """The geometric mean of probabilities `(rows, labels)`, which is the mean of their log-odds; rows sum to 1."""
-    found = np.exp(np.mean([np.log(np.clip(chances, _LEAST, 1)) for chances in members], axis=0))
-    return found / found.sum(axis=1, keepdims=True)
+    means = np.exp(np.mean([np.log(np.clip(chances, _LEAST, 1)) for chances in members], axis=0))
+    return means / means.sum(axis=1, keepdims=True)
 
 
-def _by_ratios(seen: Any, targets: np.ndarray, folds: Folds) -> np.ndarray:
+def _by_ratios(counts: Any, targets: np.ndarray, folds: Folds) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
 
     labels = int(targets.max()) + 1
@@ -50,11 +50,11 @@ def _by_ratios(seen: Any, targets: np.ndarray, folds: Folds) -> np.ndarray:
             if has.all() or not has.any():  # all rows of a label are one text, and that is judged
                 chances[judged, label] = has.all()
                 continue
-            there, elsewhere = (1 + np.asarray(seen[learned[rows]].sum(axis=0))[0] for rows in (has, ~has))
+            there, elsewhere = (1 + np.asarray(counts[learned[rows]].sum(axis=0))[0] for rows in (has, ~has))
             ratios = np.log(there / there.sum()) - np.log(elsewhere / elsewhere.sum())
             classifier = LogisticRegression(C=_RATIOS_STRENGTH, max_iter=200)
-            classifier.fit(seen[learned].multiply(ratios).tocsr(), has)
-            chances[judged, label] = classifier.predict_proba(seen[judged].multiply(ratios).tocsr())[:, 1]
+            classifier.fit(counts[learned].multiply(ratios).tocsr(), has)
+            chances[judged, label] = classifier.predict_proba(counts[judged].multiply(ratios).tocsr())[:, 1]
     if labels == 2:
         chances[:, 0] = 1 - chances[:, 1]
     return chances / np.maximum(chances.sum(axis=1, keepdims=True), _LEAST)

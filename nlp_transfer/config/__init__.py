@@ -1,12 +1,12 @@
-"""Which options does a run have? Dataclasses, named as the transformers examples name them."""
+"""Options of a run: dataclasses, named as the transformers examples name them."""
 
 from nlp_transfer.config.experiment_options import CheckOptions, CompareOptions, SelectionOptions, TuningOptions
 from nlp_transfer.config.head_options import ClassificationOptions, NEROptions, SentimentOptions
 from nlp_transfer.config.input_options import DataOptions, ModelOptions
-from nlp_transfer.config.option_values import PRECISIONS, PROBLEMS
+from nlp_transfer.config.option_fields import PRECISIONS, PROBLEMS, Range, option
 from nlp_transfer.config.output_options import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
 from nlp_transfer.config.prediction_options import PredictionOptions
-from nlp_transfer.config.training_options import StrategyOptions, TrainingOptions
+from nlp_transfer.config.training_options import TrainingOptions
 
 __all__ = [
     "CHECKPOINTS",
@@ -21,10 +21,11 @@ __all__ = [
     "NEROptions",
     "OutputOptions",
     "PredictionOptions",
+    "Range",
     "ReportOptions",
     "SelectionOptions",
     "SentimentOptions",
-    "StrategyOptions",
     "TrainingOptions",
     "TuningOptions",
+    "option",
 ]

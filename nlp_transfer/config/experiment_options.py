@@ -1,97 +1,115 @@
-"""What is looked at, tried and set side by side, before or beside a training?"""
+"""Options of data checks, encoder selection, tuning and comparison."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from transformers.hf_argparser import HfArg
-
-from nlp_transfer.config.option_values import require, require_given
+from nlp_transfer.config.option_fields import check_values, option, require_given
 from nlp_transfer.errors import OptionError
+
+_TASKS = ("classification", "sentiment", "ner")
+
+
+def _task_told_by_columns() -> Any:
+    return option(None, help="Task of the rows.", choices=_TASKS, default_text="told by the columns of --train_file")
+
+
+def _seed() -> Any:
+    return option(0, help="Seed of everything random.", at_least=0, at_most=2**31 - 1)
 
 
 @dataclass
 class CheckOptions:
     """What is looked for in a data set, beside what is always looked for."""
 
-    task: str | None = HfArg(
-        default=None, help="classification, sentiment or ner. Unless given: told from the columns of --train_file."
-    )
-    label_errors: str | None = HfArg(
-        default=None,
-        metadata={"nargs": "?", "const": "quick"},
+    _argument_group_name: ClassVar[str] = "checks"
+
+    task: str | None = _task_told_by_columns()
+    label_errors: str | None = option(
+        None,
+        const="quick",
+        choices=("quick", "thorough"),
         help="Rank the rows, or the words, whose labels an encoder doubts most: quick, as is nothing behind "
         "--label_errors, asks a classifier on what the encoder gives; thorough trains the encoder itself, twice for an "
         "epoch, on 2,000 texts or more.",
+        most_used=5,
     )
-    near_duplicates: float = HfArg(
-        default=0.7, help="Share of words and word pairs that two texts have in common to be nearly the same; 0: skip."
+    near_duplicates: float = option(
+        0.7, help="Share of words and word pairs that two texts have in common to be nearly the same; 0: skip."
     )
-    seed: int = HfArg(default=0, help="Seed of everything random.")
+    seed: int = _seed()
 
     def __post_init__(self) -> None:
-        tasks = ("classification", "sentiment", "ner")
-        require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
-        self.label_errors = _AS_BEFORE.get(str(self.label_errors).lower(), self.label_errors)
-        require(self, "label_errors", lambda value: value in ("quick", "thorough"), "quick or thorough")
-        require(self, "near_duplicates", lambda value: value == 0 or 0.5 <= value <= 1, "0, or from 0.5 to 1")
-        require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+        self.label_errors = _OLD_VALUES.get(str(self.label_errors).lower(), self.label_errors)
+        check_values(self)
+        if self.near_duplicates and not 0.5 <= self.near_duplicates <= 1:
+            raise OptionError(f"--near_duplicates must be 0, or from 0.5 to 1; got {self.near_duplicates:g}.")
 
 
-_AS_BEFORE = {"true": "quick", "false": None}  # values of --label_errors when it had no others
+_OLD_VALUES = {"true": "quick", "false": None}  # of --label_errors, which was a flag once
 
 
 @dataclass
 class SelectionOptions:
     """Which encoders are compared before anything is trained, and on how many rows."""
 
-    encoders: list[str] = HfArg(
-        default_factory=list, help="Folders, hub ids, or all-MiniLM-L6-v2, apart by commas or blanks."
+    _argument_group_name: ClassVar[str] = "selection"
+
+    encoders: list[str] = option(
+        default_factory=list,
+        help="Folders, hub ids, or all-MiniLM-L6-v2, with commas or blanks between them.",
+        most_used=0,
     )
-    task: str | None = HfArg(
-        default=None, help="classification, sentiment or ner. Unless given: told from the columns of --train_file."
+    task: str | None = _task_told_by_columns()
+    sample: int = option(5000, help="Rows of train that are looked at, at most; each label has its share.", at_least=20)
+    max_length: int | None = option(
+        None, help="Tokens read of a text.", above=0, default_text="256, or fewer where the encoder has fewer positions"
     )
-    sample: int = HfArg(default=5000, help="Rows of train that are looked at, at most; each label has its share.")
-    max_length: int | None = HfArg(default=None, help="Tokens read of a text. Unless given: as in training, 256.")
-    trust_remote_code: bool = HfArg(default=False, help="Run code that comes with a checkpoint.")
-    seed: int = HfArg(default=0, help="Seed of everything random.")
+    trust_remote_code: bool = option(False, help="Run code that comes with a checkpoint.")
+    seed: int = _seed()
 
     def __post_init__(self) -> None:
         self.encoders = [name for part in self.encoders for name in part.split(",") if name]
         require_given(self, "encoders")
-        tasks = ("classification", "sentiment", "ner")
-        require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
-        require(self, "sample", lambda value: value >= 20, "20 or more")
-        require(self, "max_length", lambda value: value > 0, "more than 0")
-        require(self, "seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+        check_values(self)
 
 
 @dataclass
 class TuningOptions:
     """What is searched for the best options, and how long. Options that are given otherwise stay as they are."""
 
-    task: str = HfArg(default="classification", help="classification, sentiment or ner.")
-    strategies: list[str] = HfArg(
-        default_factory=lambda: ["full", "lora"], help="Strategies to try, with commas or blanks between them."
+    _argument_group_name: ClassVar[str] = "tuning"
+
+    task: str = option("classification", help="Task of the rows.", choices=_TASKS)
+    strategies: list[str] = option(
+        default_factory=lambda: ["full", "lora"],
+        help="Strategies to try, with commas or blanks between them.",
+        most_used=3,
     )
-    trials: int = HfArg(default=20, help="Runs to try, those of an earlier start in the same --output_dir included.")
-    timeout: float | None = HfArg(default=None, help="Minutes after which no further trial begins.")
-    search: list[str] = HfArg(
+    trials: int = option(
+        20,
+        help="Runs to try, those of an earlier start in the same --output_dir included.",
+        above=0,
+        most_used=4,
+    )
+    timeout: float | None = option(None, help="Minutes after which no further trial begins.", above=0)
+    search: list[str] = option(
         default_factory=list,
         help="NAME=LOW..HIGH or NAME=A,B,C: what an option of training or of a strategy may be, such as "
-        "learning_rate=1e-5..5e-4. Unless given: rate, epochs and what matters most of each strategy.",
+        "learning_rate=1e-5..5e-4.",
+        default_text="learning rate, epochs and what matters most of each strategy",
     )
-    output_dir: str | None = HfArg(
-        default=None, help="Folder of the search, which goes on with what is there. Unless given: runs/tune."
+    output_dir: str | None = option(
+        None,
+        help="Folder of the search, which resumes what is there.",
+        default_text="runs/tune",
+        most_used=6,
     )
 
     def __post_init__(self) -> None:
-        tasks = ("classification", "sentiment", "ner")
-        require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
-        for name in ("trials", "timeout"):
-            require(self, name, lambda value: value > 0, "more than 0")
-        parts = [part.strip() for given in self.strategies for part in given.split(",") if part.strip()]
-        self.strategies = list(dict.fromkeys(parts))
+        check_values(self)
+        self.strategies = _names(self.strategies)
         if not self.strategies:
             raise OptionError("--strategies names none; see --help for all options.")
 
@@ -100,34 +118,36 @@ class TuningOptions:
 class CompareOptions:
     """What is set side by side, on how many rows and how often."""
 
-    task: str = HfArg(default="classification", help="classification, sentiment or ner.")
-    strategies: list[str] = HfArg(
+    _argument_group_name: ClassVar[str] = "comparison"
+
+    task: str = option("classification", help="Task of the rows.", choices=_TASKS)
+    strategies: list[str] = option(
         default_factory=lambda: ["freeze", "features", "lora", "head_then_full", "full"],
         help="Those to compare, with commas or blanks between them; freeze:2, features:svm and lora:16 say how many "
         "layers train, which classifier, and which rank. scratch is always beside them.",
+        most_used=3,
     )
-    encoders: list[str] = HfArg(
-        default_factory=list, help="Encoders, each with each strategy. Unless given: --model_name_or_path."
+    encoders: list[str] = option(
+        default_factory=list, help="Encoders, each with each strategy.", default_text="--model_name_or_path"
     )
-    fractions: list[str] = HfArg(
+    fractions: list[str] = option(
         default_factory=lambda: ["1.0"], help="Shares of the training rows to learn from, each above 0 and at most 1."
     )
-    seeds: int = HfArg(default=3, help="How often each is trained: with --seed, the next number, and so on.")
-    metric: str | None = HfArg(
-        default=None, help="The score that chooses and is compared. Unless given: the task's own."
+    seeds: int = option(
+        3, help="How often each is trained: with --seed, the next number, and so on.", above=0, most_used=4
     )
-    workers: int | None = HfArg(
-        default=None, help="Trainings at once, the cores shared out. Unless given: as many as cores and memory allow."
+    metric: str | None = option(None, help="The score that chooses and is compared.", default_text="the task's own")
+    workers: int | None = option(
+        None,
+        help="Trainings at once, the cores shared out.",
+        above=0,
+        default_text="as many as cores and memory allow",
     )
 
     def __post_init__(self) -> None:
-        tasks = ("classification", "sentiment", "ner")
-        require(self, "task", lambda value: value in tasks, "classification, sentiment or ner")
-        for name in ("seeds", "workers"):
-            require(self, name, lambda value: value > 0, "more than 0")
-        for name in ("strategies", "encoders", "fractions"):  # a,b and a b are the same
-            parts = [part.strip() for given in getattr(self, name) for part in given.split(",") if part.strip()]
-            setattr(self, name, list(dict.fromkeys(parts)))
+        check_values(self)
+        for name in ("strategies", "encoders", "fractions"):
+            setattr(self, name, _names(getattr(self, name)))
         if not self.strategies:
             raise OptionError("--strategies names none; see --help for all options.")
         _ = self.shares
@@ -135,13 +155,18 @@ class CompareOptions:
     @property
     def shares(self) -> list[float]:
         """`fractions` as numbers, the largest last. OptionError for one outside (0, 1]."""
-        found = set()
+        shares = set()
         for text in self.fractions:
             try:
                 share = float(text)
             except ValueError:
                 share = 0.0
             if not 0 < share <= 1:
-                raise OptionError(f"--fractions must lie in (0, 1], as in 0.05,0.2,1.0; given was {text}.")
-            found.add(share)
-        return sorted(found)
+                raise OptionError(f"--fractions must be more than 0 and at most 1, as in 0.05,0.2,1.0; got {text}.")
+            shares.add(share)
+        return sorted(shares)
+
+
+def _names(parts: list[str]) -> list[str]:
+    """What commas or blanks part, each once: a,b and a b are the same."""
+    return list(dict.fromkeys(name.strip() for part in parts for name in part.split(",") if name.strip()))

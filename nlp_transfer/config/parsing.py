@@ -1,20 +1,23 @@
-"""How do flags and a YAML file become options?"""
+"""Parser of flags and a YAML file into dataclasses of options."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import difflib
+import inspect
 import math
 import re
 import sys
+import types
+import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from transformers.hf_argparser import HfArgumentParser
 
+from nlp_transfer.config.option_fields import option_of
 from nlp_transfer.errors import OptionError
 
 
@@ -25,15 +28,13 @@ def parse(options: Sequence[type], description: str | None, argv: Sequence[str] 
 
     >>> model, training = parse([ModelOptions, TrainingOptions], "What it does.", ["--seed", "3"])
     """
-    parser = _Parser(options, description=description, allow_abbrev=False, add_help=False, formatter_class=_Help)
-    parser.add_argument("-h", "--help", action="help", help="Show this and exit.")
-    parser.add_argument("--config", help="YAML file of options; flags override it.")
+    parser = _Parser(options, description)
     argv = list(sys.argv[1:] if argv is None else argv)
     names = [field.name for kind in options for field in dataclasses.fields(kind)]
-    parsed, unknown = parser.parse_known_args(argv)
+    parsed, unknown = parser.parse_flags(argv)
     if parsed.config:
         parser.set_defaults(**parser.values_of_file(Path(parsed.config), names))
-        parsed, unknown = parser.parse_known_args(argv)
+        parsed, unknown = parser.parse_flags(argv)
     if unknown:
         flags = [f"--{name}" for name in (*names, "config", "help")]
         raise OptionError(f"unknown option {unknown[0]}{_nearest(unknown[0].split('=')[0], flags)}")
@@ -49,24 +50,58 @@ def to_yaml(*options: Any) -> str:
     return yaml.safe_dump(values, sort_keys=False)  # allow_unicode would not bring back a next-line character
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, and the launch command of a recipe's docstring on a line of its own."""
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Shows each flag once, and the launch command of a recipe's docstring on a line of its own."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        flags = ", ".join(flag for flag in action.option_strings if "-" not in flag.lstrip("-"))
+        value = self._format_args(action, str(action.metavar)) if action.nargs != 0 else ""
+        return f"{flags} {value}".rstrip()
 
 
-class _Parser(HfArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """Stops with an OptionError, and reads values from a YAML file as it reads them from flags."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, kinds: Sequence[type], description: str | None) -> None:
+        super().__init__(
+            usage="%(prog)s [--OPTION VALUE] ...", description=description, formatter_class=_Help, allow_abbrev=False,
+            add_help=False, exit_on_error=False,
+        )  # fmt: skip
         # argparse's own takes -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
+        most_used = self.add_argument_group("most used")
+        fields = [
+            (kind, field, flag_type(hints.get(field.name, field.type)))
+            for kind in kinds
+            for hints in [typing.get_type_hints(kind)]
+            for field in dataclasses.fields(kind)
+        ]
+        common = [(field, of_type) for _, field, of_type in fields if option_of(field).most_used is not None]
+        for field, of_type in sorted(common, key=lambda pair: option_of(pair[0]).most_used or 0):
+            _add_option(most_used, field, of_type)
+        for kind in kinds:
+            title = getattr(kind, "_argument_group_name", kind.__name__)
+            group = self.add_argument_group(title, (inspect.getdoc(kind) or "").partition("\n")[0])
+            for owner, field, of_type in fields:
+                if owner is kind and option_of(field).most_used is None:
+                    _add_option(group, field, of_type)
+        other = self.add_argument_group("other")
+        other.add_argument("--config", metavar="FILE", help="YAML file of options; flags override it.")
+        other.add_argument("-h", "--help", action="help", help="Show this and exit.")
+
+    def parse_flags(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """The values of flags, and what is none. Raises OptionError."""
+        try:
+            return self.parse_known_args(argv)
+        except argparse.ArgumentError as error:
+            self.error(_in_short(error))
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message.rstrip('.')}; see --help for all options.")
 
     def values_of_file(self, path: Path, names: Sequence[str]) -> dict[str, Any]:
-        """What the file says of the options `names`, in their types; null leaves the default."""
-        actions = {action.dest: action for action in self._actions}
+        """The values that the file has for the options `names`, in their types; null leaves the default."""
+        actions = {action.dest: action for action in reversed(self._actions)}  # of --verify and --no_verify the first
         values = {}
         for name, given in _read_yaml(path).items():
             if name not in names:
@@ -77,13 +112,98 @@ class _Parser(HfArgumentParser):
             texts = given if takes_list and isinstance(given, list) else [given]
             if not all(isinstance(text, str) for text in texts):
                 wanted = "one value or a list of them" if takes_list else "one value"
-                raise OptionError(f"{path}: {name} takes {wanted}; given was {given}.")
+                raise OptionError(f"{path}: {name} takes {wanted}; got {given}.")
             try:
                 typed = [self._get_value(actions[name], text) for text in texts]
             except argparse.ArgumentError as error:
-                self.error(f"{path}: {error}")
+                self.error(f"{path}: {_in_short(error)}")
             values[name] = typed if takes_list else typed[0]
         return values
+
+
+def _add_option(group: argparse._ArgumentGroup, field: dataclasses.Field[Any], kind: Any) -> None:
+    """Add the flags of a field of type `kind`; --learning-rate is another way to write --learning_rate."""
+    option, default = option_of(field), _default_of(field)
+    flags = dict.fromkeys([f"--{field.name}", f"--{field.name.replace('_', '-')}"])
+    takes_list = typing.get_origin(kind) is list
+    item = typing.get_args(kind)[0] if takes_list else kind
+    nargs, const, metavar = ("+" if takes_list else None), option.const, _METAVARS[item]
+    if item is bool and not takes_list:
+        nargs, const = "?", True
+    elif const is not None:
+        nargs = "?"
+    group.add_argument(
+        *flags, dest=field.name, type=_READERS[item], default=default, nargs=nargs, const=const, metavar=metavar,
+        help=_help_of(field).replace("%", "%%"),
+    )  # fmt: skip
+    if default is True:
+        no = dict.fromkeys([f"--no_{field.name}", f"--no-{field.name.replace('_', '-')}"])
+        group.add_argument(*no, dest=field.name, action="store_false", default=True, help=argparse.SUPPRESS)
+
+
+def _help_of(field: dataclasses.Field[Any]) -> str:
+    """What an option does, the values it takes unless that names them, and its default."""
+    option, default = option_of(field), _default_of(field)
+    facts = []
+    if not all(choice in option.help for choice in option.choices):
+        facts.append(f"one of {', '.join(option.choices)}")
+    if option.default_text or default not in (None, [], ""):
+        facts.append(f"default: {option.default_text or shown_default(default)}")
+    return f"{option.help} ({'; '.join(facts)})".strip() if facts else option.help
+
+
+def shown_default(value: Any) -> str:
+    """A default as it would be given as a flag."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return " ".join(map(shown_default, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def flag_type(hint: Any) -> Any:
+    """The type that a flag is read as: of a union its list, else str, else the number or bool that it holds."""
+    members = [part for part in typing.get_args(hint) if part is not types.NoneType] if _is_union(hint) else [hint]
+    for part in members:
+        if typing.get_origin(part) in (list, Sequence, tuple):
+            return list[typing.get_args(part)[0]]  # type: ignore[misc]
+    return next((kind for kind in (str, float, int, bool) if kind in members), str)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _number(kind: type, name: str) -> Any:
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"takes {name}; got {text}") from error
+
+    return read
+
+
+def _truth(text: str) -> bool:
+    if text.lower() in ("yes", "true", "t", "y", "1"):
+        return True
+    if text.lower() in ("no", "false", "f", "n", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"takes true or false; got {text}")
+
+
+_READERS = {str: str, int: _number(int, "a whole number"), float: _number(float, "a number"), bool: _truth}
+_METAVARS = {str: "TEXT", int: "N", float: "X", bool: "BOOL"}
+
+
+def _in_short(error: argparse.ArgumentError) -> str:
+    return f"{str(error.argument_name).partition('/')[0]} {error.message}"
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -129,4 +249,4 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 def _require_finite(name: str, value: Any) -> None:
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, float) and not math.isfinite(number):
-            raise OptionError(f"--{name} must be a finite number; given was {number}.")
+            raise OptionError(f"--{name} must be a finite number; got {number}.")

@@ -1,4 +1,4 @@
-"""Which rows stand in which batch, and what does a batch look like?"""
+"""Batches of rows: their sampling, and their collation into tensors."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _POOL = 50
 
 
 CONTINUED = -101
-"""The label id of a window that goes on with the row of the window before it; where labels are numbers, infinity is."""
+"""The label id of a window that continues the row of the window before it; of labels that are numbers: infinity."""
 
 
 def continuing(label: Any) -> Any:
-    """What stands in place of `label` where a window goes on with a row."""
+    """The value in place of `label` in a window that continues a row."""
     if isinstance(label, Sequence):
         return [math.inf] * len(label)
     return math.inf if isinstance(label, float) else CONTINUED
 
 
 def continues(labels: torch.Tensor) -> torch.Tensor:
-    """Which features go on with the row of the one before, `(batch,)`; labels are `(batch,)` or `(batch, labels)`."""
+    """Which features continue the row of the one before, `(batch,)`; labels are `(batch,)` or `(batch, labels)`."""
     if not labels.is_floating_point():
         return labels == CONTINUED
     return labels.isinf() if labels.ndim == 1 else labels[:, 0].isinf()
@@ -46,7 +46,7 @@ def epoch_batches(
 
     Rows are shuffled, cut into pools of 50 batches, sorted by length inside a pool, cut into batches, and the
     batches are shuffled. Which rows meet in a batch is random up to their length. `batch_size` is the global one, so
-    what is learned does not depend on how many processes share it. The last batch may be smaller. With `chances`, as
+    the result does not depend on the number of processes. The last batch may be smaller. With `chances`, as
     many rows are drawn, one by one, each with its own chance `(rows,)`.
     """
     generator = np.random.default_rng((seed, epoch))
@@ -56,13 +56,13 @@ def epoch_batches(
     for start in range(0, len(order), _POOL * batch_size):
         pool = order[start : start + _POOL * batch_size]
         order[start : start + _POOL * batch_size] = pool[np.argsort(sizes[pool], kind="stable")]
-    # A pool is a whole number of batches, but for the last pool, so batches can be told from their places alone.
+    # A pool is a whole number of batches, but for the last pool, so batches follow from their places alone.
     for i in generator.permutation(math.ceil(len(order) / batch_size)):
         yield order[i * batch_size : (i + 1) * batch_size].tolist()
 
 
 def shares(batch: Sequence[int], processes: int, micro_batches: int) -> list[list[list[int]]]:
-    """A global batch dealt out: `[process][micro-batch]` lists of rows, sizes as even as can be, some may be empty.
+    """A global batch split among processes: `[process][micro-batch]` lists of rows, as even as can be, some empty.
 
     Consecutive rows stay together: they are of similar length.
     """

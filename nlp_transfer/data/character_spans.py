@@ -1,4 +1,4 @@
-"""Which words do spans of characters cover, and which characters do entities of words?"""
+"""Character spans, and the entities of words that they cover."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from nlp_transfer.data.tag_schemes import TypedSpan
 
 MANNERS = ("strict", "snap", "drop")
-"""What is done with a span that tags of words cannot say: stop, widen it to whole words, or leave it out."""
+"""What is done with a span that does not align with words: stop, widen it to whole words, or leave it out."""
 
 Offsets = Sequence[tuple[int, int]]
 """Where each word stands in its text: its first character, one past its last one."""
@@ -34,7 +34,7 @@ class CharSpan(NamedTuple):
 
 
 class Misaligned(NamedTuple):
-    """A span that tags of words cannot say, why, and what it was made into: None where it was left out."""
+    """A span that does not align with words, why, and what it became: None where it was left out."""
 
     span: CharSpan
     why: str
@@ -53,7 +53,7 @@ def word_offsets(text: str) -> list[tuple[int, int]]:
 def to_entities(
     text: str, spans: Iterable[CharSpan], offsets: Offsets, manner: str = "strict"
 ) -> tuple[list[TypedSpan], list[Misaligned]]:
-    """The entities in words that spans of characters are, in order, and the spans that no tags of words can say.
+    """The entities in words that spans of characters are, in order, and the spans that do not align with words.
 
     Those are spans with an end inside a word, with blanks at an end, or beyond the text, and of spans that overlap all
     but the longest. `snap` widens a span to the words that it touches; else it is left out. One span given twice is
@@ -107,15 +107,15 @@ def _why(text: str, span: CharSpan, offsets: Offsets) -> tuple[str, list[int]]:
 
 
 def _longest(fitting: list[tuple[TypedSpan, CharSpan]]) -> tuple[list[TypedSpan], list[tuple[CharSpan, str]]]:
-    """Entities none of which overlap, in order, longer ones and then earlier ones kept first; and the others."""
+    """Entities none of which overlap, in order, longer ones and then earlier ones preferred; and the others."""
     holder: dict[int, CharSpan] = {}  # which span has a word
-    kept, overlapping = [], []
+    chosen, overlapping = [], []
     for entity, span in sorted(fitting, key=lambda pair: (pair[0][1] - pair[0][2], pair[0][1], pair[1])):
         _, first, end = entity
         other = next((holder[word] for word in range(first, end) if word in holder), None)
         if other is None:
-            kept.append(entity)
+            chosen.append(entity)
             holder.update(dict.fromkeys(range(first, end), span))
         else:
             overlapping.append((span, f"overlaps {other.type} [{other.start}, {other.end}]"))
-    return sorted(kept, key=lambda entity: entity[1]), overlapping
+    return sorted(chosen, key=lambda entity: entity[1]), overlapping

@@ -1,4 +1,4 @@
-"""Which rows are a share of train, so that a larger share holds every smaller one?"""
+"""Nested, stratified shares of the training rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def nested_share(rows: Rows, share: float, seed: int) -> Rows:
     tags or with several labels are drawn at random. Raises OptionError unless `share` lies in (0, 1].
     """
     if not 0 < share <= 1:
-        raise OptionError(f"a share of rows lies in (0, 1]; given was {share:g}.")
+        raise OptionError(f"a share of rows lies in (0, 1]; got {share:g}.")
     if share == 1:
         return rows
     label_column = None if "tags" in rows.data.column_names else "label"

@@ -1,4 +1,4 @@
-"""What is a network fed with, a batch at a time?"""
+"""Encoded rows, in the batches that a network takes."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class TokenInputs(Inputs):
 
     @cached_property
     def firsts(self) -> np.ndarray:
-        """The feature that each training row begins with, `(rows,)`; only windows whose logits are pooled go on."""
+        """The feature that begins each training row, `(rows,)`; only windows whose logits are pooled continue one."""
         if self._one_label_each is None and not self._has_numbers_each:
             return np.arange(len(self.lengths))
         return np.flatnonzero(_joined(_begins(part) for part in self.columns("labels")))
@@ -120,7 +120,7 @@ class TokenInputs(Inputs):
 
 
 def ahead(items: Iterator[Item]) -> Generator[Item]:
-    """The items of an iterator, the next one being made in a thread while one is used."""
+    """The items of an iterator, the next one prefetched in a thread while one is used."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, items, None)
         while (item := coming.result()) is not None:
@@ -129,12 +129,12 @@ def ahead(items: Iterator[Item]) -> Generator[Item]:
 
 
 def pinned(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A batch in memory from which it can go to `device` while other things are done there."""
+    """A batch in pinned memory, from which it is copied to a CUDA `device` asynchronously."""
     return {name: tensor.pin_memory() for name, tensor in batch.items()} if device.type == "cuda" else batch
 
 
 def moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A batch on `device`; nobody waits until it has arrived."""
+    """A batch on `device`, copied asynchronously."""
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
@@ -144,7 +144,7 @@ def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _begins(labels: pa.Array) -> np.ndarray:
-    """1 for features that begin a row, 0 for windows that go on with one (`batch.continues`)."""
+    """1 for features that begin a row, 0 for windows that continue one (`batch.continues`)."""
     if not pa.types.is_list(labels.type):
         values = labels.to_numpy(zero_copy_only=False)
         return ~np.isinf(values) if pa.types.is_floating(labels.type) else values != CONTINUED

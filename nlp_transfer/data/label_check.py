@@ -1,4 +1,4 @@
-"""Are these labels fit to train on?"""
+"""Checks of labels and tags before training."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from nlp_transfer.errors import DataError
 
 
 def check_labels(splits: Splits) -> None:
-    """DataError unless the training rows show two labels or more, and all labels of the other splits.
+    """DataError unless the training rows have two labels or more, and all labels of the other splits.
 
-    Where labels are numbers, the training rows have to show two of them.
+    Where labels are numbers, the training rows must have two different ones.
     """
     train = splits.train
     has_numbers, has_several = (problem_of(train.data) == problem for problem in ("regression", "multi_label"))
-    seen = {label for label, _ in _labels(train)}
-    if not seen:
+    train_labels = {label for label, _ in _labels(train)}
+    if not train_labels:
         raise DataError(
             f"{train.source}: no training row has a label; name another column than '{train.columns['label']}' "
             "with --label_column_name."
         )
-    if len(seen) == 1:
+    if len(train_labels) == 1:
         kind, others = ("number", "numbers") if has_numbers else ("label", "labels")
         if has_several:
             raise DataError(
-                f"{train.source}: the training rows have one label alone, '{min(seen)}'; add rows with others, or "
-                "name a column that says yes or no of it with --label_column_name and --problem single_label."
+                f"{train.source}: the training rows have only one label, '{min(train_labels)}'; add rows with others, "
+                "or name a yes/no column with --label_column_name and --problem single_label."
             )
         raise DataError(
-            f"{train.source}: all {len(train.data):,} training rows have the one {kind} '{min(seen)}'; "
+            f"{train.source}: all {len(train.data):,} training rows have the one {kind} '{min(train_labels)}'; "
             f"add rows with other {others}, or name another column than '{train.columns['label']}' "
             "with --label_column_name."
         )
     if has_numbers:
         return
-    everywhere = seen.union(*({label for label, _ in _labels(rows)} for _, rows in _others(splits)))
+    everywhere = train_labels.union(*({label for label, _ in _labels(rows)} for _, rows in _others(splits)))
     if len(train.data) < len(everywhere) and not has_several:
         raise DataError(
             f"{train.source} has {len(train.data):,} training rows for {len(everywhere):,} labels; "
             f"add rows, or name another column than '{train.columns['label']}' with --label_column_name."
         )
     for split, rows in _others(splits):
-        _check_seen(train, seen, split, rows, _labels(rows), "label")
+        _check_known(train, train_labels, split, rows, _labels(rows), "label")
 
 
 def _labels(rows: Rows) -> Iterator[tuple[Any, int]]:
@@ -63,17 +63,17 @@ def _labels(rows: Rows) -> Iterator[tuple[Any, int]]:
 
 
 def check_tags(splits: Splits) -> None:
-    """DataError unless all tags are of a known scheme, and training rows show every entity type, at least one."""
+    """DataError unless all tags are of a known scheme, and the training rows have every entity type, at least one."""
     for rows in (splits.train, *(rows for _, rows in _others(splits))):
         _check_scheme(rows)
-    seen = {entity for entity, _ in _entity_types(splits.train)}
-    if not seen:
+    train_types = {entity for entity, _ in _entity_types(splits.train)}
+    if not train_types:
         raise DataError(
             f"{splits.train.source}: no training sentence holds an entity, every tag is O; "
             "add sentences with tags such as B-PER, or name the right column with --label_column_name."
         )
     for split, rows in _others(splits):
-        _check_seen(splits.train, seen, split, rows, _entity_types(rows), "entity type")
+        _check_known(splits.train, train_types, split, rows, _entity_types(rows), "entity type")
 
 
 def _others(splits: Splits) -> list[tuple[str, Rows]]:
@@ -81,26 +81,28 @@ def _others(splits: Splits) -> list[tuple[str, Rows]]:
     return [(split, rows) for split, rows in pairs if rows is not None]
 
 
-def _check_seen(
-    train: Rows, seen: set[str], split: str, rows: Rows, found: Iterable[tuple[str, int]], kind: str
+def _check_known(
+    train: Rows, known: set[str], split: str, rows: Rows, names: Iterable[tuple[str, int]], kind: str
 ) -> None:
-    unseen: dict[str, list[int]] = {}
-    for name, line in found:
-        if name not in seen:
-            unseen.setdefault(name, []).append(line)
-    if not unseen:
+    unknown: dict[str, list[int]] = {}
+    for name, line in names:
+        if name not in known:
+            unknown.setdefault(name, []).append(line)
+    if not unknown:
         return
-    told = ", ".join(f"'{name}' ({_place(name, lines, seen, rows.unit)})" for name, lines in list(unseen.items())[:5])
-    kinds = f"one {kind}" if len(unseen) == 1 else f"{len(unseen)} {kind}s"
+    shown = ", ".join(
+        f"'{name}' ({_place(name, lines, known, rows.unit)})" for name, lines in list(unknown.items())[:5]
+    )
+    kinds = f"one {kind}" if len(unknown) == 1 else f"{len(unknown)} {kind}s"
     raise DataError(
-        f"{rows.source} ({split}) has {kinds} that the training rows in {train.source} never show: "
-        f"{told}{' ...' * (len(unseen) > 5)}. Correct {'it' if len(unseen) == 1 else 'them'}, take those rows out, "
+        f"{rows.source} ({split}) has {kinds} that no training row in {train.source} has: "
+        f"{shown}{' ...' * (len(unknown) > 5)}. Correct {'it' if len(unknown) == 1 else 'them'}, take those rows out, "
         "or add such rows to the training file."
     )
 
 
-def _place(name: str, lines: list[int], seen: set[str], unit: str) -> str:
-    by_case = {known.lower(): known for known in sorted(seen)}
+def _place(name: str, lines: list[int], known: set[str], unit: str) -> str:
+    by_case = {other.lower(): other for other in sorted(known)}
     near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.8)
     return some_numbers(lines, unit) + (f"; did you mean '{by_case[near[0]]}'?" if near else "")
 

@@ -1,4 +1,4 @@
-"""What may the label of a row be: one of several, some of several, a number?"""
+"""The kinds of label that a row may have: one of several, some of several, a number."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Reading = Callable[[Sequence[Cell]], tuple[Any, str | None]]
 class LabelForm(NamedTuple):
     """How a file writes labels.
 
-    `problem` is one of `config.PROBLEMS`; unless given it is `multi_label` where lists, a `delimiter` or several
-    `columns` of 0 and 1 tell so, and `single_label` elsewhere.
+    `problem` is one of `config.PROBLEMS`; None is `multi_label` where labels are lists, have a `delimiter` or stand in
+    several `columns` of 0 and 1, and `single_label` elsewhere.
     """
 
     problem: str | None = None
@@ -32,7 +32,7 @@ class LabelForm(NamedTuple):
     columns: tuple[str, ...] = ()
 
     def problem_with(self, some: Iterable[Any]) -> str:
-        """The problem that is told, or that most of `some` values of the label column show."""
+        """The problem that is set, or that most of `some` values of the label column show."""
         if self.problem:
             return self.problem
         values = [value for value in some if value is not None]
@@ -83,10 +83,10 @@ _FEW = 20
 
 def look_like_numbers(labels: Iterable[str]) -> bool:
     """Whether labels are measured rather than named: nine in ten are numbers, and some of these are fractions."""
-    seen = set(labels)
-    numbers = [number for number in map(as_number, seen) if number is not None]
+    distinct = set(labels)
+    numbers = [number for number in map(as_number, distinct) if number is not None]
     fractions = any(number != int(number) for number in numbers)
-    return fractions and len(seen) > _FEW and len(numbers) >= 0.9 * len(seen)
+    return fractions and len(distinct) > _FEW and len(numbers) >= 0.9 * len(distinct)
 
 
 def _one_label(cells: Sequence[Cell]) -> tuple[str, str | None]:
@@ -106,7 +106,7 @@ def _listed_labels(cells: Sequence[Cell]) -> tuple[list[str], str | None]:
     if cells[0].value is None:
         return [], "no list of labels ([] says that a text has none)"
     if isinstance(cells[0].value, str):
-        return [], "labels that stand in no list (--label_delimiter says what parts them)"
+        return [], "labels that stand in no list (--label_delimiter names their separator)"
     return _distinct([label.strip() for label in plain_list(cells[0])])
 
 

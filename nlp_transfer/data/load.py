@@ -1,4 +1,4 @@
-"""Which rows does a run read, and does it read a user's own?"""
+"""The loading of the splits that the options of a run name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def splits_from(
 ) -> Splits:
     """Read and check splits from pandas data frames, `datasets` objects or paths, as `load_splits` does from options.
 
-    `task` is classification, sentiment or ner; `options` name columns and say all that `DataOptions` says of rows.
+    `task` is classification, sentiment or ner; `options` are used but for the files that they name.
     Raises DataError and OptionError.
 
     >>> splits = splits_from(frame, test=other, options=DataOptions(label_column_name="team"))
@@ -66,13 +66,13 @@ def splits_from(
 
 
 def _checked(
-    found: Mapping[str, Rows],
+    splits_read: Mapping[str, Rows],
     options: DataOptions,
     task: str,
     seed: int,
     prepare: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> Splits:
-    prepared = {name: prepare(rows) for name, rows in found.items()}
+    prepared = {name: prepare(rows) for name, rows in splits_read.items()}
     notes = []
     if task == "classification" and not options.problem and problem_of(prepared["train"].data) != "single_label":
         notes.append(_taken_as(prepared["train"]))
@@ -96,27 +96,29 @@ def _checked(
     splits = splits.noting(*(note for rows in prepared.values() for note in rows.notes))
     if splits.test is None:
         splits = splits.noting(
-            "No test rows: the scores will be of the validation rows, which also choose the weights."
+            "No test rows: scores will be computed on the validation rows, which also select the best weights."
         )
     return splits
 
 
 def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
-    """The rows of each split that the options name, as they stand there: nothing held out, no label looked at.
+    """The rows of each split that the options name, unchanged: nothing held out, no label checked.
 
-    Where nothing is said of the problem, and the labels look like numbers that were measured, they are read as such.
+    Where no problem is set, and the labels look like measured numbers, they are read as numbers (regression).
     """
     _refuse_clashes(options, task)
-    return _as_measured(lambda told: _hub(told, task) if told.dataset_name else _files(told, task), options, task)
+    return _as_measured(
+        lambda options: _hub(options, task) if options.dataset_name else _files(options, task), options, task
+    )
 
 
 def _as_measured(
     read: Callable[[DataOptions], dict[str, Rows | None]], options: DataOptions, task: str
 ) -> dict[str, Rows]:
-    found = read(options)
-    if task == "classification" and not options.problem and _look_measured(found["train"]):
-        found = read(replace(options, problem="regression"))
-    return {name: rows for name, rows in found.items() if rows is not None}
+    splits = read(options)
+    if task == "classification" and not options.problem and _look_measured(splits["train"]):
+        splits = read(replace(options, problem="regression"))
+    return {name: rows for name, rows in splits.items() if rows is not None}
 
 
 def _look_measured(train: Rows | None) -> bool:
@@ -129,7 +131,10 @@ def _taken_as(train: Rows) -> str:
     column = train.columns["label"]
     if problem_of(train.data) == "multi_label":
         return f"A text may have several labels ({column})."
-    return f"Column '{column}' holds numbers, so a number is learned; --problem single_label takes each for a label."
+    return (
+        f"Column '{column}' holds numbers, so this is a regression; --problem single_label takes each number as a "
+        "label."
+    )
 
 
 def require_files(options: DataOptions) -> None:
@@ -148,7 +153,7 @@ def _refuse_clashes(options: DataOptions, task: str = "classification") -> None:
             raise OptionError(f"--{name} is for texts with labels; leave it out for tagged words.")
     given = [name for name in ("train_file", "validation_file", "test_file") if getattr(options, name)]
     if options.dataset_name and given:
-        raise OptionError(f"--dataset_name and --{given[0]} both say which rows to read; give one of them.")
+        raise OptionError(f"--dataset_name and --{given[0]} both name the rows to read; give one of them.")
     if options.dataset_name and (unused := [n for n in ("delimiter", "conll_columns") if getattr(options, n)]):
         raise OptionError(f"--{unused[0]} is for files; --dataset_name needs none.")
     if given and not options.train_file:
@@ -157,7 +162,7 @@ def _refuse_clashes(options: DataOptions, task: str = "classification") -> None:
         raise OptionError("--dataset_config_name needs the --dataset_name that it is a configuration of.")
     percentage = options.validation_split_percentage
     if not 0 <= percentage < 100:
-        raise OptionError(f"--validation_split_percentage must lie in [0, 100); given was {percentage:g}.")
+        raise OptionError(f"--validation_split_percentage must lie in [0, 100); got {percentage:g}.")
 
 
 def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
@@ -201,7 +206,7 @@ def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
     there = hub_splits(name, options.dataset_config_name)
     spelt = {split: next((s for s in spellings if s in there), None) for split, spellings in _HUB_NAMES.items()}
     if spelt["train"] is None:
-        raise DataError(f"{name} has no split named train to learn from; its splits are: {', '.join(there)}.")
+        raise DataError(f"{name} has no split named train; its splits are: {', '.join(there)}.")
     return {
         split: read_hub(
             name,

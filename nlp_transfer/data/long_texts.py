@@ -1,4 +1,4 @@
-"""Which tokens of a text are read, where it is longer than the encoder?"""
+"""The tokens of texts, and of those that are longer than the encoder reads."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _HEAD = 0.25  # the share of the first tokens: 128 of 510 in Sun et al. 2019, "H
 
 
 class Tokens(NamedTuple):
-    """Token ids of texts, one entry a feature: `row` says of which text it is, which may have several windows.
+    """Token ids of texts, one entry a feature: `row` is the text it belongs to, which may have several windows.
 
-    `token_types` are those of pairs, where the tokenizer tells the second text by them. `dropped` counts the tokens of
+    `token_types` are those of pairs, where the tokenizer marks the second text by them. `dropped` counts the tokens of
     a text that no feature holds, 0 in all its features but the first.
     """
 
@@ -42,7 +42,7 @@ def tokens_of(
     Of a pair that is too long, the longer text loses tokens until both fit (longest first), whatever `long_texts` says.
     """
     both = [list(texts)] if seconds is None else [list(texts), list(seconds)]
-    has_types = seconds is not None and _tells_texts_apart(tokenizer)
+    has_types = seconds is not None and _has_types_of_pairs(tokenizer)
     encoded = tokenizer(
         *both,
         truncation=True,
@@ -52,36 +52,36 @@ def tokens_of(
     )
     ids = encoded["input_ids"]
     types = encoded["token_type_ids"] if has_types else None
-    long = [row for row, found in enumerate(ids) if len(found) >= max_length]
+    long = [row for row, tokens in enumerate(ids) if len(tokens) >= max_length]
     whole = _whole([[part[row] for row in long] for part in both], tokenizer)
     if long_texts == "truncate" or seconds is not None:
         dropped = [0] * len(ids)
-        for row, found in zip(long, whole, strict=True):
-            dropped[row] = len(found) - len(ids[row])
+        for row, tokens in zip(long, whole, strict=True):
+            dropped[row] = len(tokens) - len(ids[row])
         return Tokens(ids, types, list(range(len(ids))), dropped)
-    cut = {row: _cut(found, tokenizer, max_length, long_texts) for row, found in zip(long, whole, strict=True)}
+    cut = {row: _cut(tokens, tokenizer, max_length, long_texts) for row, tokens in zip(long, whole, strict=True)}
     features = Tokens([], None, [], [])
-    for row, found in enumerate(ids):
-        for part in cut.get(row, [found]):
+    for row, tokens in enumerate(ids):
+        for part in cut.get(row, [tokens]):
             features.input_ids.append(part)
             features.row.append(row)
             features.dropped.append(0)
     if long_texts == "head_tail":  # each text is one feature
-        for row, found in zip(long, whole, strict=True):
-            features.dropped[row] = len(found) - len(cut[row][0])
+        for row, tokens in zip(long, whole, strict=True):
+            features.dropped[row] = len(tokens) - len(cut[row][0])
     return features
 
 
 @dataclass
 class Lengths:
-    """How many texts were longer than the encoder, and what was lost of them, over all that `see` was shown."""
+    """How many texts were longer than the encoder, and what was lost of them, over all that were added."""
 
     texts: int = 0
     long: int = 0
     read: int = 0
     dropped: int = 0
 
-    def see(self, input_ids: Sequence[Sequence[int]], row: Sequence[int], dropped: Sequence[int]) -> None:
+    def add(self, input_ids: Sequence[Sequence[int]], row: Sequence[int], dropped: Sequence[int]) -> None:
         """Count the texts of `Tokens`."""
         features = Counter(row)
         self.texts += len(features)
@@ -89,7 +89,7 @@ class Lengths:
         self.read += sum(map(len, input_ids))
         self.dropped += sum(dropped)
 
-    def told(self, max_length: int) -> str:
+    def summary(self, max_length: int) -> str:
         """The counts in words."""
         are = f"{self.long:,} of {self.texts:,} texts are longer than {max_length} tokens"
         return f"{are}, and {self.dropped / (self.read + self.dropped):.1%} of all tokens are not read"
@@ -124,6 +124,6 @@ def _cut(ids: list[int], tokenizer: PreTrainedTokenizerBase, max_length: int, ho
     return [before + body[:head] + body[len(body) - (room - head) :] + after]
 
 
-def _tells_texts_apart(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _has_types_of_pairs(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the second text of a pair has other token types than the first (BERT's has, RoBERTa's has not)."""
     return any(tokenizer("a", "b").get("token_type_ids", []))

@@ -1,4 +1,4 @@
-"""Which texts are to be predicted?"""
+"""The rows of a file or data set to predict."""
 
 from __future__ import annotations
 
@@ -6,39 +6,23 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 
 from nlp_transfer.config import PredictionOptions
-from nlp_transfer.data.read_rows import RECORD_FORMS, conll_forms, delimiter_for
-from nlp_transfer.data.readers import (
-    FOLDER,
-    BadRow,
-    Record,
-    Table,
-    csv_table,
-    docbin_table,
-    hub_table,
-    is_saved,
-    lines_table,
-    open_table,
-    saved_table,
-    text_folder,
-    text_lines,
-)
+from nlp_transfer.data.readers import BadRow, Record, Table, hub_table, is_saved, open_table, saved_table, text_lines
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
-from nlp_transfer.data.readers.conll import SUFFIXES, words_table
 from nlp_transfer.data.readers.hub import load_hub
+from nlp_transfer.data.readers.reader_registry import Use, suffixes_for
 from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.errors import DataError, OptionError
 
 _ID = Column("id", "--id_column_name", ())
-_KEYS = {"file": "row"}  # under which a line of the output has the number of its row
+_KEYS = {"file": "row"}  # the key of a row's number in a line of the output
 
 
 class Text(NamedTuple):
@@ -51,10 +35,10 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts of a file or data set. They are read anew each time, so that memory does not grow with the rows.
+    """Texts of a file or data set. They are read again at each pass, so that memory does not grow with the rows.
 
-    `count` of them can be used, `skipped` not. `sha256` is that of what is read. `notes` tell the user how it was read
-    where that was not plain.
+    `count` of them can be used, `skipped` not. `sha256` is that of what is read. `notes` report to the user how it was
+    read where that was not obvious.
     """
 
     read: Callable[[], Iterator[Text | BadRow]]
@@ -69,7 +53,7 @@ class Texts:
 
 
 def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
-    """The texts that the options name, all looked at once; `tagged` takes lists of words as well.
+    """The texts that the options name, all checked once; `tagged` takes lists of words as well.
 
     Raises DataError for what cannot be read, and, unless bad rows are to be skipped, for those.
     """
@@ -96,7 +80,7 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
 
 
 def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
-    """What opens the table of the input; it is read once each time."""
+    """A function that opens the table of the input, to be read once."""
     if name := options.dataset_name:
         split = options.dataset_split_name or "test"
         if is_saved(Path(name)):
@@ -105,22 +89,19 @@ def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
         data = load_hub(name, lambda: datasets.load_dataset(name, options.dataset_config_name, split=split))
         return lambda: hub_table(data)
     path = Path(str(options.input_file))
-    forms: dict[str, Callable[[Path], Table]] = {".txt": lines_table, FOLDER: text_folder} | RECORD_FORMS
-    if tagged and (options.conll_columns or _is_conll(path, options.text_column_name)):
-        forms |= conll_forms(path, words_table, options.conll_columns, options.delimiter)
-    elif options.conll_columns:
+    if options.conll_columns and not tagged:
         raise OptionError("--conll_columns is for taggers.")
-    else:
-        csv = partial(csv_table, delimiter=delimiter_for(path, options.delimiter, (".csv", ".tsv")))
-        forms |= {".csv": csv, ".tsv": csv}
-    forms |= {".spacy": docbin_table}
-    return lambda: unwrapped(open_table(path, forms))
+    by_word = tagged and (options.conll_columns or _has_a_word_a_line(path, options.text_column_name))
+    use: Use = "words" if by_word else "prediction"
+    given = {"conll_columns": options.conll_columns, "delimiter": options.delimiter}
+    return lambda: unwrapped(open_table(path, use, **given))
 
 
-def _is_conll(path: Path, text_column: str | None) -> bool:
+def _has_a_word_a_line(path: Path, text_column: str | None) -> bool:
     """Whether a file has a word on each line; a `.tsv` has, unless the user or its header names a text column."""
-    if path.suffix.lower() != ".tsv" or text_column or not path.is_file():
-        return path.suffix.lower() in SUFFIXES
+    suffix = path.suffix.lower()
+    if suffix != ".tsv" or text_column or not path.is_file():
+        return suffix in suffixes_for("words") and suffix not in suffixes_for("prediction")
     _, header = next(text_lines(path), (1, ""))
     fields = [name.strip().lower() for name in header.split("\t")]
     return not set(fields) & set(TEXT.known) or "o" in fields  # "text\tO" is a word and its tag

@@ -1,13 +1,12 @@
-"""How does a file become rows?"""
+"""Labelled rows of files, data sets and objects in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,30 +14,12 @@ import datasets
 
 from nlp_transfer.data.character_spans import MANNERS
 from nlp_transfer.data.labels import AS_FOUND, LabelForm
-from nlp_transfer.data.readers import (
-    FOLDER,
-    BadRow,
-    Table,
-    annotated_folder,
-    arrow_table,
-    conll,
-    csv_table,
-    delimiter_named,
-    docbin_table,
-    frame_table,
-    hub_table,
-    is_saved,
-    json_table,
-    jsonl_table,
-    labelled_folder,
-    open_table,
-    parquet_table,
-    saved_table,
-)
+from nlp_transfer.data.readers import BadRow, Table, frame_table, hub_table, is_saved, open_table, saved_table
 from nlp_transfer.data.readers.annotated import aligned
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.columns import choose_columns
 from nlp_transfer.data.readers.hub import load_hub, saved_splits
+from nlp_transfer.data.readers.reader_registry import Use, check_options
 from nlp_transfer.data.row_store import batched, counted, rows_of, stored
 from nlp_transfer.data.task_columns import Task, classification, converted, tagged
 from nlp_transfer.errors import DataError, OptionError
@@ -57,9 +38,9 @@ class Rows:
     `data` has the columns text and label (classification; of pairs text_pair as well) or words and tags (NER), and
     line: the line of the file where the row begins, or the number of the row where `unit` is "row", or of the file
     where it is "file". A label is a string, a list of strings where a text has several, or a float
-    (`labels.problem_of`). `columns` says which column of the file plays which role, `found` which columns there are.
-    `notes` tell how it was read where that was not plain, and `misaligned` has a line for each span of characters that
-    was widened or left out, or that its row was left out for.
+    (`labels.problem_of`). `columns` maps each role to its column of the file, `file_columns` are all that there are.
+    `notes` report how it was read where that was not obvious, and `misaligned` has a line for each span of characters
+    that was widened or left out, or that its row was left out for.
     """
 
     data: datasets.Dataset
@@ -68,7 +49,7 @@ class Rows:
     columns: Mapping[str, str]
     sha256: str
     unit: str = "line"
-    found: tuple[str, ...] = ()
+    file_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     misaligned: tuple[str, ...] = ()
 
@@ -87,15 +68,14 @@ def read_classification(
 
     They come from CSV, TSV, JSON lines, JSON, Parquet, Arrow, a folder, or an object in memory. A folder is one that
     `datasets` has saved, or holds a folder per label with `.txt` files in it. An object is a pandas data frame or a
-    `datasets.Dataset`. `delimiter` is that of CSV and TSV, which is told from the rows unless given. `labels` says how
+    `datasets.Dataset`. `delimiter` is that of CSV and TSV, by default detected from the rows. `labels` says how
     these are written. Labels are strings without white space around them, texts are as the file has them. DataError
     names what is wrong.
 
     >>> read_classification("train.csv", label_column="category").data[0]  # doctest: +SKIP
     {'text': 'I am still waiting on my card?', 'label': 'card_arrival', 'line': 2}
     """
-    csv = partial(csv_table, delimiter=delimiter_for(path, delimiter, (".csv", ".tsv")))
-    table = _opened(path, {".csv": csv, ".tsv": csv} | RECORD_FORMS | {FOLDER: labelled_folder})
+    table = _opened(path, "labels", delimiter=delimiter)
     table, task = classification(table, _name(path), text_column, pair_column, label_column, labels)
     return _rows(table, _name(path), task, skip_bad_rows)
 
@@ -115,10 +95,9 @@ def read_tagged(
     Lists and spans come from JSON lines, JSON, Parquet, Arrow or an object in memory (see `read_classification`), in
     any layout that `data.annotated` knows, or from a folder of brat or a `.spacy` file. The columns of a CoNLL file are
     called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". `misaligned`
-    says what is done with spans that do not fall on words: `strict` raises DataError, `snap`, `drop`.
+    says what is done with spans that do not align with words: `strict` raises DataError, `snap`, `drop`.
     """
-    forms = conll_forms(path, conll.conll_table, conll_columns, delimiter) | RECORD_FORMS
-    table = _opened(path, forms | {".spacy": docbin_table, FOLDER: annotated_folder})
+    table = _opened(path, "tags", conll_columns=conll_columns, delimiter=delimiter)
     return _tagged_rows(table, _name(path), (words_column, tags_column), misaligned, skip_bad_rows)
 
 
@@ -158,54 +137,21 @@ def fingerprint(data: datasets.Dataset) -> str:
     return digest.hexdigest()
 
 
-RECORD_FORMS = {
-    ".jsonl": jsonl_table,
-    ".ndjson": jsonl_table,
-    ".json": json_table,
-    ".parquet": parquet_table,
-    ".arrow": arrow_table,
-    ".feather": arrow_table,
-}
-
-
-def conll_forms(
-    path: Source, table: Callable[..., Table], columns: str | None, delimiter: str | None
-) -> dict[str, Callable[[Path], Table]]:
-    """The forms of CoNLL columns, to be read by `table`. OptionError where options of theirs are given for another."""
-    suffixes = (*conll.SUFFIXES, ".txt", ".tsv")
-    if columns and _suffix(path) not in suffixes:
-        raise OptionError(
-            f"--conll_columns is for files of CoNLL columns ({', '.join(suffixes)}), not for {_name(path)}."
-        )
-    read = partial(table, columns=columns, delimiter=delimiter_for(path, delimiter, suffixes))
-    return dict.fromkeys(suffixes, read)
-
-
-def delimiter_for(path: Source, name: str | None, suffixes: Sequence[str]) -> str | None:
-    """The character that --delimiter gives, if it does. OptionError where `path` has no delimiter."""
-    if name and _suffix(path) not in suffixes:
-        raise OptionError(f"--delimiter is for files such as {', '.join(suffixes)}, not for {_name(path)}.")
-    return delimiter_named(name) if name else None
-
-
-def _suffix(source: Source) -> str:
-    return Path(source).suffix.lower() if isinstance(source, str | os.PathLike) else ""
-
-
 def _name(source: Source) -> str:
-    """What a source is called in what the user is told."""
+    """The name of a source in messages."""
     return str(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
 
 
-def _opened(source: Source, forms: Mapping[str, Callable[[Path], Table]]) -> Table:
+def _opened(source: Source, use: Use, **options: str | None) -> Table:
     if isinstance(source, str | os.PathLike):
-        return open_table(source, forms)
+        return open_table(source, use, **options)
+    check_options(_name(source), use, (), **options)
     if isinstance(source, datasets.Dataset):
         return hub_table(source)
     if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
         return frame_table(source)
     raise DataError(
-        f"{_name(source)} is not read here; give a path, a pandas DataFrame or a datasets.Dataset (of an iterable one "
+        f"{_name(source)} is not supported; give a path, a pandas DataFrame or a datasets.Dataset (of an iterable one "
         "its rows: Dataset.from_list(list(rows)))."
     )
 
@@ -242,7 +188,7 @@ def _tagged_rows(
     table: Table, source: str, given: tuple[str | None, str | None], misaligned: str, skip_bad_rows: bool
 ) -> Rows:
     if misaligned not in MANNERS:
-        raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; given was {misaligned}.")
+        raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; got {misaligned}.")
     table, alignment = aligned(table, source, given, misaligned, skip_bad_rows)
     if alignment is None:
         return _rows(table, source, tagged(*given), skip_bad_rows)

@@ -1,4 +1,4 @@
-"""Where do rows lie while a run uses them? On disk, in Arrow files that no one else sees."""
+"""Arrow files on disk, visible to no other process, that hold the rows of a run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def stored(batches: Iterable[Mapping[str, Sequence[Any]]], features: Features | None = None) -> Dataset:
-    """A data set of all that `batches` hold, by column, one after another; types are inferred unless given.
+    """A data set of all that `batches` hold, by column, one after another; types are inferred by default.
 
     The file lies in the folder of temporary files, which TMPDIR names, and has no name: it is gone when the data set
-    or the process is, however that ends. Memory holds one batch. DataError where the disk has no room.
+    or the process is, however that ends. Memory holds one batch. DataError where the disk is full.
     """
     with tempfile.TemporaryFile(prefix="nlp_transfer-") as file:
         try:
@@ -40,7 +40,7 @@ def stored(batches: Iterable[Mapping[str, Sequence[Any]]], features: Features | 
         except OSError as error:
             raise DataError(
                 f"the rows do not fit into the folder of temporary files, {tempfile.gettempdir()} "
-                f"({os.strerror(error.errno or 0)}); free some room, or name another folder with TMPDIR."
+                f"({os.strerror(error.errno or 0)}); free some space, or name another folder with TMPDIR."
             ) from error
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     _maps.add(mapped)
@@ -68,10 +68,10 @@ def values(data: Dataset, name: str) -> Iterator[Any]:
 
 
 def forget_pages() -> None:
-    """Tell the system that it need not count as ours the pages of the files that were read last.
+    """Release the pages of the files that were read last from this process's memory.
 
     They stay in its cache, so that reading them again is cheap; but else a pass over a file, or an epoch of random
-    batches, ends with all of it in this process's memory, as `top` and batch systems reckon it.
+    batches, ends with all of it in this process's memory, as `top` and batch systems count it.
     """
     if hasattr(mmap, "MADV_DONTNEED"):
         for mapped in list(_maps):

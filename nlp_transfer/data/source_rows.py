@@ -1,4 +1,4 @@
-"""Which rows does a source give: texts with labels, sentences with tags, or raw text?"""
+"""The rows of a source of replay: texts with labels, sentences with tags, or raw text."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 import datasets
 
 from nlp_transfer.data.label_check import check_labels, check_tags
-from nlp_transfer.data.read_rows import RECORD_FORMS, Rows, fingerprint, read_classification, read_tagged
-from nlp_transfer.data.readers import Record, lines_table, open_table
+from nlp_transfer.data.read_rows import Rows, fingerprint, read_classification, read_tagged
+from nlp_transfer.data.readers import Record, open_table
 from nlp_transfer.data.readers.annotated import is_annotated
 from nlp_transfer.data.readers.columns import WORDS
-from nlp_transfer.data.readers.conll import SUFFIXES
+from nlp_transfer.data.readers.reader_registry import suffixes_for
 from nlp_transfer.data.row_store import batched, counted, stored
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
@@ -29,10 +29,10 @@ _IN_WORDS_OF_A_SOURCE = {
 def read_source(
     path: str, text_column: str | None = None, label_column: str | None = None, *, beside_tags: bool = False
 ) -> tuple[Rows, Kind]:
-    """Read and check the rows of a source, and say of what kind they are. Raises DataError.
+    """Read and check the rows of a source, and return their kind with them. Raises DataError.
 
     A `.txt` is raw text, one text a line. What else has words in lists or texts with spans of characters, or is a CoNLL
-    file, is tagged; `beside_tags`, for a target with tags, says that a `.tsv` or a folder is.
+    file, is tagged; `beside_tags`, for a target with tags, means that a `.tsv` or a folder is too.
 
     >>> rows, kind = read_source("reviews.jsonl")
     """
@@ -54,7 +54,7 @@ def read_source(
 
 
 def _raw_text(path: str) -> Rows:
-    records = counted(f"reading {Path(path).name}", rows=open_table(path, {".txt": lines_table}).records(("text",)))
+    records = counted(f"reading {Path(path).name}", rows=open_table(path, "prediction").records(("text",)))
     data = stored(
         ({"text": [r.values["text"] for r in some], "line": [r.line for r in some]} for some in batched(records)),
         datasets.Features({"text": datasets.Value("string"), "line": datasets.Value("int64")}),
@@ -65,17 +65,15 @@ def _raw_text(path: str) -> Rows:
 
 
 def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
-    """Whether a file holds words with tags, by its suffix or its first row; `beside_tags` says that a `.tsv` does."""
+    """Whether a file holds words with tags, by its suffix or its first row; with `beside_tags` a `.tsv` does."""
     suffix = Path(path).suffix.lower()
-    if Path(path).is_dir():
+    if Path(path).is_dir() or suffix == ".tsv":
         return beside_tags
-    if suffix in (*SUFFIXES, ".spacy", ".tsv"):
-        return suffix != ".tsv" or beside_tags
-    if suffix not in RECORD_FORMS:
+    if suffix == ".txt" or suffix not in suffixes_for("tags"):
         return False
-    if is_annotated(open_table(path, RECORD_FORMS), (text_column, None)):
+    if suffix not in suffixes_for("labels") or is_annotated(open_table(path, "tags"), (text_column, None)):
         return True
-    table = open_table(path, RECORD_FORMS)
+    table = open_table(path, "tags")
     names = [name for name in table.columns if name == text_column or (not text_column and name.lower() in WORDS.known)]
     first = next((row for row in table.records(names) if isinstance(row, Record)), None)
     return first is not None and any(isinstance(first.values.get(name), list) for name in names)

@@ -1,4 +1,4 @@
-"""Which rows train, validate and test?"""
+"""The train, validation and test rows of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from nlp_transfer.errors import DataError, OptionError
 
 _MANNERS = {
     "single_label": "stratified by label",
-    "multi_label": "at random, every label kept in train",
+    "multi_label": "at random, every label stays in train",
     "regression": "stratified by tenths of the numbers",
 }
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows of a run, and in `notes` what the user should be told of how they came about, a sentence each."""
+    """The rows of a run, and in `notes` a sentence for the user on each thing done to them."""
 
     train: Rows
     validation: Rows | None
@@ -38,12 +38,12 @@ class Splits:
         return replace(self, train=change(self.train), validation=validation, test=test)
 
     def misaligned(self) -> list[str]:
-        """A line for each span of characters that did not fall on words, wherever its row has gone."""
+        """A line for each span of characters that did not align with words, wherever its row has gone."""
         parts = (rows for rows in (self.train, self.validation, self.test) if rows is not None)
         return list(dict.fromkeys(line for rows in parts for line in rows.misaligned))
 
     def noting(self, *notes: str) -> Splits:
-        """The same splits with more to tell the user."""
+        """The same splits with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
 
@@ -58,7 +58,7 @@ def make_splits(
 ) -> Splits:
     """Put the splits together; where there is no validation split, hold a share of the training rows out for it.
 
-    A `share` of 0 trains on every row: with no validation split, the last weights are the ones that are kept.
+    A `share` of 0 trains on every row: with no validation split, the last weights are used.
     """
     notes = [
         f"{rows.source}: left out {len(rows.skipped):,} bad row{'s' * (len(rows.skipped) > 1)} "
@@ -67,7 +67,7 @@ def make_splits(
         if rows is not None and rows.skipped
     ]
     if validation is None and not share:
-        notes.append("No validation rows: every training row is trained on, and the last weights are kept.")
+        notes.append("No validation rows: every training row is trained on, and the last weights are used.")
     elif validation is None:
         whole = len(train.data)
         train, validation = hold_out(train, share, seed, label_column)
@@ -137,8 +137,8 @@ def _types(tags: Sequence[str]) -> frozenset[str]:
 def _release_only_ones(
     data: Dataset, column: str, kinds_of: Callable[[Sequence[str]], frozenset[str]], is_held: np.ndarray
 ) -> None:
-    """Take out of `is_held` the rows with a label or entity type that no row that stays would show."""
-    seen: set[str] = set()
+    """Take out of `is_held` the rows with a label or entity type that no remaining row has."""
+    covered: set[str] = set()
     held: list[frozenset[str]] = []
     known: dict[frozenset[str], frozenset[str]] = {}  # rows have few sets of kinds, which one object each holds
     for value, holds in zip(values(data, column), is_held, strict=True):
@@ -146,10 +146,10 @@ def _release_only_ones(
         if holds:
             held.append(known.setdefault(kinds, kinds))
         else:
-            seen |= kinds
+            covered |= kinds
     for index, kinds in zip(np.flatnonzero(is_held), held, strict=True):
-        is_held[index] = kinds <= seen
-        seen |= kinds
+        is_held[index] = kinds <= covered
+        covered |= kinds
 
 
 def _too_few(rows: Rows, label_column: str | None) -> str:

@@ -1,4 +1,4 @@
-"""How do tags spell entities?
+"""Tag schemes: the spellings of entities as tags of words.
 
 IOB1 and IOB2 are described by Ramshaw and Marcus (1995, "Text chunking using transformation-based learning") and
 Tjong Kim Sang and Veenstra (1999, "Representing text chunks"), BILOU by Ratinov and Roth (2009, "Design challenges
@@ -31,7 +31,7 @@ class Transitions(NamedTuple):
 
 @dataclass(frozen=True)
 class Recognised:
-    """The scheme that data are written in, how far they keep to it, and a sentence for the log that says why.
+    """The scheme that data are written in, how well they follow it, and a sentence for the log on why.
 
     `violations` counts tags that do not fit the scheme.
     """
@@ -82,7 +82,7 @@ def recognise(sequences: Iterable[Sequence[str]], place: Callable[[int], str] = 
 
     E- or S- makes it BIOES, L- or U- BILOU. Otherwise it is IOB1 or IOB2, whichever fewer tags violate; a tie, which
     includes data with no entity, is IOB2. DataError on a tag of no known scheme, and on E-/S- together with L-/U-;
-    it says where by `place`, which names a sentence by its number. What can be read again is, and is not held.
+    `place` names a sentence by its number in that message. Sequences that can be iterated again are not copied.
 
     >>> recognise([["B-PER", "I-PER", "O"]]).reason
     'entities begin with B- (1) and never with I-: IOB2'
@@ -102,17 +102,17 @@ def spans(sequence: Sequence[str], scheme: str) -> list[TypedSpan]:
     >>> spans(["B-PER", "I-PER", "O", "I-LOC"], "IOB2")
     [('PER', 0, 2), ('LOC', 3, 4)]
     """
-    found: list[TypedSpan] = []
+    entities: list[TypedSpan] = []
     before = _OUTSIDE
     for word, tag in enumerate(sequence):
         here = _split(tag, scheme)
         if _continues(before, here):
-            kind, first, _ = found.pop()
-            found.append((kind, first, word + 1))
+            kind, first, _ = entities.pop()
+            entities.append((kind, first, word + 1))
         elif here != _OUTSIDE:
-            found.append((here.type, word, word + 1))
+            entities.append((here.type, word, word + 1))
         before = here
-    return found
+    return entities
 
 
 def tags(entities: Iterable[TypedSpan], length: int, scheme: str) -> list[str]:
@@ -232,13 +232,13 @@ def _prefixes(spelling: _Spelling, length: int) -> list[str]:
 
 
 def _candidates(sequences: Iterable[Sequence[str]], place: Callable[[int], str]) -> tuple[str, ...]:
-    """The schemes that have all prefixes seen, the preferred one first."""
-    met: dict[str, int] = {}
+    """The schemes that have all prefixes of the tags, the preferred one first."""
+    first_in: dict[str, int] = {}
     for number, sequence in enumerate(sequences):
         for tag in sequence:
-            met.setdefault(tag, number)
-    witnesses: dict[str, str] = {}
-    for tag, number in met.items():
+            first_in.setdefault(tag, number)
+    examples: dict[str, str] = {}
+    for tag, number in first_in.items():
         if tag == "O":
             continue
         schemes = [scheme for scheme in SCHEMES if _has(scheme, tag)]
@@ -248,11 +248,11 @@ def _candidates(sequences: Iterable[Sequence[str]], place: Callable[[int], str])
                 f"{', '.join(SCHEMES)}; write O or <prefix>-<type>, such as B-PER"
             )
         if len(schemes) == 1:
-            witnesses.setdefault(schemes[0], f"{tag!r} in {place(number)}")
-    if len(witnesses) > 1:
-        mixed = " and ".join(f"{witness} is {scheme}" for scheme, witness in witnesses.items())
+            examples.setdefault(schemes[0], f"{tag!r} in {place(number)}")
+    if len(examples) > 1:
+        mixed = " and ".join(f"{example} is {scheme}" for scheme, example in examples.items())
         raise DataError(f"unknown tag scheme: {mixed}; write all tags as one of {', '.join(SCHEMES)}")
-    return tuple(witnesses) or ("IOB2", "IOB1")
+    return tuple(examples) or ("IOB2", "IOB1")
 
 
 def _has(scheme: str, tag: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which columns does a task read, and what do their cells become?"""
+"""The columns that a task reads, and the conversion of their cells to rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def converted(record: Record, task: Task, chosen: Sequence[str]) -> tuple[Any, .
 def classification(
     table: Table, source: str, text: str | None, pair: str | None, label: str | None, form: LabelForm
 ) -> tuple[Table, Task]:
-    """The task, and the table that can still be read whole: its first rows may tell whether labels stand in lists."""
+    """The task, and the table, which can still be read completely: its first rows show whether labels are lists."""
     texts = [(TEXT, text)]
     if pair:
         texts.append((TEXT_PAIR, pair))

@@ -1,4 +1,4 @@
-"""How is a text that is longer than the encoder cut, so that no word is lost?"""
+"""Overlapping windows over the words of a text that is longer than the encoder reads."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from nlp_transfer.data.load import load_splits
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.sklearn_head.fitting import CLASSIFIERS, Fitted, fit_layer
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.baselines import classification_baselines, texts_of
 from nlp_transfer.heads.losses import (

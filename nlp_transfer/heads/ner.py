@@ -21,7 +21,8 @@ from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import recognise, scheme_named
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
-from nlp_transfer.encoders.sklearn_head.fitting import CLASSIFIERS, Fitted, fit_layer
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.baselines import gazetteer_baseline
 from nlp_transfer.heads.registry import register_head

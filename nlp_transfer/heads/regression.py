@@ -19,7 +19,8 @@ from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import Fp32Linear
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
-from nlp_transfer.encoders.sklearn_head.fitting import LINEAR, Fitted, fit_ridge
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
+from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_ridge
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.baselines import regression_baselines, texts_of
 from nlp_transfer.heads.losses import squared_loss
@@ -173,11 +174,11 @@ class RegressionHead(TextHead):
             raise OptionError(
                 f"--classifier {classifier} is for labels; leave it out, and a number is fitted by ridge regression."
             )
-        log.info("A number is fitted by ridge regression.")
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
     ) -> Fitted | tuple[np.ndarray, np.ndarray]:
+        log.info("A number is fitted by ridge regression.")
         return fit_ridge(features, labels)
 
     def read_scores(self, rows: Rows) -> tuple[Rows, str]:

@@ -269,6 +269,10 @@ class TaskHead(ABC):
         """The head as a classifier of scikit-learn on the frozen encoder takes it."""
         return self
 
+    def feature_config(self) -> dict[str, Any]:
+        """The options of the network's config that say which features the classifier takes."""
+        return {"pooling": "tokens"}
+
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
     ) -> Fitted | tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pooling.pooled_config import POOLINGS, PooledConfig
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
-from nlp_transfer.encoders.sklearn_head.fitting import LINEAR
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.task_head import Columns, TaskHead, label_options, label_set
 from nlp_transfer.types import LabelSet, Scores
@@ -218,6 +218,9 @@ class TextHead(TaskHead):
             return self
         log.info("The features of a text are the mean of its tokens' states (--pooling mean).")
         return type(self)(**self.options() | {"pooling": "mean"})
+
+    def feature_config(self) -> dict[str, Any]:
+        return {"pooling": self.pooling, "problem_type": self.problem_type}
 
     def shape(self) -> dict[str, Any]:
         return {"pooling": self.pooling, "hidden": self.hidden, "dropout": self.dropout}

@@ -205,7 +205,7 @@ class TransferModel:
             with counted("tokenizing", len(rows)) as bar:
                 for start, columns in zip(range(0, len(rows), SLICE), slices(rows), strict=True):
                     encoded = self.head.encode(columns, self.tokenizer, self.max_length)
-                    lengths.see(encoded["input_ids"], encoded["row"], encoded.pop("dropped", ()))
+                    lengths.add(encoded["input_ids"], encoded["row"], encoded.pop("dropped", ()))
                     account.update(self.head.account(columns, encoded))
                     encoded["row"] = [start + row for row in encoded["row"]]
                     yield encoded
@@ -213,7 +213,7 @@ class TransferModel:
 
         encoded_rows = stored(features())
         if what and lengths.long and self.head.long_texts:
-            log.info("%s: %s (--long_texts %s).", what, lengths.told(self.max_length), self.head.long_texts)
+            log.info("%s: %s (--long_texts %s).", what, lengths.summary(self.max_length), self.head.long_texts)
         if account and what:
             told = (f"{count:,} {what}" for what, count in account.items() if count or what.endswith("lost"))
             log.info("%s: %s.", what, ", ".join(told))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies.strategy import Strategy
+
+if TYPE_CHECKING:
+    from nlp_transfer.models.transfer_model import TransferModel
 
 
 @dataclass

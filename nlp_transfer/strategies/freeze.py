@@ -1,16 +1,21 @@
-"""The head and the top layers train, the layers below stay as they were pretrained."""
+"""Training of the head and the top layers, with the layers below frozen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from nlp_transfer.encoders.encoder import Encoder
+from nlp_transfer.config.option_fields import Range, option
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies.strategy import Stage, Strategy
+from nlp_transfer.strategies.strategy_registry import register_strategy
+
+if TYPE_CHECKING:
+    from nlp_transfer.encoders.encoder import Encoder
 
 
+@register_strategy
 @dataclass
 class Freeze(Strategy):
     """Feature transfer: with `trainable_layers` 0 a linear probe of what the encoder knows.
@@ -20,21 +25,24 @@ class Freeze(Strategy):
 
     >>> nt.fit(model, splits, strategy=nt.strategies.Freeze(trainable_layers=2))
 
-    Args:
-        trainable_layers: layers that train with the head, counted from the top; pooler and last norm train with them.
-
     Raises:
-        OptionError: fewer than 0, or more than the encoder has.
+        OptionError: from `stages`, for more layers than the encoder has.
     """
 
     name: ClassVar[str] = "freeze"
     default_learning_rate: ClassVar[float] = 5e-3  # of a head alone
+    works_sharded: ClassVar[bool] = True
 
-    trainable_layers: int = 0
+    trainable_layers: int = option(
+        0,
+        help="layers that train with the head, from the top, with pooler and last norm; 0: a linear probe.",
+        at_least=0,
+        search=lambda depth: Range(1, depth, whole=True),
+        short=True,
+    )
 
     def __post_init__(self) -> None:
-        if self.trainable_layers < 0:
-            raise OptionError(f"--trainable_layers must be 0 or more; given was {self.trainable_layers}.")
+        super().__post_init__()
         if self.trainable_layers:
             self.default_learning_rate = 5e-5  # type: ignore[misc]
 

@@ -1,39 +1,37 @@
-"""All weights train, those of lower layers more slowly if that is wanted."""
+"""Fine-tuning of all weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from nlp_transfer.errors import OptionError
-from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies.param_groups import ParamGroup, layer_groups
+from nlp_transfer.config.option_fields import option
+from nlp_transfer.strategies.param_groups import ParamGroup, layer_groups, layer_lr_decay_option
 from nlp_transfer.strategies.strategy import Stage, Strategy
+from nlp_transfer.strategies.strategy_registry import register_strategy
+
+if TYPE_CHECKING:
+    from nlp_transfer.models.transfer_model import TransferModel
 
 
+@register_strategy
 @dataclass
 class Full(Strategy):
-    """Fine-tuning of every weight, with discriminative rates (Howard and Ruder 2018, section 3.2) on demand.
+    """Fine-tuning of every weight, with discriminative learning rates (Howard and Ruder 2018, section 3.2) on demand.
 
     >>> nt.fit(model, splits, strategy=nt.strategies.Full(layer_lr_decay=0.9))
 
     Args:
-        layer_lr_decay: each layer learns at this factor of the rate of the layer above it; the head at the full rate,
-            the embeddings as the layer under the lowest.
-        trainable_embeddings: False keeps the word embeddings still, half of all weights in a small encoder.
-
-    Raises:
-        OptionError: a decay outside (0, 1].
+        layer_lr_decay: each layer has this factor of the learning rate of the layer above it; the head has the full
+            one, the embeddings that of a layer under the lowest.
+        trainable_embeddings: False freezes the word embeddings, half of all weights in a small encoder.
     """
 
     name: ClassVar[str] = "full"
+    works_sharded: ClassVar[bool] = True
 
-    layer_lr_decay: float = 1.0
-    trainable_embeddings: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.layer_lr_decay <= 1:
-            raise OptionError(f"--layer_lr_decay must lie in (0, 1]; given was {self.layer_lr_decay:g}.")
+    layer_lr_decay: float = layer_lr_decay_option(1.0, short=True)
+    trainable_embeddings: bool = option(True, help="false freezes the word embeddings.")
 
     def start(self, model: TransferModel, stage: Stage) -> None:
         super().start(model, stage)

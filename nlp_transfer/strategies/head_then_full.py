@@ -1,21 +1,24 @@
-"""The head first, then all weights from that head."""
+"""Training of the head, then of all weights from that head."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from nlp_transfer.encoders.encoder import Encoder
-from nlp_transfer.errors import OptionError
+from nlp_transfer.config.option_fields import Range, option
+from nlp_transfer.strategies.param_groups import head_learning_rate_option
 from nlp_transfer.strategies.strategy import Stage, Strategy
+from nlp_transfer.strategies.strategy_registry import register_strategy
+
+if TYPE_CHECKING:
+    from nlp_transfer.encoders.encoder import Encoder
 
 
-def usual_head_epochs(epochs: float) -> float:
-    """Epochs of the head's stage where nothing is said of them, and all weights train for `epochs`."""
-    return min(epochs, 10)
+_MOST_HEAD_EPOCHS = 10  # unless given
 
 
+@register_strategy
 @dataclass
 class HeadThenFull(Strategy):
     """Linear probing, then fine-tuning (LP-FT; Kumar et al. 2022, "Fine-tuning can distort pretrained features").
@@ -30,23 +33,25 @@ class HeadThenFull(Strategy):
 
     Args:
         head_epochs: epochs of the head's stage, beside those of the run; None for as many as those, 10 at most.
-        head_learning_rate: its rate.
-
-    Raises:
-        OptionError: an option that is not more than 0.
+        head_learning_rate: its learning rate.
     """
 
     name: ClassVar[str] = "head_then_full"
+    works_sharded: ClassVar[bool] = True
 
-    head_epochs: int | None = None
-    head_learning_rate: float = 5e-3
-
-    def __post_init__(self) -> None:
-        for option in ("head_epochs", "head_learning_rate"):
-            value = getattr(self, option)
-            if value is not None and not value > 0:
-                raise OptionError(f"--{option} must be more than 0; given was {value}.")
+    head_epochs: int | None = option(
+        None,
+        help="epochs of the head alone.",
+        default_text=f"as many as after it, {_MOST_HEAD_EPOCHS} at most",
+        above=0,
+        search=Range(1, 15, whole=True),
+        short=True,
+    )
+    head_learning_rate: float = head_learning_rate_option()
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
-        head_epochs = self.head_epochs or usual_head_epochs(epochs)
+        head_epochs = self.values(epochs)["head_epochs"]
         return [Stage(encoder.depth, head_epochs, self.head_learning_rate), Stage(0, epochs, learning_rate)]
+
+    def values(self, epochs: float) -> dict[str, Any]:
+        return super().values(epochs) | {"head_epochs": self.head_epochs or min(epochs, _MOST_HEAD_EPOCHS)}

@@ -1,19 +1,22 @@
-"""All weights train, and are pulled towards where they started."""
+"""Fine-tuning with a penalty on the distance from the pretrained weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from nlp_transfer.errors import OptionError
-from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.config.option_fields import Range, option
 from nlp_transfer.strategies.param_groups import ParamGroup
 from nlp_transfer.strategies.strategy import Part, Stage, Strategy
+from nlp_transfer.strategies.strategy_registry import register_strategy
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from nlp_transfer.models.transfer_model import TransferModel
 
 
+@register_strategy
 @dataclass
 class L2SP(Strategy):
     """L2-SP (Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks").
@@ -28,20 +31,21 @@ class L2SP(Strategy):
         l2sp_alpha: pull towards the start. MiniLM on 200 rows, 130 steps at 5e-5, ended nearer to its start than
             without a pull by 11% at 0.01, 24% at 0.03, 42% at 0.1 and 70% at 0.3, where it hardly learned.
         l2sp_beta: pull of new weights towards zero.
-
-    Raises:
-        OptionError: an option that is less than 0.
     """
 
     name: ClassVar[str] = "l2sp"
 
-    l2sp_alpha: float = 0.03
-    l2sp_beta: float = 0.01
+    l2sp_alpha: float = option(
+        0.03,
+        help="pull towards the pretrained weights.",
+        at_least=0,
+        search=Range(0.003, 0.3, log=True),
+        short=True,
+    )
+    l2sp_beta: float = option(0.01, help="pull of new weights towards zero.", at_least=0)
 
     def __post_init__(self) -> None:
-        for option in ("l2sp_alpha", "l2sp_beta"):
-            if not getattr(self, option) >= 0:
-                raise OptionError(f"--{option} must be 0 or more; given was {getattr(self, option):g}.")
+        super().__post_init__()
         self._origins: dict[str, Tensor] = {}
 
     def start(self, model: TransferModel, stage: Stage) -> None:
@@ -64,6 +68,8 @@ class L2SP(Strategy):
 
     def penalty(self, network: nn.Module) -> Tensor:
         """What the distance of a network's weights from their start costs."""
+        import torch.nn.functional as F  # torch takes a second, and --help loads this file
+
         terms = []
         for name, parameter in network.named_parameters():
             # A key's bias has no gradient but rounding; a pull on it would be blown up by Adam to steps of full size.

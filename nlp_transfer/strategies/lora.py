@@ -1,43 +1,40 @@
-"""Adapters train, and the network that they stand in stays as it was pretrained."""
+"""Training of adapters in a frozen encoder."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import nn
-
-from nlp_transfer.encoders.encoder import Encoder
-from nlp_transfer.encoders.pretrained import max_positions
+from nlp_transfer.config.option_fields import Choice, Range, option
 from nlp_transfer.errors import OptionError
-from nlp_transfer.heads import NERHead
-from nlp_transfer.models.adapters.adapter import Adapter
-from nlp_transfer.models.adapters.adapter_targets import modules_inside, named
-from nlp_transfer.models.adapters.peft_config import fit_to, read_config
-from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies.strategy import Stage, Strategy
+from nlp_transfer.strategies.strategy_registry import register_strategy
 
 if TYPE_CHECKING:
     from peft import PeftConfig
 
+    from nlp_transfer.encoders.encoder import Encoder
+    from nlp_transfer.models.transfer_model import TransferModel
+
 _STARTS = r"true|false|gaussian|orthogonal|olora|pissa(_niter_\d+)?"
 
 
+@register_strategy
 @dataclass
 class Lora(Strategy):
     """Low-rank adaptation (Hu et al. 2021) of the encoder's linear layers by PEFT, or what a PEFT config says.
 
-    The head, and what else the checkpoint did not have, trains whole and is saved with the adapter.
+    The head, and what else the checkpoint did not have, trains in full and is saved with the adapter.
 
     >>> nt.fit(model, splits, strategy=nt.strategies.Lora(lora_r=4, lora_top_layers=2))
 
     Args:
-        lora_r: the rank of the two factors.
+        lora_r: rank of the two factors.
         lora_alpha: what they add is multiplied by `lora_alpha / lora_r`.
-        lora_dropout: on what the adapters are given. 0 by default: on a CPU 0.1 makes a step a fifth longer, and the
+        lora_dropout: on what the adapters are given; on a CPU 0.1 makes a step a fifth longer, and the
             encoder has its own.
         lora_top_layers: layers that are adapted, counted from the top; those below run once. None: the whole encoder.
         lora_targets: names of linear or embedding modules, their ends (`query`), or patterns (`*.attention.*.dense`);
@@ -49,22 +46,35 @@ class Lora(Strategy):
         merge_adapter: whether the network ends as an ordinary one, with what was learned in its weights.
 
     Raises:
-        OptionError: a value outside what is said above, or a config that the network cannot take.
+        OptionError: a value outside its range, or from `setup` a config that the network cannot take.
     """
 
     name: ClassVar[str] = "lora"
     default_learning_rate: ClassVar[float] = 5e-4
+    works_sharded: ClassVar[bool] = True
 
-    lora_r: int = 8
-    lora_alpha: float = 16
-    lora_dropout: float = 0.0
-    lora_top_layers: int | None = None
-    lora_targets: Sequence[str] | str | None = None
-    use_dora: bool = False
-    use_rslora: bool = False
-    init_lora_weights: str | bool = True
-    peft_config: str | None = None
-    merge_adapter: bool = False
+    lora_r: int = option(8, help="rank of the adapters.", above=0, search=(4, 8, 16, 32), short=True)
+    lora_alpha: float = option(16, help="what adapters add is multiplied by alpha / r.", above=0)
+    lora_dropout: float = option(0.0, help="dropout of what adapters are given.", at_least=0, below=1)
+    lora_top_layers: int | None = option(
+        None, help="layers with adapters, from the top; those below run once.", default_text="all", above=0
+    )
+    lora_targets: Sequence[str] | str | None = option(
+        None,
+        help="modules with adapters, by name or its end.",
+        default_text="all linear modules of the encoder",
+    )
+    use_dora: bool = option(False, help="true learns size and direction of weights apart (DoRA).")
+    use_rslora: bool = option(False, help="true multiplies by alpha / sqrt(r) (rsLoRA).")
+    init_lora_weights: str | bool = option(
+        True, help="true, false, gaussian, orthogonal, olora, pissa or pissa_niter_N."
+    )
+    peft_config: str | None = option(
+        None, help="any other PEFT config (IA3, OFT, prefix tuning): JSON, YAML, or an adapter's folder."
+    )
+    merge_adapter: bool = option(
+        False, help="true writes an ordinary model, with the adapter merged, and the adapter beside it."
+    )
 
     def __post_init__(self) -> None:
         if self.peft_config is not None:
@@ -73,33 +83,33 @@ class Lora(Strategy):
             self.lora_targets = [self.lora_targets]
         if self.lora_targets is not None and not self.lora_targets:
             raise OptionError("--lora_targets names nothing; give names or patterns, or leave it out for all.")
-        for option in ("lora_r", "lora_alpha", "lora_top_layers"):
-            value = getattr(self, option)
-            if value is not None and not value > 0:
-                raise OptionError(f"--{option} must be more than 0; given was {value}.")
-        if not 0 <= self.lora_dropout < 1:
-            raise OptionError(f"--lora_dropout must lie in [0, 1); given was {self.lora_dropout:g}.")
+        super().__post_init__()
         if not re.fullmatch(_STARTS, str(self.init_lora_weights).lower()):
             raise OptionError(
-                f"--init_lora_weights must be true, false, gaussian, orthogonal, olora, pissa or pissa_niter_N; given "
-                f"was {self.init_lora_weights}."
+                f"--init_lora_weights must be true, false, gaussian, orthogonal, olora, pissa or pissa_niter_N; "
+                f"got {self.init_lora_weights}."
             )
 
+    @classmethod
+    def search_space(cls, options: Mapping[str, Any], depth: int) -> dict[str, Range | Choice]:
+        return {} if options.get("peft_config") else super().search_space(options, depth)
+
     def setup(self, model: TransferModel, seed: int) -> None:
+        from nlp_transfer.models.adapters.adapter import Adapter
+        from nlp_transfer.models.adapters.peft_config import fit_to, read_config
+
         if model.checkpoint is None:
             raise OptionError(
                 "an adapter is saved with the name of what it stands on, and no checkpoint holds this model as it is: "
                 "save it, and load that folder."
             )
-        said = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
+        source = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
         encoder = model.encoder
         config = read_config(self.peft_config) if self.peft_config else self._lora_config(encoder)
-        fit_to(
-            config, encoder, model.new_parameters, "TOKEN_CLS" if isinstance(model.head, NERHead) else "SEQ_CLS", said
-        )
+        fit_to(config, encoder, model.new_parameters, model.head.peft_task, source)
         if config.is_prompt_learning:
             _require_positions(model, config.num_virtual_tokens)
-        adapter = Adapter.put_into(model.network, config, model.checkpoint, said)
+        adapter = Adapter.put_into(model.network, config, model.checkpoint, source)
         if self.merge_adapter:
             adapter.require_mergeable()
         model.adapter = adapter
@@ -108,13 +118,13 @@ class Lora(Strategy):
         return [Stage(encoder.frozen_layers, epochs, learning_rate)]
 
     def start(self, model: TransferModel, stage: Stage) -> None:
-        """What trains has been said by `setup`."""
+        """`setup` has chosen what trains."""
 
     def finish(self, model: TransferModel) -> None:
         if self.merge_adapter and model.adapter:
             below = model.encoder.frozen_layers
             model.adapter.merge()
-            model.encoder.freeze(below)  # what has been scored on kept states goes on being scored on them
+            model.encoder.freeze(below)  # the cached activations of these layers stay valid
 
     def _lora_config(self, encoder: Encoder) -> PeftConfig:
         from peft import LoraConfig  # takes a second
@@ -131,6 +141,10 @@ class Lora(Strategy):
         )
 
     def _targets(self, encoder: Encoder) -> list[str]:
+        from torch import nn  # takes a second, and --help loads this file
+
+        from nlp_transfer.models.adapters.adapter_targets import modules_inside, named
+
         below = 0
         if self.lora_top_layers is not None:
             if encoder.shares_layers:
@@ -155,6 +169,8 @@ class Lora(Strategy):
 
 
 def _require_positions(model: TransferModel, prompts: int) -> None:
+    from nlp_transfer.encoders.pretrained import max_positions  # loads torch
+
     most = max_positions(model.encoder.config) - prompts
     if model.max_length > most:
         raise OptionError(

@@ -1,19 +1,35 @@
-"""Which weights learn at which rate, and how does the rate change?"""
+"""Parameter groups: which weights train at which learning rate and decay, and the options that say so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
-from transformers import get_scheduler
+from nlp_transfer.config.option_fields import Range, option
 
-from nlp_transfer.encoders.encoder import Encoder
-from nlp_transfer.errors import OptionError
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nlp_transfer.encoders.encoder import Encoder
 
 ParamGroup = dict[str, Any]
+
+
+def layer_lr_decay_option(default: float, short: bool = False) -> Any:
+    """The option of strategies that train lower layers more slowly."""
+    return option(
+        default,
+        help="factor on the learning rate for each layer down.",
+        above=0,
+        at_most=1,
+        search=Range(0.8, 1.0),
+        short=short,
+    )
+
+
+def head_learning_rate_option() -> Any:
+    """The option of strategies that train the head alone before other layers."""
+    return option(5e-3, help="learning rate of the head alone.", above=0)
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> list[ParamGroup]:
@@ -49,16 +65,3 @@ def layer_groups(
         for steps, parameters in sorted(by_rate.items())
         for group in decay_groups(parameters, learning_rate * layer_lr_decay**steps, weight_decay)
     ]
-
-
-def adamw(groups: list[ParamGroup]) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019), in one fused kernel: one pass over the weights a step."""
-    return torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
-
-
-def schedule(name: str, optimizer: torch.optim.Optimizer, steps: int, warmup_ratio: float) -> LRScheduler:
-    """A schedule of transformers by its name, over `steps` steps. OptionError for an unknown name."""
-    try:
-        return get_scheduler(name, optimizer, num_warmup_steps=int(warmup_ratio * steps), num_training_steps=steps)
-    except ValueError as error:
-        raise OptionError(f"--lr_scheduler_type {name}: {error}; linear and cosine are usual.") from error

@@ -1,40 +1,61 @@
-"""What is replayed beside the target: rows, the network that learns from them, its loss?"""
+"""Sources that `Replay` replays: their rows, the network that learns from them, its loss.
+
+Not in replay.py, since that is loaded by `--help`, and this loads torch.
+"""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
-from datasets import Dataset, Features
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import MaskedLMOutput
 
 from nlp_transfer.activations.truncation import TruncatedEncoder
-from nlp_transfer.data.batch import IGNORED, collate
+from nlp_transfer.data.batch import IGNORED, collate, shares, unlabelled
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.labels import feature_of, problem_of
+from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
-from nlp_transfer.data.source_rows import Kind
+from nlp_transfer.data.source_rows import Kind, read_source
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.pretrained import Checkpoint
-from nlp_transfer.errors import DataError, ModelError
-from nlp_transfer.heads import NERHead, RegressionHead, SentimentHead, TaskHead, TextHead, text_head_for
-from nlp_transfer.heads.sentiment import are_scores, cut_into_levels
+from nlp_transfer.errors import ModelError
+from nlp_transfer.heads import NERHead, TaskHead, text_head_for
+from nlp_transfer.heads.sentiment import are_scores
 from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies.strategy import Part
 
 log = logging.getLogger(__name__)
 
 _POOL = 8  # times as many rows are drawn as a batch takes, of which a run of similar length is the batch
 _MASKED = 0.15
+
+
+def source_of(model: TransferModel, file: str, columns: tuple[str | None, str | None], seed: int) -> Source:
+    """The source of a file, with the columns of text and label that are named; raw text where it has no labels."""
+    rows, kind = read_source(file, *columns, beside_tags=model.head.labels_words)
+    return RawSource(model, rows, seed) if kind == "text" else LabelledSource(model, rows, kind)
+
+
+class TwoNetworks(nn.Module):
+    """The target's network and the source's, in one forward pass: DistributedDataParallel counts one a step."""
+
+    def __init__(self, target: nn.Module, source: nn.Module) -> None:
+        super().__init__()
+        self.target = target
+        self.source = source
+
+    def forward(self, target: dict[str, Tensor], source: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self.target(**target).logits, self.source(**source).logits
 
 
 class Source(ABC):
@@ -58,6 +79,16 @@ class Source(ABC):
         start = int(generator.integers(batches)) * rows
         return pool[start : start + rows].tolist()
 
+    def part(self, part: Part, seed: int, device: torch.device) -> tuple[dict[str, Tensor], Tensor, int]:
+        """The network's arguments and the labels for a part of a step, and how many labels the whole step has."""
+        drawn = self.draw(part.rows, seed, part.step)
+        mine = shares(drawn, 1, part.of)[0][part.index]
+        tensors = {k: v.to(device) for k, v in self.batch(mine or drawn[:1], part.step).items()}
+        labels = tensors.pop("labels")
+        if not mine:  # as where a part of the target has no rows: the gradients of this one are all zeros
+            labels = unlabelled(labels)
+        return tensors, labels, self.labelled(drawn, part.step)
+
     @abstractmethod
     def batch(self, places: Sequence[int], step: int) -> dict[str, Tensor]:
         """The network's keyword arguments for the rows at `places`, and their `labels`."""
@@ -71,7 +102,7 @@ class Source(ABC):
         """The loss summed over the batch and divided by `count`."""
 
     def release(self) -> None:  # noqa: B027
-        """Give back what the network has changed in the encoder that it shares."""
+        """Undo what the network has changed in the encoder that it shares."""
 
 
 class LabelledSource(Source):
@@ -88,9 +119,9 @@ class LabelledSource(Source):
             rows, cut = splits.train, ""
         else:
             rows, cut = _cut(model.head, rows)
-            self.head = text_head_for(Splits(rows, None, None), **_shape(model.head))
+            self.head = text_head_for(Splits(rows, None, None), **model.head.shape())
         network = self.head.build(checkpoint).network
-        tokenizer = checkpoint.tokenizer(of_words=isinstance(self.head, NERHead))
+        tokenizer = checkpoint.tokenizer(of_words=self.head.labels_words)
         source = TransferModel(network, self.head, tokenizer, model.max_length)
         self.inputs = TokenInputs(source.encode(rows.data), source.pad_id)
         self.network = network
@@ -186,7 +217,7 @@ class _MaskedTokens(nn.Module):
         self.base = base
         self.head = network
         encoder = Encoder(network)
-        TruncatedEncoder(encoder, encoder.depth).__enter__()  # for good: this network is never whole again
+        TruncatedEncoder(encoder, encoder.depth).__enter__()  # never exited: this network stays truncated
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, predicted: Tensor) -> MaskedLMOutput:
         states = self.base(input_ids=input_ids, attention_mask=attention_mask)[0]
@@ -212,33 +243,11 @@ def _checkpoint(model: TransferModel) -> Checkpoint:
     return model.checkpoint
 
 
-def _shape(head: TaskHead) -> dict[str, Any]:
-    """The options that give a head for texts the shape that the target's has."""
-    if not isinstance(head, TextHead):
-        return {}
-    return {"pooling": head.pooling, "hidden": head.hidden, "dropout": head.dropout}
-
-
 def _cut(head: TaskHead, rows: Rows) -> tuple[Rows, str]:
-    """Rows whose labels are scores, cut into levels as the target's were."""
+    """Rows whose labels are scores as the target's head takes them, and how, for the log; others as they are."""
     if problem_of(rows.data) != "single_label" or not are_scores(values(rows.data, "label")):
         return rows, ""
-    if isinstance(head, RegressionHead):
-        return _as_numbers(rows), ", as numbers"
-    if not isinstance(head, SentimentHead) or not head.edges:
-        raise DataError(
-            f"{rows.source}: column '{rows.columns['label']}' holds scores, not labels; cut them into levels in the "
-            f"file, or the target too with --levels and --level_edges, or name another --source_label_column_name."
-        )
-    edges = ", ".join(f"{edge:g}" for edge in head.edges)
-    return cut_into_levels(rows, list(head.labels), head.edges), f", cut at {edges} as the target's"
-
-
-def _as_numbers(rows: Rows) -> Rows:
-    """Rows whose labels spell numbers, with these numbers."""
-    features = rows.data.features.copy() | {"label": feature_of("regression")}
-    numbers = (columns | {"label": list(map(float, columns["label"]))} for columns in slices(rows.data))
-    return replace(rows, data=stored(numbers, Features(features)))
+    return head.read_scores(rows)
 
 
 def _tokens(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:

@@ -1,16 +1,18 @@
-"""The same network from random weights: what is the transfer worth?"""
+"""Training of the same network from random weights, the baseline of every transfer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
-from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies.strategy import Strategy
+from nlp_transfer.strategies.strategy_registry import register_strategy
+
+if TYPE_CHECKING:
+    from nlp_transfer.models.transfer_model import TransferModel
 
 
+@register_strategy
 @dataclass
 class Scratch(Strategy):
     """A baseline: the encoder's architecture, its pretrained weights forgotten.
@@ -19,8 +21,12 @@ class Scratch(Strategy):
     """
 
     name: ClassVar[str] = "scratch"
+    works_sharded: ClassVar[bool] = True
+    is_baseline: ClassVar[bool] = True
 
     def setup(self, model: TransferModel, seed: int) -> None:
+        import torch  # takes a second, and --help loads this file
+
         # `fit` has set the seed.
         fresh = type(model.network)._from_config(model.network.config, dtype=torch.float32)
         model.network.load_state_dict(fresh.state_dict())

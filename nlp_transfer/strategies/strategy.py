@@ -1,18 +1,22 @@
-"""How does knowledge move from the encoder to the task?"""
+"""What a strategy is: what trains, in which stages, towards what."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor, nn
-
-from nlp_transfer.data.inputs import Inputs
-from nlp_transfer.encoders.encoder import Encoder
-from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.config.option_fields import Choice, Range, check_values, option_of
 from nlp_transfer.strategies.param_groups import ParamGroup, decay_groups
+
+if TYPE_CHECKING:  # a strategy loads no torch before it is used
+    from torch import Tensor, nn
+
+    from nlp_transfer.data.inputs import Inputs
+    from nlp_transfer.encoders.encoder import Encoder
+    from nlp_transfer.models.transfer_model import TransferModel
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +51,36 @@ class Part:
 class Strategy:
     """What trains, from which weights, in which order, towards what; a subclass overrides one or two methods.
 
-    Its dataclass fields are its options, named as the flags of a recipe. The training loop calls the methods in the
-    order in which they stand here, and never asks which strategy it holds.
+    Its dataclass fields are its options, each declared by `nt.option`: flags, YAML keys, ranges, and what `compare` and
+    `tune` may vary come from there. `nt.register_strategy` makes it known by its name. The training loop calls the
+    methods from `setup` on in the order in which they stand here, and never asks which strategy it holds.
+
+    Raises:
+        OptionError: an option outside of the range that its field declares.
     """
 
     name: ClassVar[str]
     default_learning_rate: ClassVar[float] = 5e-5
+    trains_by_steps: ClassVar[bool] = True  # else options of training, such as the learning rate, mean nothing to it
+    works_sharded: ClassVar[bool] = False  # under FSDP, which allows no look at weights outside of what `trained` gives
+    is_baseline: ClassVar[bool] = False  # it stands beside whatever `compare` compares
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    @classmethod
+    def search_space(cls, options: Mapping[str, Any], depth: int) -> dict[str, Range | Choice]:
+        """What `tune` may try beside the given `options`, for an encoder of `depth` layers."""
+        declared = {field.name: option_of(field).search for field in dataclasses.fields(cls)}
+        return {
+            name: search(depth) if callable(search) else search
+            for name, search in declared.items()
+            if search is not None and name not in options
+        }
+
+    def values(self, epochs: float) -> dict[str, Any]:
+        """Its options in a run of so many epochs, which some of them follow unless given."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def setup(self, model: TransferModel, seed: int) -> None:
         """Change the network before anything is computed; by default it stays what it is."""
@@ -62,15 +90,13 @@ class Strategy:
         return [Stage(0, epochs, learning_rate)]
 
     def start(self, model: TransferModel, stage: Stage) -> None:
-        """Say which weights train in a stage; by default those of the head and of the layers above the frozen ones."""
+        """Choose which weights train in a stage; by default those of the head and of layers above the frozen ones."""
         model.encoder.freeze(stage.frozen_layers)
         if not stage.epochs:
             return
-        still = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}
-        if lost := sorted(still & model.new_parameters):
-            log.info(
-                "%s: new in this network, and random as long as it stays still (--pooling mean needs none).", lost[0]
-            )
+        frozen = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}
+        if random := sorted(frozen & model.new_parameters):
+            log.info("%s: new in this network, and random while it is frozen (--pooling mean needs none).", random[0])
 
     def initialise(self, model: TransferModel, train: Inputs) -> None:
         """Give the weights of a stage a start that is made from the training rows; by default they keep theirs."""
@@ -85,7 +111,7 @@ class Strategy:
         return model.network
 
     def groups(self, model: TransferModel, learning_rate: float, weight_decay: float) -> list[ParamGroup]:
-        """The trained weights by rate and decay; by default one rate, and no decay of biases and norms."""
+        """The trained weights by learning rate and decay; by default one rate, and no decay of biases and norms."""
         return decay_groups(self.trained(model).parameters(), learning_rate, weight_decay)
 
     def loss(
@@ -98,4 +124,4 @@ class Strategy:
         return model.head.loss(module(**batch).logits, labels, max(part.count, 1))
 
     def finish(self, model: TransferModel) -> None:
-        """Give back what was borrowed; after it the network is as it is to be saved. It holds the best weights."""
+        """Undo what only training needs; after it the network is as it is to be saved. It holds the best weights."""

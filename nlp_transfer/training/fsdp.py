@@ -20,13 +20,12 @@ from transformers import PreTrainedModel
 
 from nlp_transfer.config import TrainingOptions
 from nlp_transfer.errors import OptionError
+from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.param_groups import ParamGroup
 
 log = logging.getLogger(__name__)
 
 _ASKS = "ACCELERATE_USE_FSDP"
-STRATEGIES = ("full", "scratch", "freeze", "gradual", "head_then_full", "lora", "features")
-"""Strategies that can be trained in shards; the others look at weights outside of the module that trains."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +117,10 @@ def validate_launcher() -> None:
             )
 
 
-def refuse_options(options: TrainingOptions, strategy: str, resume: str | None) -> None:
+def refuse_options(options: TrainingOptions, strategy: Strategy, resume: str | None) -> None:
     """OptionError for what a run in shards cannot do."""
     for option, is_given in (
-        (f"--strategy {strategy}", strategy not in STRATEGIES),
+        (f"--strategy {strategy.name}", not strategy.works_sharded),
         ("--checkpoint_every", bool(options.checkpoint_every)),
         ("--resume", resume is not None),
         ("--torch_compile", options.torch_compile),

@@ -111,7 +111,7 @@ def fit(
     _validate_options(options, splits, model)
     strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
     if fsdp.are_asked_for():
-        fsdp.refuse_options(options, strategy.name, resume)
+        fsdp.refuse_options(options, strategy, resume)
         checkpoints = None
     accelerator = accelerator or make_accelerator(options)
     if accelerator.distributed_type == DistributedType.FSDP:

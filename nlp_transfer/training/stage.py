@@ -22,13 +22,14 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy
-from nlp_transfer.strategies.param_groups import ParamGroup, adamw, schedule
+from nlp_transfer.strategies.param_groups import ParamGroup
 from nlp_transfer.strategies.strategy import Stage
 from nlp_transfer.training.checkpointing.checkpoint_files import Saved
 from nlp_transfer.training.checkpointing.manager import Keeper, Place
 from nlp_transfer.training.checkpointing.run_state import State
 from nlp_transfer.training.fast_dropout import quick_dropout
 from nlp_transfer.training.fsdp import Shards, are_asked_for
+from nlp_transfer.training.optimizer import adamw, schedule
 from nlp_transfer.training.plan import Plan
 from nlp_transfer.training.progress import Step
 from nlp_transfer.training.restarts import Attempt

@@ -63,7 +63,7 @@ def test_the_sample_sets_are_fit_to_train_on(task, tmp_path, checkpoint):
 def test_strict_data_stops_after_telling(flags, tmp_path):
     outcome = run_recipe("check_data", [*flags, "--strict_data"], tmp_path)
     assert outcome.status == 2
-    assert outcome.err.splitlines()[-1].startswith("error: 1 of 2 (50.0%) test rows stand in train")
+    assert outcome.err.splitlines()[-1].startswith("error: 1 of 2 (50.0%) test rows are also in train")
     assert (tmp_path / "runs" / "check_data" / "check.html").exists()
 
 
@@ -74,7 +74,7 @@ def test_training_stops_on_leaks_when_strict(name, task_flags, training_flags, t
     outcome = run_recipe(name, [*flags, "--strict_data"], tmp_path)
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith("error: ")
-    assert "rows stand in train word for word" in outcome.err.splitlines()[-1]
+    assert "rows are also in train word for word" in outcome.err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -76,7 +76,9 @@ def test_a_run_is_told_in_five_lines_at_most(tmp_path):
 
 def test_strict_data_stops_on_leaks_and_on_nothing_else(tmp_path):
     leaking = texts(tmp_path, FILLER, None, [("new", "a"), FILLER[0]])
-    with pytest.raises(nt.DataError, match=r"1 of 2 \(50.0%\) test rows stand in train .*test.jsonl, line 2") as raised:
+    with pytest.raises(
+        nt.DataError, match=r"1 of 2 \(50.0%\) test rows are also in train .*test.jsonl, line 2"
+    ) as raised:
         check_quickly(leaking, strict=True)
     assert "\n" not in str(raised.value)
     twice = texts(tmp_path, [*FILLER, FILLER[0]], None, [("new", "a")])

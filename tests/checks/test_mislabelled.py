@@ -15,7 +15,7 @@ from made import parts, sentences, texts
 from nlp_transfer.activations import activation_store
 from nlp_transfer.checks import encoder_probabilities, mislabelled
 from nlp_transfer.checks.check_data import check_data
-from nlp_transfer.checks.mislabelled import suspects, told
+from nlp_transfer.checks.mislabelled import suspect_in_words, suspects
 from nlp_transfer.checks.read_for_checks import read_for_checks
 from nlp_transfer.config import CacheOptions, CheckOptions, DataOptions, ModelOptions, TrainingOptions
 
@@ -39,7 +39,7 @@ def test_changed_labels_come_first(tmp_path, checkpoint):
     assert {suspect.place.line - 1 for suspect in found[:4]} == set(wrong)
     assert all(one.probability <= other.probability for one, other in pairwise(found))
     first = found[0]
-    assert told(first) == f"is {first.given}, seems {first.suggested}"
+    assert suspect_in_words(first) == f"is {first.given}, seems {first.suggested}"
     assert first.given == rows[first.place.line - 1][1] != first.suggested
     assert found == suspects(splits, parts(splits), ModelOptions(model_name_or_path=checkpoint()), cache)
 
@@ -82,7 +82,7 @@ def test_pairs_are_judged_and_several_labels_are_declined_in_one_line(tmp_path, 
     several = report(label_column_name="labels")
     assert several.suspects is None
     assert [(f.what, "--label_column_name" in f.mend) for f in several.findings if f.kind == "label_errors"] == [
-        ("Label errors were not looked for: rows have several labels.", True)
+        ("Label errors were not checked: rows have several labels.", True)
     ]
 
 
@@ -112,7 +112,7 @@ def test_words_with_changed_tags_are_doubted(tmp_path, checkpoint):
     options, cache = ModelOptions(model_name_or_path=checkpoint()), CacheOptions(cache_dir=str(tmp_path / "cache"))
     first = suspects(splits, parts(splits), options, cache)[0]
     assert (first.place.line, first.word, first.given, first.suggested) == (21, 3, "PER", "LOC")
-    assert told(first) == f"'{rows[20][3][0]}' is PER, seems LOC"
+    assert suspect_in_words(first) == f"'{rows[20][3][0]}' is PER, seems LOC"
 
 
 def test_labels_that_cannot_be_judged_are_said_to_be_so(tmp_path):

@@ -48,4 +48,4 @@ def test_unknown_tokens_are_a_sign_of_another_language(tmp_path):
 
 def test_words_in_many_pieces_are_a_sign_too(tmp_path):
     _, found = found_in(texts(tmp_path, [("welkom allemaal", "a"), ("tot ziens", "b")]), word_tokenizer())
-    assert "spells a word of train in 5" in found["pieces"].what
+    assert "splits a word of train into 5" in found["pieces"].what

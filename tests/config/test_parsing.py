@@ -6,6 +6,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nlp_transfer as nt
-from nlp_transfer.config.parsing import to_yaml
+from nlp_transfer.config.option_fields import check_values, option, option_of
+from nlp_transfer.config.parsing import shown_default, to_yaml
 
 GROUPS = [
     nt.ModelOptions, nt.DataOptions, nt.ClassificationOptions, nt.SentimentOptions, nt.NEROptions,
-    nt.TrainingOptions, nt.OutputOptions,
+    nt.StrategyOptions, nt.TrainingOptions, nt.OutputOptions,
 ]  # fmt: skip
 GROUPS_OF = {
-    "classify": [nt.ModelOptions, nt.DataOptions, nt.ClassificationOptions, nt.TrainingOptions, nt.OutputOptions],
-    "sentiment": [nt.ModelOptions, nt.DataOptions, nt.SentimentOptions, nt.TrainingOptions, nt.OutputOptions],
-    "ner": [nt.ModelOptions, nt.DataOptions, nt.NEROptions, nt.TrainingOptions, nt.OutputOptions],
+    "classify": [
+        nt.ModelOptions,
+        nt.DataOptions,
+        nt.ClassificationOptions,
+        nt.StrategyOptions,
+        nt.TrainingOptions,
+        nt.OutputOptions,
+    ],
+    "sentiment": [
+        nt.ModelOptions,
+        nt.DataOptions,
+        nt.SentimentOptions,
+        nt.StrategyOptions,
+        nt.TrainingOptions,
+        nt.OutputOptions,
+    ],
+    "ner": [nt.ModelOptions, nt.DataOptions, nt.NEROptions, nt.StrategyOptions, nt.TrainingOptions, nt.OutputOptions],
 }
 
 
@@ -336,8 +352,79 @@ def test_help_shows_every_option_and_loads_no_torch(name):
     assert f"\n    accelerate launch recipes/{name}.py " in run.stdout
     for group in GROUPS_OF[name]:
         for field in dataclasses.fields(group):
-            text = f"{field.metadata['help']} (default: {getattr(group(), field.name)})"
-            assert re.search(rf"^  --{field.name}\b.*\s+{re.escape(text)}$", run.stdout, re.MULTILINE), field.name
+            (shown,) = re.findall(rf"^  --{field.name}(?: .*)?(?:\n {{5,}}.*)*$", run.stdout, re.MULTILINE)
+            assert field.metadata["help"] in shown
+            default = getattr(group(), field.name)
+            text = option_of(field).default_text or (default not in (None, []) and shown_default(default))
+            assert not text or f"default: {text})" in shown
+
+
+def help_of(groups: list[type], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        nt.parse(groups, "What it does.", ["--help"])
+    return capsys.readouterr().out
+
+
+def test_help_begins_with_what_a_beginner_needs_and_then_goes_by_subject(capsys):
+    shown = help_of([*GROUPS_OF["classify"], nt.CacheOptions], capsys)
+    titles = re.findall(r"^(\w.*):$", shown, re.MULTILINE)
+    assert titles == [
+        "most used", "model", "data", "task head", "strategy", "training", "output", "cache", "other",
+    ]  # fmt: skip
+    most_used = shown.partition("most used:")[2].partition("model:")[0]
+    flags = re.findall(r"^  --(\w+)", most_used, re.MULTILINE)
+    assert flags == ["train_file", "test_file", "model_name_or_path", "strategy", "output_dir"]
+    flags = re.findall(r"^  --(\S+)", shown, re.MULTILINE)
+    assert len(flags) == len(set(flags))
+    assert "-file" not in shown
+    assert "no_verify" not in shown
+
+
+def test_a_flag_may_be_written_with_dashes_and_a_true_one_with_no():
+    options = parse_one(nt.TrainingOptions, "--learning-rate", "1e-3", "--no_verify")
+    assert options == nt.TrainingOptions(learning_rate=1e-3, verify=False)
+    assert parse_one(nt.TrainingOptions, "--no-verify").verify is False
+
+
+def test_false_in_a_file_switches_off_what_is_on_by_default(tmp_path):
+    assert parse_file(nt.TrainingOptions, "verify: false", tmp_path).verify is False
+
+
+@dataclass
+class Declared:
+    """Options with every kind of range."""
+
+    above: float = option(1.0, help="A number.", above=0, at_most=1)
+    below: float = option(0.0, help="A number.", at_least=0, below=1)
+    ends: int = option(3, help="A number.", at_least=1, at_most=9)
+    chosen: str = option("red", help="A colour.", choices=("red", "green", "blue"))
+    unset: int | None = option(None, help="A number.", default_text="it depends", above=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("above", 0.0, "--above must be more than 0 and at most 1; got 0."),
+        ("above", 1.5, "--above must be more than 0 and at most 1; got 1.5."),
+        ("above", float("nan"), "--above must be more than 0 and at most 1; got nan."),
+        ("below", 1.0, "--below must be 0 or more and less than 1; got 1."),
+        ("ends", 10, "--ends must be from 1 to 9; got 10."),
+        ("chosen", "gren", "--chosen must be red, green or blue; got gren; did you mean green?"),
+        ("chosen", "x", "--chosen must be red, green or blue; got x."),
+        ("unset", 0, "--unset must be more than 0; got 0."),
+    ],
+)
+def test_a_declared_range_is_checked_in_one_wording(name, value, line):
+    check_values(Declared())
+    with pytest.raises(nt.OptionError) as error:
+        check_values(Declared(**{name: value}))
+    assert str(error.value) == line
+
+
+def test_help_says_defaults_and_choices_from_the_declaration(capsys):
+    shown = help_of([Declared], capsys)
+    assert "A colour. (one of red, green, blue; default: red)" in shown
+    assert "(default: it depends)" in shown
 
 
 def test_what_is_resumed_says_where_the_run_goes(tmp_path):
@@ -353,5 +440,5 @@ def test_what_is_resumed_says_where_the_run_goes(tmp_path):
         assert (output.output_dir, output.resume) == expected
     with pytest.raises(nt.OptionError, match=r"--resume gone is no folder"):
         nt.OutputOptions(resume="gone")
-    with pytest.raises(nt.OptionError, match=r"--resume .*run goes on in .*run; leave --output_dir out"):
+    with pytest.raises(nt.OptionError, match=r"--resume .*resumes the run in .*run; leave --output_dir out"):
         nt.OutputOptions(resume=run, output_dir="other")

@@ -69,7 +69,7 @@ def test_numbers():
 def test_several_labels():
     check_labels(labels([["a"], [], ["a", "b"]], [[], ["b"]]))
     complaint(check_labels, labels([["a"], ["b"]], [["a", "B"]]), "dev.csv (validation)", "'B' (line 2; did you mean")
-    complaint(check_labels, labels([["a"], []]), "one label alone, 'a'", "--problem single_label")
+    complaint(check_labels, labels([["a"], []]), "only one label, 'a'", "--problem single_label")
     complaint(check_labels, labels([[], []]), "no training row has a label")
 
 

@@ -57,7 +57,7 @@ def test_numbers_are_read_as_numbers(write):
     [
         (LabelForm("regression"), ["nan", "inf", "good", "1_0", "1,5"], "a label that is no finite number"),
         (LabelForm("regression"), ["", " "], "no label"),
-        (LabelForm("multi_label"), ["joy"], "labels that stand in no list (--label_delimiter says what parts them)"),
+        (LabelForm("multi_label"), ["joy"], "labels that stand in no list (--label_delimiter names their separator)"),
         (LabelForm("multi_label"), [["joy", " "]], "an empty label in its list"),
         (LabelForm("multi_label"), [None], "no list of labels ([] says that a text has none)"),
         (LabelForm(columns=("label",)), ["2", "", "yes"], "neither 0 nor 1 in column 'label'"),
@@ -103,7 +103,7 @@ def test_load_splits_tells_what_it_took_the_labels_for(write):
     numbers = write("a.csv", "text,score", *(f"text {i},{i / 7}" for i in range(60)))
     splits = nt.load_splits(data_options(numbers), "classification")
     assert problem_of(splits.train.data) == problem_of(splits.validation.data) == "regression"
-    assert any("--problem single_label takes each for a label" in note for note in splits.notes)
+    assert any("--problem single_label takes each number as a label" in note for note in splits.notes)
     assert any("stratified by tenths of the numbers" in note for note in splits.notes)
     lists = write("a.jsonl", *(json.dumps({"text": "t", "label": SEVERAL[i % 3]}) for i in range(30)))
     splits = nt.load_splits(data_options(lists), "classification")

@@ -108,14 +108,16 @@ def test_nothing_is_held_out_where_that_is_asked_for(reviews):
     splits = nt.load_splits(options, "classification")
     assert splits.validation is None
     assert rows_of(splits)["train"] == rows_of(nt.load_splits(files(reviews), "classification"))["train"]
-    assert splits.notes == ("No validation rows: every training row is trained on, and the last weights are kept.",)
+    assert splits.notes == ("No validation rows: every training row is trained on, and the last weights are used.",)
     assert "no rows to score; give a --test_file" in refusal(replace(options, test_file=None))
 
 
 def test_without_test_rows_it_is_said_what_the_scores_will_be_of(reviews):
     splits = nt.load_splits(files(reviews, "train", "validation"), "classification")
     assert splits.test is None
-    assert splits.notes == ("No test rows: the scores will be of the validation rows, which also choose the weights.",)
+    assert splits.notes == (
+        "No test rows: scores will be computed on the validation rows, which also select the best weights.",
+    )
 
 
 def test_rows_can_be_changed_before_any_are_held_out(tmp_path):
@@ -194,9 +196,9 @@ def test_a_data_set_without_a_train_split_names_its_splits(hub_folder):
         ({"validation_file": "b.csv"}, "--validation_file needs a --train_file"),
         ({"test_file": "b.csv"}, "--test_file needs a --train_file"),
         ({"dataset_config_name": "en"}, "--dataset_config_name needs the --dataset_name"),
-        ({"validation_split_percentage": -1.0}, "must lie in [0, 100); given was -1"),
-        ({"validation_split_percentage": 100.0}, "must lie in [0, 100); given was 100"),
-        ({"validation_split_percentage": float("nan")}, "must lie in [0, 100); given was nan"),
+        ({"validation_split_percentage": -1.0}, "must lie in [0, 100); got -1"),
+        ({"validation_split_percentage": 100.0}, "must lie in [0, 100); got 100"),
+        ({"validation_split_percentage": float("nan")}, "must lie in [0, 100); got nan"),
     ],
 )
 def test_options_that_clash_are_refused(options, wanted):

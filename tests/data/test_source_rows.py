@@ -64,7 +64,7 @@ def test_raw_text_is_a_text_a_line(tmp_path):
         ("a.csv", "text,label\nx,\ny,b\n", "a.csv has 1 row with no label (line 2). Mend them."),
         ("a.csv", "text,label\nx,y\nz,y\n", "or name another column than 'label' with --source_label_column_name."),
         ("a.conll", "word\tO\n", "no training sentence holds an entity"),
-        ("a.docx", "x", "a.docx: the suffix '.docx' is not one that is read here"),
+        ("a.docx", "x", "a.docx: the suffix '.docx' is not supported"),
         (None, "", "does not exist; nor does its folder"),
     ],
 )

@@ -222,7 +222,7 @@ BAD = {
     "missing file": ("x", ["--input_file", "inn.jsonl"], "inn.jsonl does not exist; did you mean in.jsonl?"),
     "missing column": ("x", ["--text_column_name", "txt"], "has no column 'txt' (did you mean 'text'?); its columns"),
     "missing id": ("x", ["--id_column_name", "no"], "has no column 'no'; its columns are: text, key, label."),
-    "no column": ('{"a": "b"}\n', [], "has no column that is known to hold the text; its columns are: a."),
+    "no column": ('{"a": "b"}\n', [], "has no column with a usual name for the text; its columns are: a."),
     "empty": ("", [], "in.jsonl is empty"),
     "blank": ('{"text": "a"}\n{"text": " "}\n', [], "1 row with no text (line 2). Mend them, or leave them out"),
     "broken": ('{"text": "a"}\n{"te\n', [], "1 row with broken JSON"),

@@ -71,7 +71,7 @@ def test_several_labels_in_windows(files, training_flags):
 
 def test_a_number_for_pairs(files, training_flags):
     run, outcome = ran(files, training_flags, "number", *PAIRS)
-    assert "Column 'score' holds numbers, so a number is learned" in outcome.err
+    assert "Column 'score' holds numbers, so this is a regression" in outcome.err
     assert "mean of train" in outcome.out
     assert AutoConfig.from_pretrained(f"{run}/model").problem_type == "regression"
     lines = predicted(files, run, "pairs.jsonl", "--text_pair_column_name", "b", "--text_column_name", "a")

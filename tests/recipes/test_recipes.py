@@ -232,7 +232,7 @@ BAD_TEXT_FORMS = {
         ["1 field where the header has 2 (line 3)"], {"train.csv": "text;label\na;praise\nb, c\n"}
     ),
     "wrong delimiter": Bad(
-        ["no column that is known to hold the text; its columns are: text,label"], flags=["--delimiter", "tab"]
+        ["no column with a usual name for the text; its columns are: text,label"], flags=["--delimiter", "tab"]
     ),
     "delimiter of two": Bad(["--delimiter must be one character"], flags=["--delimiter", "::"]),
     "damaged Arrow": Bad(["a.arrow is damaged or not Arrow"], {"a.arrow": "ARROW1"}, ["--train_file", "a.arrow"]),
@@ -253,7 +253,7 @@ BAD_TAGGED_FORMS = {
     "one CoNLL column twice": Bad(["names one column twice"], flags=["--conll_columns", "1,1"]),
     "half a word": Bad(
         [
-            "a.jsonl has 1 span that tags",
+            "a.jsonl has 1 span that does not align with words",
             "line 2: PER [0, 3] 'Ann' in 'Anna was in Oslo' cuts a word",
             "--misaligned snap",
         ],

@@ -15,12 +15,11 @@ from accelerate import Accelerator
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt
-from nlp_transfer.config import StrategyOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pooling.pooled_network import pool
 from nlp_transfer.encoders.sklearn_head import fitting
-from nlp_transfer.encoders.sklearn_head.fitting import CLASSIFIERS, LINEAR
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS, LINEAR
 from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.models.inference import infer
@@ -237,8 +236,8 @@ def test_one_label_alone_is_one_line(checkpoint, review_splits):
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--classifier", "bayes"], "--classifier bayes is unknown; known are logistic, linear_svm"),
-        (["--classifier", "linear_smv"], "--classifier linear_smv is unknown; did you mean linear_svm?"),
+        (["--classifier", "bayes"], "--classifier must be logistic, linear_svm, svm, random_forest or knn; got bayes."),
+        (["--classifier", "linear_smv"], "or knn; got linear_smv; did you mean linear_svm?"),
         (["--hidden", "8"], "--hidden has no meaning with --strategy features"),
         (["--dropout", "0.1"], "--dropout has no meaning with --strategy features"),
         (["--label_smoothing", "0.1"], "--label_smoothing has no meaning with --strategy features"),
@@ -256,9 +255,9 @@ def test_what_makes_no_sense_is_one_line(checkpoint, reviews, tmp_path, flags, l
 
 
 def test_the_options_of_a_recipe_name_it():
-    assert nt.strategy_from(StrategyOptions(strategy="features", classifier="knn")) == Features("knn")
+    assert nt.strategy_from(nt.StrategyOptions(strategy="features", classifier="knn")) == Features("knn")
     with pytest.raises(OptionError, match="--classifier is an option of --strategy features, not of full"):
-        nt.strategy_from(StrategyOptions(classifier="knn"))
+        nt.strategy_from(nt.StrategyOptions(classifier="knn"))
 
 
 @pytest.mark.parametrize(("task", "classifier"), [("classification", "random_forest"), ("ner", "linear_svm")])

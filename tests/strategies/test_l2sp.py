@@ -96,7 +96,7 @@ def test_no_copy_of_the_start_is_left_or_saved(checkpoint, last_weights, options
 def test_less_than_no_pull_is_one_line(tmp_path, option):
     outcome = run_recipe("classify", ["--strategy", "l2sp", f"--{option}", "-0.1"], tmp_path)
     assert outcome.status == 2
-    assert outcome.err == f"error: --{option} must be 0 or more; given was -0.1.\n"
+    assert outcome.err == f"error: --{option} must be 0 or more; got -0.1.\n"
 
 
 def test_an_option_of_l2sp_is_one_of_no_other(tmp_path):

@@ -337,10 +337,10 @@ def test_an_adapter_that_lacks_a_part_is_refused(trained, tmp_path, without, sai
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"lora_r": 0}, "--lora_r must be more than 0; given was 0."),
-        ({"lora_alpha": -1.0}, "--lora_alpha must be more than 0; given was -1.0."),
-        ({"lora_dropout": 1.0}, "--lora_dropout must lie in [0, 1); given was 1."),
-        ({"lora_top_layers": 0}, "--lora_top_layers must be more than 0; given was 0."),
+        ({"lora_r": 0}, "--lora_r must be more than 0; got 0."),
+        ({"lora_alpha": -1.0}, "--lora_alpha must be more than 0; got -1."),
+        ({"lora_dropout": 1.0}, "--lora_dropout must be 0 or more and less than 1; got 1."),
+        ({"lora_top_layers": 0}, "--lora_top_layers must be more than 0; got 0."),
         ({"lora_top_layers": 3}, "--lora_top_layers 3 is more than the 2 layers that this bert encoder has."),
         ({"init_lora_weights": "eva"}, "--init_lora_weights must be true, false, gaussian,"),
         ({"lora_targets": ["qery"]}, "--lora_targets: qery matches no module that can be adapted; those end in word"),

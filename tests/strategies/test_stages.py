@@ -140,7 +140,7 @@ def test_scratch_forgets_what_was_pretrained(checkpoint, review_splits):
     ("given", "message"),
     [
         (nt.StrategyOptions(strategy="freze"), "--strategy freze is unknown; did you mean freeze?"),
-        (nt.StrategyOptions(strategy="zzz"), "--strategy zzz is unknown; known are full, freeze, features, gradual"),
+        (nt.StrategyOptions(strategy="zzz"), "--strategy zzz is unknown; known are features, freeze, full, gradual"),
         (
             nt.StrategyOptions(strategy="freeze", head_epochs=3),
             "--head_epochs is an option of --strategy head_then_full, not of freeze; its options are "
@@ -152,9 +152,12 @@ def test_scratch_forgets_what_was_pretrained(checkpoint, review_splits):
         ),
         (nt.StrategyOptions(strategy="lora", lora_targets=[]), "--lora_targets names nothing"),
         (nt.StrategyOptions(strategy="freeze", trainable_layers=-1), "--trainable_layers must be 0 or more"),
-        (nt.StrategyOptions(layer_lr_decay=0.0), "--layer_lr_decay must lie in (0, 1]"),
-        (nt.StrategyOptions(layer_lr_decay=1.5), "--layer_lr_decay must lie in (0, 1]"),
-        (nt.StrategyOptions(strategy="gradual", layer_lr_decay=0.0), "--layer_lr_decay must lie in (0, 1]"),
+        (nt.StrategyOptions(layer_lr_decay=0.0), "--layer_lr_decay must be more than 0 and at most 1"),
+        (nt.StrategyOptions(layer_lr_decay=1.5), "--layer_lr_decay must be more than 0 and at most 1"),
+        (
+            nt.StrategyOptions(strategy="gradual", layer_lr_decay=0.0),
+            "--layer_lr_decay must be more than 0 and at most 1",
+        ),
         (nt.StrategyOptions(strategy="gradual", unfreeze_epochs=0), "--unfreeze_epochs must be 1 or more"),
         (nt.StrategyOptions(strategy="gradual", head_learning_rate=0.0), "--head_learning_rate must be more"),
         (nt.StrategyOptions(strategy="head_then_full", head_epochs=0), "--head_epochs must be more than 0"),

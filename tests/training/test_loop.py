@@ -473,7 +473,7 @@ def test_biases_and_norms_do_not_decay(checkpoint, review_splits):
 
 
 def test_an_unknown_schedule_is_one_line(checkpoint, review_splits, options):
-    with pytest.raises(nt.OptionError, match="--lr_scheduler_type zigzag"):
+    with pytest.raises(nt.OptionError, match=r"--lr_scheduler_type must be linear, .*; got zigzag"):
         nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, lr_scheduler_type="zigzag"))
 
 

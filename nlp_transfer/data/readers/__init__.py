@@ -1,16 +1,33 @@
-"""The forms of file that hold rows, one module each; here are the names that others read them by."""
+"""The readers of rows, a module for each form of file, and what each form is read by."""
 
 from nlp_transfer.data.readers.brat import annotated_folder
 from nlp_transfer.data.readers.columnar import arrow_table, frame_table, hub_table, is_saved, parquet_table, saved_table
-from nlp_transfer.data.readers.delimited import csv_table, delimiter_named
+from nlp_transfer.data.readers.conll import conll_table, words_table
+from nlp_transfer.data.readers.delimited import csv_table
 from nlp_transfer.data.readers.docbin import docbin_table
 from nlp_transfer.data.readers.json_records import json_table, jsonl_table
-from nlp_transfer.data.readers.records import FOLDER, BadRow, Record, Table, open_table, require_file
+from nlp_transfer.data.readers.reader_registry import FOLDER, open_table, register_reader, require_file
+from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.text_folders import labelled_folder, text_folder
-from nlp_transfer.data.readers.text_lines import is_blank, lines_table, text_lines
+from nlp_transfer.data.readers.text_lines import lines_table, text_lines
+
+_CONLL = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".txt", ".tsv")
+
+register_reader(*_CONLL, read=conll_table, uses=["tags"], options=["delimiter", "conll_columns"])
+register_reader(*_CONLL, read=words_table, uses=["words"], options=["delimiter", "conll_columns"])
+register_reader(".csv", ".tsv", read=csv_table, uses=["labels", "prediction"], options=["delimiter"])
+register_reader(".jsonl", ".ndjson", read=jsonl_table)
+register_reader(".json", read=json_table)
+register_reader(".parquet", read=parquet_table)
+register_reader(".arrow", ".feather", read=arrow_table)
+register_reader(".spacy", read=docbin_table, uses=["tags", "prediction"])
+register_reader(".txt", read=lines_table, uses=["prediction"])
+register_reader(FOLDER, read=labelled_folder, uses=["labels"])
+register_reader(FOLDER, read=annotated_folder, uses=["tags"])
+register_reader(FOLDER, read=text_folder, uses=["prediction"])
+register_reader(FOLDER, read=saved_table, recognises=is_saved)
 
 __all__ = [
-    "FOLDER", "BadRow", "Record", "Table", "annotated_folder", "arrow_table", "csv_table", "delimiter_named",
-    "docbin_table", "frame_table", "hub_table", "is_blank", "is_saved", "json_table", "jsonl_table", "labelled_folder",
-    "lines_table", "open_table", "parquet_table", "require_file", "saved_table", "text_folder", "text_lines",
+    "FOLDER", "BadRow", "Record", "Table", "frame_table", "hub_table", "is_saved", "open_table", "register_reader",
+    "require_file", "saved_table", "text_lines",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which words and tags has a text whose entities are marked as spans of characters?"""
+"""The words and tags of texts whose entities are marked as character spans."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.character_spans import Misaligned, to_entities, word_offsets
-from nlp_transfer.data.readers import BadRow, Record, Table
 from nlp_transfer.data.readers.offsets import resolved
+from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.span_layouts import Layout, marks_of, peeked
 from nlp_transfer.errors import DataError
 
@@ -28,12 +28,13 @@ def aligned(
     rows are to be skipped, reading a table to its end raises DataError where `manner` is strict and a span is not
     aligned.
     """
-    found = peeked(table, given)
-    if found is None:
+    peek = peeked(table, given)
+    if peek is None:
         return table, None
-    head, rest, layout = found
+    head, rest, layout = peek
     if layout is None:
-        columns = table.columns if any(isinstance(row, Record) for row in head) else ()  # the bad rows are to be told
+        # Bad rows are still to be reported.
+        columns = table.columns if any(isinstance(row, Record) for row in head) else ()
         return Table(columns, lambda wanted: itertools.chain(head, rest), table.unit, table.notes), None
     alignment = Alignment(source, table.unit, manner)
 
@@ -49,13 +50,13 @@ def aligned(
 
 def is_annotated(table: Table, given: tuple[str | None, str | None]) -> bool:
     """Whether a table has texts with spans; its records are then read."""
-    found = peeked(table, given)
-    return found is not None and found[2] is not None
+    peek = peeked(table, given)
+    return peek is not None and peek[2] is not None
 
 
 @dataclass
 class Alignment:
-    """How the spans of a source fell on words, as its rows are read: `listed` holds a line for each that did not."""
+    """How the spans of a source align with words, as its rows are read: `listed` has a line for each that does not."""
 
     source: str
     unit: str
@@ -64,33 +65,35 @@ class Alignment:
     snapped: int = 0
     lost: int = 0
 
-    def add(self, record: Record, text: str, found: Misaligned) -> None:
-        """Take note of a span of the text of `record`."""
-        start, end, kind = found.span
+    def add(self, record: Record, text: str, misaligned: Misaligned) -> None:
+        """Record a misaligned span of the text of `record`."""
+        start, end, kind = misaligned.span
         around = text[max(0, start - 15) : max(0, end) + 15]
-        became = f", now {text[found.became.start : found.became.end]!r}" if found.became else ""
+        became = f", now {text[misaligned.became.start : misaligned.became.end]!r}" if misaligned.became else ""
         place = record.file or f"{self.unit} {record.line}"
         shown = text[max(0, start) : max(0, end)]
-        self.listed.append(f"{place}: {kind} [{start}, {end}] {_short(shown)} in {_short(around)} {found.why}{became}")
-        self.snapped += found.became is not None
-        self.lost += found.became is None
+        self.listed.append(
+            f"{place}: {kind} [{start}, {end}] {_short(shown)} in {_short(around)} {misaligned.why}{became}"
+        )
+        self.snapped += misaligned.became is not None
+        self.lost += misaligned.became is None
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The first of the spans, in words."""
         more = len(self.listed) - _SHOWN
         return "; ".join(self.listed[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
 
     def refuse(self) -> None:
-        """DataError where there is a span that tags cannot say; a new file lists them where the line has no room."""
+        """DataError where a span is misaligned; where there are many, a temporary file lists them all."""
         count = len(self.listed)
         if count:
             where = f" ({_listing(self.whole_list())})" if count > _SHOWN else ""
             raise DataError(
-                f"{self.source} has {count:,} span{'s' * (count > 1)} that tags of words cannot say: {self.told}"
-                f"{where}. Mend "
-                f"{'them' if count > 1 else 'it'}, or give --misaligned snap, which widens a span to whole words, or "
-                "drop, which leaves it out; of spans that overlap both keep the longest."
+                f"{self.source} has {count:,} span{'s' * (count > 1)} that {'do' if count > 1 else 'does'} not align "
+                f"with words: {self.summary}{where}. Mend {'them' if count > 1 else 'it'}, or give --misaligned snap, "
+                "which widens a span to whole words, or drop, which leaves it out; of spans that overlap both keep the "
+                "longest."
             )
 
     def whole_list(self) -> tuple[str, ...]:
@@ -98,20 +101,22 @@ class Alignment:
         return tuple(f"{self.source}, {line}" for line in self.listed)
 
     def notes(self) -> tuple[str, ...]:
-        """What the user should be told of spans that were changed."""
+        """Notes for the user on spans that were changed."""
         if not self.listed:
             return ()
         where = " (the run lists all in misaligned.txt)" if len(self.listed) > _SHOWN else ""
         if self.manner == "strict":
-            return (f"{self.source}: the rows left out have spans that tags of words cannot say: {self.told}{where}.",)
+            return (
+                f"{self.source}: the rows left out have spans that do not align with words: {self.summary}{where}.",
+            )
         parts = []
         if self.snapped:
             parts.append(f"widened {self.snapped:,} span{'s' * (self.snapped > 1)} to whole words")
         if self.lost:
             parts.append(
-                f"left out {self.lost:,} that tags of words cannot say (of spans that overlap the longest was kept)"
+                f"left out {self.lost:,} that do not align with words (of overlapping spans the longest was kept)"
             )
-        return (f"{self.source}: {' and '.join(parts)}: {self.told}{where}.",)
+        return (f"{self.source}: {' and '.join(parts)}: {self.summary}{where}.",)
 
 
 def _words_and_tags(record: Record, layout: Layout, alignment: Alignment, skip_bad_rows: bool) -> Record | BadRow:
@@ -129,17 +134,17 @@ def _words_and_tags(record: Record, layout: Layout, alignment: Alignment, skip_b
     offsets = word_offsets(text)
     entities, misaligned = to_entities(text, spans[0], offsets, alignment.manner)
     misaligned += spans[1]
-    for found in misaligned:
-        alignment.add(record, text, found)
+    for span in misaligned:
+        alignment.add(record, text, span)
     if misaligned and alignment.manner == "strict" and skip_bad_rows:
-        return BadRow(record.line, "a span that tags of words cannot say", at)
+        return BadRow(record.line, "a span that does not align with words", at)
     words = [text[start:end] for start, end in offsets]
     return record._replace(values={"words": words, "tags": tag_schemes.tags(entities, len(words), "IOB2")})
 
 
 def _listing(lines: Sequence[str]) -> str:
     # The folder of a run that stops does not stay, and where the data is one may not be allowed to write.
-    if int(os.environ.get("RANK", "0")):  # the first process tells
+    if int(os.environ.get("RANK", "0")):  # the first process reports
         return ""
     try:
         with tempfile.NamedTemporaryFile(

@@ -1,10 +1,10 @@
-"""What is said of rows that cannot be used?"""
+"""Descriptions of bad rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nlp_transfer.data.readers import BadRow
+from nlp_transfer.data.readers.records import BadRow
 
 
 def some_numbers(numbers: Sequence[int | str], unit: str) -> str:
@@ -14,20 +14,20 @@ def some_numbers(numbers: Sequence[int | str], unit: str) -> str:
 
 
 def faults(bad: Sequence[BadRow], unit: str) -> str:
-    """What is wrong with rows, in words: "2 rows with no text (lines 3, 9), 1 row with no label (line 4)"."""
+    """The faults of rows, in words: "2 rows with no text (lines 3, 9), 1 row with no label (line 4)"."""
     groups: dict[str, list[int | str]] = {}
     for row in bad:
         groups.setdefault(row.fault, []).append(row.at)
-    told = [
+    parts = [
         f"{len(numbers):,} row{'s' * (len(numbers) > 1)} with {fault} ({some_numbers(numbers, unit)})"
         for fault, numbers in list(groups.items())[:3]
     ]
     more = sum(len(numbers) for numbers in list(groups.values())[3:])
-    return ", ".join(told) + (f", and {more:,} more bad row{'s' * (more > 1)}" if more else "")
+    return ", ".join(parts) + (f", and {more:,} more bad row{'s' * (more > 1)}" if more else "")
 
 
 def nothing_left(source: str, bad: Sequence[BadRow], unit: str) -> str:
-    """What is said of a source in which no row can be used."""
+    """The error for a source in which no row can be used."""
     if not bad:
         return f"{source} holds no rows; give a file with rows in it."
-    return f"{source} has no row that can be used: it has {faults(bad, unit)}. Mend them, or check the columns named."
+    return f"{source} has no row that can be used: it has {faults(bad, unit)}. Mend them, or check the column names."

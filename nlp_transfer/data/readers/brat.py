@@ -1,4 +1,4 @@
-"""Which texts and spans does a folder of brat hold?"""
+"""Texts and entities of a folder of brat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlp_transfer.data.readers.columnar import is_saved, saved_table
 from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.text_folders import whole_text
 from nlp_transfer.data.readers.text_lines import is_blank, text_lines
@@ -18,13 +17,11 @@ _OTHERS = re.compile(r"[REAMN#*]")  # relations, events, attributes, normalizati
 
 
 def annotated_folder(folder: Path) -> Table:
-    """Documents of brat, `NAME.txt` beside `NAME.ann`, in a folder and the folders in it; or what `datasets` saved.
+    """Documents of brat, `NAME.txt` beside `NAME.ann`, in a folder and the folders in it.
 
     A row is a document: its text as the file has it, without a byte order mark, and its entities as objects of start,
     end, label, text and parts. A file without its counterpart, and an `.ann` with a line that is none, are bad rows.
     """
-    if is_saved(folder):
-        return saved_table(folder)
     paths = [path for path in folder.rglob("*") if path.suffix in (".txt", ".ann") and path.is_file()]
     if not any(path.suffix == ".ann" for path in paths):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Which plain value does a cell of a row hold?"""
+"""Cells of rows as plain strings and lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cell(NamedTuple):
     flag: str
 
 
-class WrongKind(Exception):  # noqa: N818 (no error of the user's until the row is told)
+class WrongKind(Exception):  # noqa: N818 (no error for the user until the row is reported)
     """A cell holds something of another kind; the message completes "a row with ..."."""
 
 

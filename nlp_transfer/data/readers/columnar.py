@@ -1,4 +1,4 @@
-"""What rows do typed columns hold: Parquet, Arrow, a data set, a data frame?"""
+"""Rows of typed columns: Parquet, Arrow, data sets, data frames."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def is_saved(folder: Path) -> bool:
 def _files_of(folder: Path) -> list[Path]:
     state = folder / "state.json"
     if not state.exists():
-        found = sorted(folder.glob("*.arrow"))
-        if len(found) == 1:
-            return found
-        listed = ", ".join(path.name for path in found) or "none"
+        arrow_files = sorted(folder.glob("*.arrow"))
+        if len(arrow_files) == 1:
+            return arrow_files
+        listed = ", ".join(path.name for path in arrow_files) or "none"
         raise DataError(f"{folder} has no state.json that says which Arrow files it is made of ({listed}); name one.")
     try:
         names = [entry["filename"] for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]]

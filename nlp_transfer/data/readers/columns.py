@@ -1,4 +1,4 @@
-"""Which columns hold what the task needs?"""
+"""The choice of the columns that a task needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nlp_transfer.errors import DataError
 
 
 class Column(NamedTuple):
-    """What a column is for, the flag that names it, and the names under which it is found unasked, best first."""
+    """What a column is for, the flag that names it, and its usual names, best first."""
 
     role: str
     flag: str
@@ -42,7 +42,7 @@ def choose_column(source: str, columns: Sequence[str], wanted: Column, given: st
 def choose_columns(
     source: str, columns: Sequence[str], wanted: Sequence[Column], given: Sequence[str | None]
 ) -> tuple[str, ...]:
-    """The names in `columns` of those that are wanted: those given, else well-known ones in any case of letters."""
+    """The names in `columns` of those that are wanted: those given, else well-known ones in upper or lower case."""
     taken: dict[str, str] = {}
     for column, name in zip(wanted, given, strict=True):
         if name is None:
@@ -73,7 +73,7 @@ def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Co
             "name it with --delimiter."
         )
     raise DataError(
-        f"{source} has no column that is known to hold the {wanted.role}; its columns are: {', '.join(columns)}. "
+        f"{source} has no column with a usual name for the {wanted.role}; its columns are: {', '.join(columns)}. "
         f"Name the right one with {wanted.flag}."
     )
 

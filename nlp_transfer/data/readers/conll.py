@@ -1,4 +1,4 @@
-"""What sentences does a file of CoNLL columns hold?"""
+"""Sentences of CoNLL files: a word and its tag on each line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from nlp_transfer.data.readers import BadRow, Record, Table, is_blank, text_lines
+from nlp_transfer.data.readers.delimited import delimiter_named
+from nlp_transfer.data.readers.records import BadRow, Record, Table
+from nlp_transfer.data.readers.text_lines import is_blank, text_lines
 from nlp_transfer.errors import DataError, OptionError
-
-SUFFIXES = (".conll", ".conllu", ".bio", ".iob", ".iob2")
-"""What files of CoNLL columns are called, beside `.txt` and `.tsv`, which may hold other things."""
 
 _TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)
 _COMMENT = re.compile("# |#(begin|end) document")
@@ -21,31 +20,31 @@ _WORDS, _TAGS = ("form", "word", "token", "words", "tokens"), ("ner", "tag", "ne
 _SHOWN = 1000  # lines of words that show the layout
 
 
-def conll_table(path: Path, columns: str | None = None, delimiter: str | None = None) -> Table:
+def conll_table(path: Path, conll_columns: str | None = None, delimiter: str | None = None) -> Table:
     """One word a line, in columns; a blank line ends a sentence, and so does one that begins with -DOCSTART-.
 
-    `columns` names those of the word and its tag, by number from 0 (from the end: -1) or by name: of a header line, of
-    `# global.columns`, or of CoNLL-U. Unless given they are those that a header line calls so (word or token, tag or
-    ner), else the first and the last, but for a first column that numbers the words, and for a last one that mostly
-    holds no tags where another does. Columns stand apart by `delimiter`; unless given by tabs, or, where the first
-    word's line has no tab, by blanks, or by commas, semicolons or bars where that gives a tag. Comments begin with
-    "# "; lines of several words or of none (1-2, 1.1) of CoNLL-U are left aside.
+    `conll_columns` names those of the word and its tag, by number from 0 (from the end: -1) or by name: of a header
+    line, of `# global.columns`, or of CoNLL-U. By default they are those that a header line calls so (word or token,
+    tag or ner), else the first and the last, but for a first column that numbers the words, and for a last one that
+    mostly holds no tags where another does. Columns are separated by `delimiter`; by default by tabs, or, where the
+    first word's line has no tab, by blanks, or by commas, semicolons or bars where that gives a tag. Comments begin
+    with "# "; multiword tokens and empty nodes (1-2, 1.1) of CoNLL-U are skipped.
     """
-    layout = _layout(path, columns, delimiter, tagged=True)
+    layout = _layout(path, conll_columns, delimiter, tagged=True)
     return Table(
-        ("words", "tags"), lambda wanted: _sentences(path, layout, _sentence), notes=_notes(path, layout, columns)
+        ("words", "tags"), lambda wanted: _sentences(path, layout, _sentence), notes=_notes(path, layout, conll_columns)
     )
 
 
-def words_table(path: Path, columns: str | None = None, delimiter: str | None = None) -> Table:
-    """The words of CoNLL columns, with tags beside them or not; `columns` may name that of the word alone."""
-    layout = _layout(path, columns, delimiter, tagged=False)
+def words_table(path: Path, conll_columns: str | None = None, delimiter: str | None = None) -> Table:
+    """The words of CoNLL columns, with tags beside them or not; `conll_columns` may name that of the word alone."""
+    layout = _layout(path, conll_columns, delimiter, tagged=False)
     return Table(("words",), lambda wanted: _sentences(path, layout, _words))
 
 
 class _Layout(NamedTuple):
     split: Callable[[str], list[str]]
-    mark: str  # what stands between columns, in words
+    mark: str  # the separator of columns, in words
     width: int
     line: int  # the line that shows it
     word: int = 0
@@ -61,10 +60,11 @@ def _notes(path: Path, layout: _Layout, columns: str | None) -> tuple[str, ...]:
     if columns or (layout.word, layout.tag, layout.mark) in ((0, -1, "tabs"), (0, -1, "blanks")):
         return ()
     tag = layout.tag % layout.width
-    return (f"{path}: columns stand apart by {layout.mark}; words are column {layout.word}, tags column {tag}.",)
+    return (f"{path}: columns are separated by {layout.mark}; words are column {layout.word}, tags column {tag}.",)
 
 
 def _layout(path: Path, columns: str | None, delimiter: str | None, *, tagged: bool) -> _Layout:
+    delimiter = delimiter_named(delimiter) if delimiter else None
     needed = 2 if tagged else 1
     names: list[str] = []
     shown: list[tuple[int, str]] = []
@@ -92,12 +92,12 @@ def _layout(path: Path, columns: str | None, delimiter: str | None, *, tagged: b
         names, rows[first], header = rows[first], [], shown[first][0]
     layout = _Layout(split, mark, width, line_number, numbered=width > 2 and _numbers_words(rows), header=header)
     if not columns:
-        return _told(layout, names, rows)
+        return _detected(layout, names, rows)
     return _named(path, columns, layout, names, shown[first][0], rows[first])
 
 
 def _splitter(line: str, delimiter: str | None, tagged: bool) -> tuple[Callable[[str], list[str]], str]:
-    """What parts a line into columns, told from one, and what stands between them, in words."""
+    """The function that splits a line into columns, detected from one, and their separator in words."""
     names = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars", " ": "blanks"}
     mark = delimiter or ("\t" if "\t" in line.strip() else " ")
     if tagged and not delimiter and mark == " " and len(_by_blanks(line)) < 2:
@@ -143,7 +143,7 @@ def _is_no_word(fields: list[str]) -> bool:
     return bool(re.fullmatch(r"\d+[-.]\d+", fields[0]))
 
 
-def _told(layout: _Layout, names: list[str], rows: list[list[str]]) -> _Layout:
+def _detected(layout: _Layout, names: list[str], rows: list[list[str]]) -> _Layout:
     by_name = [name.lower().rpartition(":")[2] for name in names] if len(names) == layout.width else []
     word = next((by_name.index(name) for name in _WORDS if name in by_name), int(layout.numbered))
     tag = next((by_name.index(name) for name in _TAGS if name in by_name), None)
@@ -161,8 +161,7 @@ def _named(path: Path, columns: str, layout: _Layout, names: list[str], line: in
     given = [name.strip() for name in columns.split(",")]
     if not 1 <= len(given) <= 2 or not all(given):
         raise OptionError(
-            "--conll_columns takes the columns of the word and of its tag, such as 0,3 or FORM,NER; given was "
-            f"{columns!r}."
+            f"--conll_columns takes the columns of the word and of its tag, such as 0,3 or FORM,NER; got {columns!r}."
         )
     header = layout.header
     if not all(re.fullmatch(r"-?\d{1,9}", name) for name in given):

@@ -1,4 +1,4 @@
-"""What rows does a file of delimited columns hold?"""
+"""Rows of CSV and TSV files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nlp_transfer.errors import DataError, OptionError
 
 _NAMES = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar", " ": "a blank"}
 _BY_NAME = {"comma": ",", "tab": "\t", "\\t": "\t", "semicolon": ";", "pipe": "|", "space": " "}
-_MARKS = ",\t;|"  # those that are looked for
-_SNIFFED = 200  # rows that are looked at to tell the delimiter
+_MARKS = ",\t;|"  # those that are detected
+_SNIFFED = 200  # rows by which the delimiter is detected
 
 
 def delimiter_named(name: str) -> str:
@@ -26,7 +26,7 @@ def delimiter_named(name: str) -> str:
     """
     delimiter = _BY_NAME.get(name.lower(), name)
     if len(delimiter) != 1 or delimiter in '\r\n"' or "\ud800" <= delimiter <= "\udfff":
-        raise OptionError(f"--delimiter must be one character, or {', '.join(_BY_NAME)}; given was {name!r}.")
+        raise OptionError(f"--delimiter must be one character, or {', '.join(_BY_NAME)}; got {name!r}.")
     return delimiter
 
 
@@ -34,20 +34,20 @@ def csv_table(path: Path, delimiter: str | None = None) -> Table:
     """Delimited rows under a header, quoted as RFC 4180 says.
 
     The delimiter is the one given; else that of the suffix, a tab in a .tsv and a comma elsewhere, unless the first
-    rows are of one width under another one alone, which the notes tell.
+    rows are of one width only under another one, which the notes report.
     """
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long documents
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    chosen = delimiter or _sniffed(path, usual)
+    chosen = delimiter_named(delimiter) if delimiter else _sniffed(path, usual)
     rows = _csv_rows(path, chosen)
     _, header = next(rows, (0, []))
     columns = tuple(name.strip() for name in header)
     if not columns:
         raise DataError(f"{path} is empty; give a file with a header and rows.")
     refuse_repeats(path, [name for name in columns if name])
-    said = f"{path}: columns stand apart by {_NAMES.get(chosen, repr(chosen))}: {', '.join(columns)}."
+    note = f"{path}: columns are separated by {_NAMES.get(chosen, repr(chosen))}: {', '.join(columns)}."
     return Table(
-        columns, lambda wanted: _csv_records(path, columns, rows), notes=() if chosen == usual or delimiter else (said,)
+        columns, lambda wanted: _csv_records(path, columns, rows), notes=() if chosen == usual or delimiter else (note,)
     )
 
 
@@ -62,7 +62,7 @@ class _Fit(NamedTuple):
 
 
 def _sniffed(path: Path, usual: str) -> str:
-    # A wrong guess is told, not lost: rows of another width than the header are bad rows, under any delimiter.
+    # A wrong guess loses no row in silence: rows of another width than the header are bad rows, under any delimiter.
     sample = [piece for _, piece in itertools.islice(_pieces(path), 5 * _SNIFFED)]
     fits = {mark: _fit(sample, mark, mark == usual) for mark in _MARKS}
     there = [mark for mark in _MARKS if mark == usual or fits[mark].columns > 1]
@@ -75,7 +75,7 @@ def _fit(sample: list[str], delimiter: str, is_usual: bool) -> _Fit:
         for fields in filter(_is_row, csv.reader(sample, delimiter=delimiter, strict=True)):
             rows.append(fields)
     except csv.Error as error:
-        if "end of data" not in str(error):  # else a row that goes on after the sample
+        if "end of data" not in str(error):  # else a row that continues after the sample
             return _Fit(False, 0.0, False, len(rows[0]) if rows else 0, is_usual)
     header, rest = (rows[0], rows[1 : _SNIFFED + 1]) if rows else ([], [])
     share = sum(len(row) == len(header) for row in rest) / len(rest) if rest else 1.0
@@ -92,8 +92,8 @@ def _csv_records(
         if len(fields) == len(columns):
             yield Record(line, dict(zip(columns, fields, strict=True)))
         else:
-            found = f"{len(fields)} field{'s' * (len(fields) != 1)}"
-            yield BadRow(line, f"{found} where the header has {len(columns)}", line)
+            count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+            yield BadRow(line, f"{count} where the header has {len(columns)}", line)
     if empty:
         raise DataError(f"{path} holds a header and no rows; give a file with rows in it.")
 

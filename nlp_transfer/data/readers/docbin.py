@@ -1,4 +1,4 @@
-"""Which words and tags does a DocBin of spaCy hold?"""
+"""Words and tags of a DocBin of spaCy."""
 
 from __future__ import annotations
 

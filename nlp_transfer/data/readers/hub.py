@@ -1,4 +1,4 @@
-"""Which data sets are on the hub or saved in a folder, and what is said where one is not?"""
+"""Data sets on the Hugging Face hub or saved in a folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 
-from nlp_transfer.data.readers import is_saved
+from nlp_transfer.data.readers.columnar import is_saved
 from nlp_transfer.errors import DataError
 
 
@@ -27,7 +27,7 @@ def saved_splits(folder: Path) -> tuple[str, ...]:
 
 
 def load_hub(name: str, load: Callable[[], Any]) -> Any:
-    """What `load` gives of the data set `name`. DataError where it is not there or cannot be read."""
+    """The result of `load` for the data set `name`. DataError where it does not exist or cannot be read."""
     try:
         return load()
     except datasets.exceptions.DatasetNotFoundError:
@@ -37,7 +37,7 @@ def load_hub(name: str, load: Callable[[], Any]) -> Any:
         ) from None
     except ConnectionError as error:
         raise DataError(
-            f"the data set '{name}' is not on this machine and the hub cannot be reached ({_first_line(error)}); "
+            f"the data set '{name}' is not cached here and the hub cannot be reached ({_first_line(error)}); "
             "connect to the network, or give files with --train_file."
         ) from None
     except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError, RuntimeError) as error:

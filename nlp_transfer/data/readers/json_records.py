@@ -1,4 +1,4 @@
-"""What rows does a file of JSON hold?"""
+"""Rows of JSON and JSON lines files."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def _list_of_objects(path: Path, value: Any) -> list[Any]:
     lists = [k for k, v in fields.items() if isinstance(v, list) and (not v or any(map(_is_row, v)))]
     if len(lists) == 1:
         return fields[lists[0]]
-    found = f"{len(lists)} lists of objects ({', '.join(lists)})" if lists else "no list of objects"
-    raise DataError(f"{path} holds {found}; write its rows as one list of objects, or one object a line in a .jsonl.")
+    content = f"{len(lists)} lists of objects ({', '.join(lists)})" if lists else "no list of objects"
+    raise DataError(f"{path} holds {content}; write its rows as one list of objects, or one object a line in a .jsonl.")
 
 
 def _object(number: int, value: Any) -> Record | BadRow:

@@ -1,4 +1,4 @@
-"""In what does a tool count the characters of a text?"""
+"""Offsets of annotation tools, converted to characters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Mark(NamedTuple):
 
 
 def resolved(text: str, marks: Sequence[Mark]) -> tuple[list[CharSpan], list[Misaligned]] | str:
-    """Spans in characters of `text`; those in several parts, which no tags can say; or the fault.
+    """Spans in characters of `text`; those in several parts, which have no tags; or the fault.
 
     A tool may count in UTF-16 (as JavaScript does), take a Windows line end for one character, or count a byte order
     mark; where it gives the text of its spans, the first way of counting by which all of them stand there is taken.

@@ -1,4 +1,4 @@
-"""How do tools write the entities of a text?"""
+"""Layouts in which annotation tools write the entities of a text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nlp_transfer.data.readers import BadRow, Record, Table
 from nlp_transfer.data.readers.columns import TAGS, TEXT, WORDS
 from nlp_transfer.data.readers.offsets import Mark
+from nlp_transfer.data.readers.records import BadRow, Record, Table
 
 _PEEKED = 100  # rows that show the layout
 _SPANS = ("spans", "entities", "ents", "label", "labels", "annotations", "ner", "tags", "ner_tags")
@@ -18,7 +18,7 @@ _TYPES = ("label", "labels", "type", "entity", "tag", "entity_type", "entity_gro
 
 
 class Layout(NamedTuple):
-    """A layout in words, and what reads of a row the text and its spans as they are written, or tells the fault."""
+    """The name of a layout, and the function that reads the text and the spans of a row, or returns its fault."""
 
     name: str
     read: Callable[[Mapping[str, Any]], tuple[Any, Any] | str]

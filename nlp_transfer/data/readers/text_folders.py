@@ -1,25 +1,22 @@
-"""Which texts does a folder of text files hold, and of what label?"""
+"""Texts of folders of .txt files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from nlp_transfer.data.readers.columnar import is_saved, saved_table
 from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.text_lines import text_lines
 from nlp_transfer.errors import DataError
 
 
 def labelled_folder(folder: Path) -> Table:
-    """A folder per label holding `.txt` files, each one text; or what `datasets` saved.
+    """A folder per label holding `.txt` files, each one text.
 
     The columns are text, label (the name of the folder) and file (the path within `folder`), the rows in the order of
     their paths. What stands in the folder of a label and is no `.txt` is a bad row; what stands beside those folders is
-    not read, which the notes tell.
+    not read, which the notes report.
     """
-    if is_saved(folder):
-        return saved_table(folder)
     labels = [part for part in _visible(folder) if part.is_dir() and _visible(part)]
     if not any(path.suffix.lower() == ".txt" for part in labels for path in _visible(part)):
         raise DataError(
@@ -33,9 +30,7 @@ def labelled_folder(folder: Path) -> Table:
 
 
 def text_folder(folder: Path) -> Table:
-    """Every `.txt` in a folder and the folders in it, each one text, as `labelled_folder` has them; or a saved set."""
-    if is_saved(folder):
-        return saved_table(folder)
+    """Every `.txt` in a folder and the folders in it, each one text, as `labelled_folder` has them."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".txt" and path.is_file())
     if not paths:
         raise DataError(f"{folder} is a folder that holds no .txt file, nor a data set saved by datasets; give a file.")

@@ -1,4 +1,4 @@
-"""What lines does a file of plain text hold?"""
+"""Lines of plain text files."""
 
 from __future__ import annotations
 

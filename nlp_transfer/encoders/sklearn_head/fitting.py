@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.encoders.sklearn_head.decisions import decisions, linear_layer
 from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.metrics.temperature import temperature_of
 
 log = logging.getLogger(__name__)
-
-LINEAR = ("logistic", "linear_svm")
-CLASSIFIERS = (*LINEAR, "svm", "random_forest", "knn")
 
 # The strongest regularisation comes first. C of the linear ones is for standardised features; gamma is in units of
 # scikit-learn's default, 1 / (width * variance).

@@ -13,7 +13,7 @@ import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from nlp_transfer.config import CacheOptions, StrategyOptions, TrainingOptions
+from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits, hold_out
@@ -23,7 +23,7 @@ from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.experiments.auto.try_candidates import candidate_named, features_candidates, halved, score_of
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies import Strategy
+from nlp_transfer.strategies import Strategy, StrategyOptions
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
 from nlp_transfer.system.cli import quiet

@@ -24,8 +24,6 @@ from nlp_transfer.system.cli import quiet
 
 log = logging.getLogger(__name__)
 
-FEATURES = "features"
-
 _CLASSIFIERS = ("svm", "logistic", "linear_svm")  # each was the best on some data set; of equals the first is taken
 _NEEDS_SKOPS = "svm"
 
@@ -40,10 +38,10 @@ def candidate_named(name: str, **options: str) -> Candidate:
 def features_candidates(head: TaskHead) -> tuple[Candidate, ...]:
     """`features` with each classifier that can be the best for the head."""
     if len(head.classifiers) < 2:
-        return (candidate_named(FEATURES),)
+        return (candidate_named("features"),)
     has_skops = importlib.util.find_spec("skops") is not None
     usual = [name for name in _CLASSIFIERS if name in head.classifiers and (has_skops or name != _NEEDS_SKOPS)]
-    return tuple(candidate_named(FEATURES, classifier=name) for name in usual or head.classifiers)
+    return tuple(candidate_named("features", classifier=name) for name in usual or head.classifiers)
 
 
 def halved(candidates: Sequence[_T], score: Callable[[_T, Rows], float | None], rows: Rows, seed: int) -> _T:
@@ -85,7 +83,7 @@ def score_of(
     """The score of a candidate that has learned some rows, on others; None where it cannot be trained so."""
     metric = model.head.choice_metric
     # What is fitted at once takes nothing from the rows that judge it, and reads their features from the cache.
-    validation = judged if candidate.strategy == FEATURES else None
+    validation = None if candidate.make().trains_by_steps else judged
     training = replace(training, metric_for_best_model=metric if validation else None)
     setup = TrialSetup(model.head, ModelOptions(), training, cache)
     try:

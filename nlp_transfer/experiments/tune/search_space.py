@@ -1,71 +1,29 @@
-"""Which settings may a trial have?"""
+"""The search space of tuning: which settings a trial may have."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import re
+import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nlp_transfer.config import StrategyOptions, TrainingOptions
+from nlp_transfer.config import TrainingOptions
+from nlp_transfer.config.option_fields import Choice, Range
+from nlp_transfer.config.parsing import flag_type
 from nlp_transfer.errors import OptionError
-from nlp_transfer.strategies import STRATEGIES, strategy_named
-from nlp_transfer.strategies.head_then_full import usual_head_epochs
+from nlp_transfer.strategies import STRATEGIES, Strategy, StrategyOptions, strategy_named
+from nlp_transfer.strategies.strategy_registry import options_of, owners_of
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`, both included; `log`: as many between 1 and 10 as between 10 and 100."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def suggest(self, trial: BaseTrial, name: str) -> float:
-        """A number that Optuna chooses, with three digits, which is all that one can tell apart."""
-        if self.whole:
-            return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
-        return float(f"{trial.suggest_float(name, self.low, self.high, log=self.log):.3g}")
-
-    def __contains__(self, value: Any) -> bool:
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of some values."""
-
-    values: tuple[Any, ...]
-
-    def suggest(self, trial: BaseTrial, name: str) -> Any:
-        """A value that Optuna chooses."""
-        return trial.suggest_categorical(name, self.values)
-
-    def __contains__(self, value: Any) -> bool:
-        return value in self.values
-
-
 Space = dict[str, dict[str, Range | Choice]]
 """Strategy -> option -> what it may be."""
 
-_WITHOUT_STEPS = ("features",)
-_SLOWER, _FASTER = 5, 4  # times than the strategy's own rate
-
-_OF_STRATEGIES: dict[str, dict[str, Range | Choice]] = {
-    "full": {"layer_lr_decay": Range(0.8, 1.0)},
-    "gradual": {"layer_lr_decay": Range(0.8, 1.0), "unfreeze_epochs": Range(1, 4, whole=True)},
-    "head_then_full": {"head_epochs": Range(1, 15, whole=True)},
-    "l2sp": {"l2sp_alpha": Range(0.003, 0.3, log=True)},
-    "lora": {"lora_r": Choice((4, 8, 16, 32))},
-    "replay": {"source_weight": Range(0.1, 2.0, log=True)},
-    "features": {"classifier": Choice(("logistic", "linear_svm"))},
-}  # of freeze: as many layers as the encoder has
+_SLOWER, _FASTER = 5, 4  # times than the strategy's own learning rate
 
 _TRAINING = (
     "learning_rate", "num_train_epochs", "weight_decay", "warmup_ratio", "per_device_train_batch_size",
@@ -86,32 +44,29 @@ def space_of(
     What the options say stays as they say, and is not searched. `searched` are NAME=LOW..HIGH or NAME=A,B,C, in place
     of the ranges from here. Raises OptionError for what is no option, belongs to no strategy, or is said twice.
     """
-    said = _said(given)
+    fixed_options = given.given()
     own = dict(_parsed(text) for text in searched)
     for name in strategies:  # raises for one that is unknown, or lacks what it needs
-        strategy_named(name, **{o: v for o, v in said.items() if name in STRATEGIES and o in _options_of(name)})
+        strategy_named(name, **_of(name, fixed_options) if name in STRATEGIES else {})
         if name not in STRATEGIES:
             raise OptionError(
                 f"--strategies {name}: it chooses one of those that are tried here; name them themselves."
             )
-    _validate_options(strategies, own, said, training)
+    _validate_options(strategies, own, fixed_options, training)
     space: Space = {}
     for name in strategies:
-        mine = {option: value for option, value in said.items() if option in _options_of(name)}
-        found: dict[str, Range | Choice] = {}
-        if name not in _WITHOUT_STEPS:
-            rate = usual_rate(name, mine)
-            found["learning_rate"] = Range(rate / _SLOWER, rate * _FASTER, log=True)
+        kind, mine = STRATEGIES[name], _of(name, fixed_options)
+        ranges: dict[str, Range | Choice] = {}
+        if kind.trains_by_steps:
+            rate = usual_rate(name, mine, depth)
+            ranges["learning_rate"] = Range(rate / _SLOWER, rate * _FASTER, log=True)
             if not training.max_train_steps:
-                found["num_train_epochs"] = Range(max(1, usual_epochs // 2), 2 * usual_epochs, whole=True)
-        if name == "freeze":
-            found["trainable_layers"] = Range(1, depth, whole=True)
-        if "peft_config" not in mine:  # which says all of them
-            found |= _OF_STRATEGIES.get(name, {})
-        shared = () if name in _WITHOUT_STEPS else _TRAINING
-        asked = {option: what for option, what in own.items() if option in {*_options_of(name), *shared}}
+                ranges["num_train_epochs"] = Range(max(1, usual_epochs // 2), 2 * usual_epochs, whole=True)
+        ranges |= kind.search_space(mine, depth)
+        shared = _TRAINING if kind.trains_by_steps else ()
+        asked = {option: what for option, what in own.items() if option in {*options_of(name), *shared}}
         fixed = {*mine, *(k for k in _TRAINING if getattr(training, k) is not None and k not in own)}
-        space[name] = {option: what for option, what in (found | asked).items() if option not in fixed}
+        space[name] = {option: what for option, what in (ranges | asked).items() if option not in fixed}
     return space
 
 
@@ -121,50 +76,57 @@ def suggested(trial: BaseTrial, space: Space) -> tuple[str, dict[str, Any]]:
     return strategy, {name: what.suggest(trial, f"{strategy}.{name}") for name, what in space[strategy].items()}
 
 
-def usual(space: Space, given: StrategyOptions, usual_epochs: int) -> list[dict[str, Any]]:
-    """For each strategy what a run of so many epochs would take that is told nothing, as the parameters of a trial."""
-    found = []
+def usual(space: Space, given: StrategyOptions, usual_epochs: int, depth: int) -> list[dict[str, Any]]:
+    """For each strategy the parameters of a trial that is a run of so many epochs with the defaults of all options."""
+    parameters = []
     for name, options in space.items():
-        mine = {option: value for option, value in _said(given).items() if option in _options_of(name)}
-        values = vars(TrainingOptions()) | vars(strategy_named(name, **mine, **_at_least_one_layer(name, mine)))
-        values |= {"learning_rate": usual_rate(name, mine), "num_train_epochs": usual_epochs}
-        values |= {"head_epochs": usual_head_epochs(usual_epochs)}
+        mine = _of(name, given.given())
+        values = vars(TrainingOptions()) | _usual_strategy(name, mine, depth).values(usual_epochs)
+        values |= {"learning_rate": usual_rate(name, mine, depth), "num_train_epochs": usual_epochs}
         known = {
             f"{name}.{option}": values.get(option) for option, what in options.items() if values.get(option) in what
         }
-        found.append({"strategy": name} | known)
-    return found
+        parameters.append({"strategy": name} | known)
+    return parameters
 
 
-def usual_rate(strategy: str, given: Mapping[str, Any]) -> float:
-    """The learning rate that a strategy has with the options `given`, unless it is told."""
-    return strategy_named(strategy, **given, **_at_least_one_layer(strategy, given)).default_learning_rate
+def usual_rate(strategy: str, given: Mapping[str, Any], depth: int) -> float:
+    """The default learning rate of a strategy with the options `given`, on an encoder of `depth` layers."""
+    return _usual_strategy(strategy, given, depth).default_learning_rate
 
 
-def _at_least_one_layer(strategy: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """freeze searches how many layers train, and has another rate for none."""
-    return {"trainable_layers": 1} if strategy == "freeze" and "trainable_layers" not in given else {}
+def _usual_strategy(name: str, given: Mapping[str, Any], depth: int) -> Strategy:
+    """A strategy as it is unless searched; a number below the range that is searched is the lowest of the range.
+
+    So `freeze`, whose search begins at one layer, has the learning rate of one layer, not that of a head alone.
+    """
+    defaults = strategy_named(name, **given).values(1)
+    lowest = {
+        option: int(what.low) if what.whole else what.low
+        for option, what in STRATEGIES[name].search_space(given, depth).items()
+        if isinstance(what, Range) and (defaults[option] or 0) < what.low
+    }
+    return strategy_named(name, **given, **lowest)
 
 
-def _said(given: StrategyOptions) -> dict[str, Any]:
-    return {name: value for name, value in vars(given).items() if name != "strategy" and value is not None}
-
-
-def _options_of(strategy: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(STRATEGIES[strategy])}
+def _of(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the `options` that a strategy has."""
+    return {name: value for name, value in options.items() if name in options_of(strategy)}
 
 
 def _parsed(text: str) -> tuple[str, Range | Choice]:
     """NAME=LOW..HIGH or NAME=A,B,C, in the type that the option has."""
     name, _, values = text.partition("=")
-    types = {f.name: str(f.type) for kind in (TrainingOptions, StrategyOptions) for f in dataclasses.fields(kind)}
-    strategic = {option for strategy in STRATEGIES for option in _options_of(strategy)}
-    if name not in {*_TRAINING, *strategic} or not values:
+    of_training = {option: typing.get_type_hints(TrainingOptions)[option] for option in _TRAINING}
+    of_strategies = {field.name: field.type for field in dataclasses.fields(StrategyOptions)[1:]}
+    hints = of_strategies | of_training
+    if name not in hints or not values:
         raise OptionError(
             f"--search {text}: say NAME=LOW..HIGH or NAME=A,B,C of an option of a strategy, or one of "
             f"{', '.join(_TRAINING)}."
         )
-    whole, is_number = "int" in types[name], "int" in types[name] or "float" in types[name]
+    kind = flag_type(hints[name])
+    whole, is_number = kind is int, kind in (int, float)
     ends = values.split("..")
     try:
         if len(ends) == 2 and is_number:
@@ -184,15 +146,15 @@ def _as_bool(text: str) -> bool | str:
 
 
 def _validate_options(
-    strategies: Sequence[str], own: Mapping[str, Any], said: Mapping[str, Any], training: TrainingOptions
+    strategies: Sequence[str], own: Mapping[str, Any], fixed: Mapping[str, Any], training: TrainingOptions
 ) -> None:
-    for option in (*own, *said):
-        owners = [name for name in STRATEGIES if option in _options_of(name)]
+    for option in (*own, *fixed):
+        owners = owners_of(option)
         if option not in _TRAINING and not set(owners) & set(strategies):
             raise OptionError(
                 f"--{option} is of --strategy {' and '.join(owners)}, none of which --strategies names; leave it out."
             )
     usual = TrainingOptions()
     for option in own:
-        if option in said or getattr(training, option, None) != getattr(usual, option, None):
+        if option in fixed or getattr(training, option, None) != getattr(usual, option, None):
             raise OptionError(f"--{option} and --search {option}=... both say what it is; give one of them.")

@@ -18,7 +18,6 @@ from nlp_transfer.config import (
     ModelOptions,
     NEROptions,
     SentimentOptions,
-    StrategyOptions,
     TrainingOptions,
     TuningOptions,
 )
@@ -32,6 +31,7 @@ from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.experiments.tune.tuning_trials import Runs
 from nlp_transfer.heads import TaskHead, head_named
 from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies import StrategyOptions
 from nlp_transfer.training.checkpointing.fingerprint import content
 from nlp_transfer.training.loop import require_score
 from nlp_transfer.training.plan import usual_epochs
@@ -139,7 +139,7 @@ def tune(
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, search_fingerprint, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
-    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)))
+    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)), depth)
     search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):

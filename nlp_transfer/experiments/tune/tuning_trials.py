@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from accelerate.tracking import GeneralTracker
 
-from nlp_transfer.config import StrategyOptions, TrainingOptions
+from nlp_transfer.config import TrainingOptions
 from nlp_transfer.config.parsing import to_yaml
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.experiments.compare.candidates import Candidate
 from nlp_transfer.experiments.trial import Trial, TrialSetup
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies import STRATEGIES
+from nlp_transfer.strategies import StrategyOptions
+from nlp_transfer.strategies.strategy_registry import options_of
 from nlp_transfer.training.best_weights import is_error
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Runs:
 
     def trial(self, strategy: str, settings: Mapping[str, Any]) -> Trial:
         """The trial of a strategy with `settings`, which are options of it or of training."""
-        own = {field.name for field in fields(STRATEGIES[strategy])}
-        options = {name: value for name, value in vars(self.strategy).items() if name in own and value is not None}
+        own = options_of(strategy)
+        options = {name: value for name, value in self.strategy.given().items() if name in own}
         options |= {name: value for name, value in settings.items() if name in own}
         candidate = Candidate(strategy, self.setup.model.model_name_or_path, strategy, tuple(options.items()))
         training = tuple((name, value) for name, value in settings.items() if name not in own)

@@ -1,1 +1,1 @@
-"""What do pages for people have in common? Their shell, and how pictures in them are drawn."""
+"""What HTML pages share: their shell, and the drawing of pictures."""

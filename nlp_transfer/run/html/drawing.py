@@ -1,4 +1,4 @@
-"""How is a picture drawn, so that it stands in a page as one element and its words stay words?"""
+"""SVG pictures for HTML pages, whose text stays text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a template become a page that needs nothing else?"""
+"""Self-contained HTML pages from templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHARED_TEMPLATES = ("page_shell.html", "parts.html")
 def filled(package: str, template: str, **values: Any) -> str:
     """A template of `package`, filled: no script, no network, the pictures in it, and no text taken for code.
 
-    The template extends `shell.html` and fills its blocks: `title`, `style`, `header`, `main` and `footer`; what
+    The template extends `page_shell.html` and fills its blocks: `title`, `style`, `header`, `main` and `footer`; what
     `parts.html` holds it may import: a figure, a box for what is wide, a table of numbers, whose look is the shell's.
     A name that the template has and `values` lack is an error.
     """

@@ -175,7 +175,7 @@ def test_no_span_vanishes(tmp_path):
 
 def test_spans_off_words_stop_the_run_and_are_listed(tmp_path):
     told = fault(write(tmp_path / "a.jsonl", OFF))
-    assert "a.jsonl has 3 spans that tags of words cannot say: line 1: X [2, 3] ' ' in 'in Berlin, New Yor' " in told
+    assert "a.jsonl has 3 spans that do not align with words: line 1: X [2, 3] ' ' in 'in Berlin, New Yor' " in told
     assert "line 1: LOC [3, 6] 'Ber' in 'in Berlin, New York C' cuts a word; " in told
     assert "LOC [11, 19] 'New York' in 'in Berlin, New York City' overlaps LOC [11, 24]. Mend them, or give " in told
     assert "--misaligned snap" in told
@@ -196,14 +196,14 @@ def test_spans_off_words_are_widened_or_left_out(tmp_path):
     snapped, dropped = (read_tagged(path, misaligned=manner) for manner in ("snap", "drop"))
     assert snapped.data[0]["tags"] == ["O", "B-LOC", "O", "B-LOC", "I-LOC", "I-LOC"]
     assert dropped.data[0]["tags"] == ["O", "O", "O", "B-LOC", "I-LOC", "I-LOC"]
-    assert "widened 1 span to whole words and left out 2 that tags" in snapped.notes[-1]
+    assert "widened 1 span to whole words and left out 2 that do not align" in snapped.notes[-1]
     assert "cuts a word, now 'Berlin'" in snapped.notes[-1]
-    assert "left out 3 that tags of words cannot say (of spans that overlap the longest was kept)" in dropped.notes[-1]
+    assert "left out 3 that do not align with words (of overlapping spans the longest was kept)" in dropped.notes[-1]
     assert [len(rows.misaligned) for rows in (snapped, dropped)] == [3, 3]
     many = read_tagged(write(tmp_path / "a.jsonl", *[OFF] * 500), misaligned="drop")
     assert len(set(many.misaligned)) == 1500
     assert many.misaligned[-1].startswith(f"{tmp_path / 'a.jsonl'}, line 500: LOC [11, 19] 'New York' in")
-    with pytest.raises(nt.OptionError, match="strict, snap, drop; given was grow"):
+    with pytest.raises(nt.OptionError, match="strict, snap, drop; got grow"):
         read_tagged(path, misaligned="grow")
     with pytest.raises(nt.OptionError, match="strict, snap or drop; given was grow"):
         nt.DataOptions(misaligned="grow")

@@ -46,7 +46,7 @@ def test_the_delimiter_is_told_from_the_rows_and_said(tmp_path, mark, said):
     path = write(tmp_path, f'text{mark}label\n"a, b"{mark}x\nc, d{mark}y\n')
     rows = read_classification(path)
     assert pairs(rows) == [("a, b", "x"), ("c, d", "y")]
-    assert rows.notes == (f"{path}: columns stand apart by {said}: text, label.",)
+    assert rows.notes == (f"{path}: columns are separated by {said}: text, label.",)
     assert read_classification(write(tmp_path, "text,label\na,x\n", "b.tsv")).notes[0].endswith("a comma: text, label.")
 
 
@@ -228,7 +228,7 @@ def test_data_frames_of_any_types():
     assert pairs(read_classification(frame, skip_bad_rows=True)) == [("a", "1"), ("b", "2")]
     assert pairs(read_classification(frame, "7", "n", skip_bad_rows=True)) == [("x", "1"), ("x", "3"), ("x", "4")]
     fault(read_classification, frame, "no column 'lable' (did you mean 'label'?)", label_column="lable")
-    fault(read_classification, [1], "the list is not read here; give a path, a pandas DataFrame")
+    fault(read_classification, [1], "the list is not supported; give a path, a pandas DataFrame")
     words = pd.DataFrame({"tokens": [["Jo", "sang"]], "tags": [("B-PER", "O")]})
     assert read_tagged(words).data[0]["tags"] == ["B-PER", "O"]
 
@@ -249,7 +249,7 @@ def sentences(rows):
 def test_columns_that_the_file_names_itself(tmp_path):
     path = write(tmp_path, UNIVERSAL, "a.conllu")
     assert sentences(read_tagged(path)) == SENTENCES
-    assert read_tagged(path).notes == (f"{path}: columns stand apart by tabs; words are column 1, tags column 3.",)
+    assert read_tagged(path).notes == (f"{path}: columns are separated by tabs; words are column 1, tags column 3.",)
     assert sentences(read_tagged(path, conll_columns="form, ner")) == SENTENCES
 
 
@@ -300,7 +300,7 @@ def test_columns_that_are_not_there(tmp_path):
     fault(read_tagged, path, "such as 0,3 or FORM,NER", error=nt.OptionError, conll_columns="0,1,2")
     fault(read_tagged, path, "names one column twice", error=nt.OptionError, conll_columns="1,-1")
     path = write(tmp_path, "{}", "a.jsonl")
-    fault(read_tagged, path, "--conll_columns is for files of CoNLL", error=nt.OptionError, conll_columns="0,1")
+    fault(read_tagged, path, "--conll_columns is for files such as .conll", error=nt.OptionError, conll_columns="0,1")
     with pytest.raises(nt.OptionError, match="--conll_columns is for NER"):
         nt.splits_from(path, options=nt.DataOptions(conll_columns="0,1"))
 

@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import log_loss
 
 from nlp_transfer.encoders.sklearn_head import fitting
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS, LINEAR
 from nlp_transfer.encoders.sklearn_head.decisions import decisions, linear_layer, on_all_labels
-from nlp_transfer.encoders.sklearn_head.fitting import CLASSIFIERS, LINEAR, fit_classifier
+from nlp_transfer.encoders.sklearn_head.fitting import fit_classifier
 from nlp_transfer.errors import UserError
 
 every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 import nlp_transfer as nt
 from nlp_transfer.encoders.sklearn_head import fitting
+from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS, LINEAR
 from nlp_transfer.encoders.sklearn_head.decisions import decisions
 from nlp_transfer.encoders.sklearn_head.sklearn_storage import CLASSIFIER_FILE, load_classifier, save_classifier
 from nlp_transfer.errors import ModelError, OptionError
@@ -23,7 +24,7 @@ FEATURES = RNG.normal(size=(60, 8)).astype(np.float32)
 LABELS = np.arange(60) % 3
 FEATURES[np.arange(60), LABELS] += 3
 
-NOT_LINEAR = [name for name in fitting.CLASSIFIERS if name not in fitting.LINEAR]
+NOT_LINEAR = [name for name in CLASSIFIERS if name not in LINEAR]
 
 
 @pytest.fixture(scope="module")

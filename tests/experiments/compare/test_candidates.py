@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 import nlp_transfer as nt
+from nlp_transfer.config.option_fields import option_of
 from nlp_transfer.errors import OptionError
-from nlp_transfer.experiments.compare.candidates import _VARIANTS, candidates_from
+from nlp_transfer.experiments.compare.candidates import candidates_from
+from nlp_transfer.strategies import STRATEGIES
+from nlp_transfer.strategies.strategy_registry import options_of
 
 
 def test_every_strategy_stands_on_every_encoder_beside_scratch_and_the_baselines():
@@ -25,7 +28,12 @@ def test_every_strategy_stands_on_every_encoder_beside_scratch_and_the_baselines
     assert [c.name for c in candidates_from(["scratch", "full"], ["C"])] == ["scratch", "full", "baselines"]
 
 
-@pytest.mark.parametrize(("strategy", "option"), _VARIANTS.items())
+VARIANTS = [
+    (name, option) for name in STRATEGIES for option, field in options_of(name).items() if option_of(field).short
+]
+
+
+@pytest.mark.parametrize(("strategy", "option"), VARIANTS)
 def test_what_stands_behind_a_colon_is_of_the_type_of_its_option(strategy, option):
     value = "svm" if option == "classifier" else 1
     told = nt.StrategyOptions(source_file="source.csv") if strategy == "replay" else nt.StrategyOptions()
@@ -38,8 +46,8 @@ def test_what_stands_behind_a_colon_is_of_the_type_of_its_option(strategy, optio
     [
         (["ful"], {}, "did you mean full"),
         (["auto"], {}, "--strategies auto: auto chooses one of those compared here"),
-        (["features:forest"], {}, "--classifier forest is unknown"),
-        (["freeze:two"], {}, "--trainable_layers takes a whole number; given was 'two'"),
+        (["features:forest"], {}, "--classifier must be logistic, .*; got forest"),
+        (["freeze:two"], {}, "--trainable_layers takes a whole number; got 'two'"),
         (["freeze:-1"], {}, "--trainable_layers must be 0 or more"),
         (["scratch:2"], {}, "scratch has no variants"),
         (["full"], {"lora_r": 4}, "--lora_r is an option of none of full"),
@@ -68,7 +76,7 @@ def test_an_encoder_is_named_once():
 
 @pytest.mark.parametrize("fractions", ["0", "1.5", "-0.1", "half", "nan"])
 def test_a_fraction_outside_of_0_to_1_is_refused(fractions):
-    with pytest.raises(OptionError, match=r"--fractions must lie in \(0, 1\].*given was"):
+    with pytest.raises(OptionError, match=r"--fractions must be more than 0 and at most 1.*got"):
         nt.CompareOptions(fractions=[fractions])
 
 

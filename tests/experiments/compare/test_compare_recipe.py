@@ -75,7 +75,7 @@ def test_what_cannot_be_compared_is_one_line(task_flags, training_flags, tmp_pat
     for more, said in (
         (["--metric", "f1_strict"], "--metric f1_strict is not a score of this task; it has accuracy, macro_f1"),
         (["--metric", "loss"], "--metric loss is not a score of this task"),
-        (["--fractions", "0.5,1.5"], "--fractions must lie in (0, 1]"),
+        (["--fractions", "0.5,1.5"], "--fractions must be more than 0 and at most 1"),
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--label_scheme", "BIOES"], "--label_scheme is of --task ner"),
         (["--checkpoint_every", "5 steps"], "--checkpoint_every is for runs whose model is kept"),

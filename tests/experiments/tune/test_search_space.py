@@ -30,7 +30,7 @@ def test_what_is_suggested_makes_a_strategy_and_options_of_training(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
-    (parameters,) = usual(space(name), nt.StrategyOptions(), 3)
+    (parameters,) = usual(space(name), nt.StrategyOptions(), 3, depth=6)
     assert parameters.keys() == {"strategy"} | {f"{name}.{option}" for option in space(name)[name]}
     study = optuna.create_study()
     study.enqueue_trial(parameters)

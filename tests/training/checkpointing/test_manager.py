@@ -239,7 +239,7 @@ def test_checkpoints_are_written_by_the_clock(fit, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("said", ["often", "0 steps", "-1 steps", "5", "5 hours", "5 steps 3"])
 def test_what_says_no_interval_is_one_line(said):
-    with pytest.raises(nt.OptionError, match=f"--checkpoint_every {said}: say a number and steps, epochs or minutes"):
+    with pytest.raises(nt.OptionError, match=f"--checkpoint_every must be a number and steps, .* got {said}"):
         nt.TrainingOptions(checkpoint_every=said.split())
 
 

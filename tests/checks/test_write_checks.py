@@ -9,9 +9,8 @@ from conftest import Elements
 from made import FILLER, sentences, texts
 
 from nlp_transfer.checks.check_data import check_data
-from nlp_transfer.checks.check_page import page
 from nlp_transfer.checks.check_table import report_table
-from nlp_transfer.checks.write_checks import write_report
+from nlp_transfer.checks.write_checks import page, write_report
 from nlp_transfer.run.html.drawing import fitting
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></text></svg>&amp; $x_1$ {{ 7 * 7 }}"
@@ -70,13 +69,13 @@ def test_what_is_written_is_what_was_found(tmp_path):
     assert [finding["kind"] for finding in read["findings"]] == [finding.kind for finding in report.findings]
     assert read["overlaps"] == [{"split": "test", "other": "train", "exact": 1, "near": 0}]
     assert read["splits"]["train"]["labels"] == {"a": 3, "b": 2}
-    assert "1 of 2 (50.0%) test rows stand in train" in (tmp_path / "check.html").read_text()
-    assert "leak: 1 of 2 (50.0%) test rows stand in train" in report_table(report)
+    assert "1 of 2 (50.0%) test rows are also in train" in (tmp_path / "check.html").read_text()
+    assert "leak: 1 of 2 (50.0%) test rows are also in train" in report_table(report)
 
 
-def test_nothing_is_said_to_be_nothing(tmp_path):
+def test_a_clean_data_set_has_no_findings(tmp_path):
     rows = [(f"{letter} {letter}{letter}", "ab"[i % 2]) for i, letter in enumerate("klmnopqrstuvwxyz")]
     report = check_data(texts(tmp_path, rows))
     assert report.findings == ()
-    assert "Nothing was found." in report_table(report)
-    assert "<p>Nothing.</p>" in page(report)
+    assert "No findings." in report_table(report)
+    assert "<p>No findings.</p>" in page(report)

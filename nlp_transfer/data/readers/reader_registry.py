@@ -1,0 +1,106 @@
+"""The registry of readers, and the opening of a file by the reader of its form."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from nlp_transfer.data.readers.records import Table
+from nlp_transfer.errors import DataError, OptionError
+
+FOLDER = "folders"
+"""What a reader of folders is registered under in place of a suffix."""
+
+Use = Literal["labels", "tags", "prediction", "words"]
+"""What rows are read for: to learn labels of texts or tags of words, or to predict them; "words" is one word a line."""
+
+
+class Reader(NamedTuple):
+    """How a form of file is read: `read(path, **options)` gives its table, of files that it `recognises`."""
+
+    read: Callable[..., Table]
+    options: tuple[str, ...]
+    recognises: Callable[[Path], bool]
+
+
+_READERS: dict[Use, dict[str, list[Reader]]] = {use: {} for use in get_args(Use)}
+
+
+def register_reader(
+    *suffixes: str,
+    read: Callable[..., Table],
+    uses: Sequence[Use] = ("labels", "tags", "prediction"),
+    options: Sequence[str] = (),
+    recognises: Callable[[Path], bool] = lambda path: True,
+) -> None:
+    """Have files with these suffixes read by `read`, in training, in predicting and in checks.
+
+    `options` names the flags (`delimiter`, `conll_columns`) that `read` takes as keywords. Of the readers of a suffix
+    the last one registered that `recognises` the path reads it. `nlp_transfer.data.readers.FOLDER` stands for folders.
+    Raises OptionError for a suffix without its dot, and for an unknown use.
+
+    >>> from nlp_transfer.data.readers import Record, Table, text_lines
+    >>> def pipe_table(path):
+    ...     rows = (Record(n, dict(zip(("label", "text"), line.strip().split("|")))) for n, line in text_lines(path))
+    ...     return Table(("label", "text"), lambda columns: rows)
+    >>> nt.register_reader(".pipe", read=pipe_table)  # doctest: +SKIP
+    """
+    for suffix in suffixes:
+        if suffix != FOLDER and not (suffix.startswith(".") and len(suffix) > 1):
+            raise OptionError(f"a reader is registered for suffixes such as '.pipe', or for FOLDER; got '{suffix}'.")
+    for use in uses:
+        if use not in _READERS:
+            raise OptionError(f"the uses of a reader are {', '.join(_READERS)}; got '{use}'.")
+        for suffix in suffixes:
+            _READERS[use].setdefault(suffix.lower(), []).append(Reader(read, tuple(options), recognises))
+
+
+def suffixes_for(use: Use) -> tuple[str, ...]:
+    """The suffixes that have a reader for this use, in the order in which they were registered."""
+    return tuple(_READERS[use])
+
+
+def open_table(path: str | os.PathLike[str], use: Use, **options: str | None) -> Table:
+    """The table of a file or folder, by the reader that is registered for its suffix.
+
+    Raises DataError where there is no such file, or no reader, and OptionError for an option that its reader lacks.
+    """
+    path = Path(path)
+    require_file(path)
+    if path.is_dir() and FOLDER not in _READERS[use]:
+        raise DataError(f"{path} is a folder; give a file in it.")
+    readers = _READERS[use].get(FOLDER if path.is_dir() else path.suffix.lower(), [])
+    reader = next((reader for reader in reversed(readers) if reader.recognises(path)), None)
+    if reader is None:
+        named = f"the suffix '{path.suffix}' is" if path.suffix else "a name without a suffix is"
+        raise DataError(f"{path}: {named} not supported; supported are {', '.join(_READERS[use])}.")
+    check_options(str(path), use, reader.options, **options)
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path} may not be read by you; give yourself the right with: chmod u+r '{path}'")
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; give a file with rows in it.")
+    return reader.read(path, **{name: options[name] for name in reader.options if options.get(name)})
+
+
+def check_options(source: str, use: Use, taken: Sequence[str], **options: str | None) -> None:
+    """OptionError where an option is set that is not among those `taken` for the source."""
+    for name, value in options.items():
+        if value and name not in taken:
+            suffixes = [suffix for suffix, readers in _READERS[use].items() if name in readers[-1].options]
+            raise OptionError(f"--{name} is for files such as {', '.join(suffixes)}, not for {source}.")
+
+
+def require_file(path: Path) -> None:
+    """DataError unless there is such a file or folder."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist; {_nearest_file(path)}")
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"nor does its folder {path.parent}: check the path."
+    near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1)
+    return f"did you mean {path.parent / near[0]}?" if near else "check the path."
