@@ -61,7 +61,7 @@ from .experiments.auto.choose_strategy import (
     choose_strategy as choose_strategy,
     settled as settled,
 )
-from .experiments.compare.candidates import candidates_from as candidates_from
+from .experiments.candidates import candidates_from as candidates_from
 from .experiments.compare.comparison import (
     Comparison as Comparison,
     compare as compare,

@@ -18,7 +18,7 @@ from nlp_transfer.data.fractions import nested_share
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import outputs_on
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.training.loop import fit, make_accelerator, set_seed

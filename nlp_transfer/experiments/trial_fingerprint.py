@@ -10,7 +10,7 @@ from typing import Any
 from nlp_transfer.config import ModelOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pretrained import Checkpoint
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.trial import TrialSetup
 from nlp_transfer.system import hardware
 from nlp_transfer.training.checkpointing.fingerprint import Identity, content, files_of, head_and_rows

@@ -154,7 +154,7 @@ MOVED = {
     "checks.words": "checks.word_probabilities",
     "checks.writing": "checks.write_checks",
     "comparing": "experiments.compare",
-    "comparing.candidates": "experiments.compare.candidates",
+    "comparing.candidates": "experiments.candidates",
     "comparing.comparison": "experiments.compare.comparison",
     "comparing.curve": "experiments.compare.summary",
     "comparing.entries": "experiments.compare.entries",

@@ -16,7 +16,7 @@ from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import UserError
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.trial import Trial, TrialSetup
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel

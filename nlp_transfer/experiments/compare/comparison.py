@@ -12,7 +12,7 @@ from statistics import mean
 from nlp_transfer.config import CacheOptions, CompareOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import ModelError, OptionError, UserError
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.entries import Entry, entries_of
 from nlp_transfer.experiments.compare.shared_rows import SharedRows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
+from nlp_transfer.experiments.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.trial_results import predictions_file, probe_options_of, read_predictions
 from nlp_transfer.experiments.trial import Trial

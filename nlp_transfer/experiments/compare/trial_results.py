@@ -14,7 +14,7 @@ import torch
 
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import baseline_predictions
-from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
+from nlp_transfer.experiments.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import RESULT
 from nlp_transfer.experiments.compare.shared_rows import SharedRows
 from nlp_transfer.experiments.trial import Trial, TrialSetup

@@ -12,7 +12,7 @@ from accelerate.tracking import GeneralTracker
 from nlp_transfer.config import TrainingOptions
 from nlp_transfer.config.parsing import to_yaml
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.trial import Trial, TrialSetup
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions

@@ -14,7 +14,7 @@ from forking import started
 
 import nlp_transfer as nt
 from nlp_transfer.experiments import trial as trial_module
-from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
+from nlp_transfer.experiments.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison import Comparison
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.entries import entries_of

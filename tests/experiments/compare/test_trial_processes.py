@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.compare import trial_processes
-from nlp_transfer.experiments.compare.candidates import Candidate
 from nlp_transfer.experiments.compare.comparison import other_versions
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.trial_processes import TimeLeft, run_trials, workers_for
