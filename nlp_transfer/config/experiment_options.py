@@ -9,6 +9,7 @@ from nlp_transfer.config.option_fields import check_values, option, require_give
 from nlp_transfer.errors import OptionError
 
 _TASKS = ("classification", "sentiment", "ner")
+_TASK_HELP = "Task of the rows: classification, sentiment, ner, or that of another registered head."
 
 
 def _task_told_by_columns() -> Any:
@@ -81,7 +82,7 @@ class TuningOptions:
 
     _argument_group_name: ClassVar[str] = "tuning"
 
-    task: str = option("classification", help="Task of the rows.", choices=_TASKS)
+    task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(
         default_factory=lambda: ["full", "lora"],
         help="Strategies to try, with commas or blanks between them.",
@@ -120,7 +121,7 @@ class CompareOptions:
 
     _argument_group_name: ClassVar[str] = "comparison"
 
-    task: str = option("classification", help="Task of the rows.", choices=_TASKS)
+    task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(
         default_factory=lambda: ["freeze", "features", "lora", "head_then_full", "full"],
         help="Those to compare, with commas or blanks between them; freeze:2, features:svm and lora:16 say how many "

@@ -1,4 +1,4 @@
-"""Which ways to learn the task are compared?"""
+"""The candidates of experiments: strategies with their options on encoders."""
 
 from __future__ import annotations
 

@@ -22,22 +22,19 @@ def read_task(
 
 
 def task_options_from(task: str, *groups: Any) -> Any:
-    """The `task_options` of a task's head, with the values that groups of options have.
+    """The `task_options` of a task's head, with the values that differ from the defaults in groups of options.
 
-    Raises OptionError for an option of another task that has another value than its default.
+    Raises OptionError for such a value of an option of another task.
     """
     kind = head_named(task).task_options
     own = {field.name for field in dataclasses.fields(kind)}
     values: dict[str, Any] = {}
     for group in groups:
         defaults = vars(type(group)())
-        for name, value in vars(group).items():
-            if name in own:
-                values[name] = value
-            elif value != defaults[name]:
-                raise OptionError(
-                    f"--{name} is of --task {' and '.join(_tasks_with(name))}, not of {task}; leave it out."
-                )
+        values |= {name: value for name, value in vars(group).items() if value != defaults[name]}
+    for name in values:
+        if name not in own:
+            raise OptionError(f"--{name} is of --task {' and '.join(_tasks_with(name))}, not of {task}; leave it out.")
     return kind(**values)
 
 

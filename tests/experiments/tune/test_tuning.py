@@ -180,7 +180,7 @@ def test_the_settings_of_one_search_are_tried_again_in_another(flags, cheap, tmp
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--trials", "0"], "--trials must be more than 0"),
         (["--metric_for_best_model", "f1_strict"], "--metric_for_best_model f1_strict is not a score of this task"),
-        (["--task", "tagging"], "--task must be classification, sentiment or ner"),
+        (["--task", "tagging"], "there is no task 'tagging'; the tasks are classification"),
         (["--output_dir", "mine"], "holds something other than a search"),
     ],
 )
