@@ -59,6 +59,7 @@ from .evaluation.predict_file import predict_file as predict_file
 from .experiments.auto.choose_strategy import (
     Choice as Choice,
     choose_strategy as choose_strategy,
+    resolve_strategy as resolve_strategy,
     settled as settled,
 )
 from .experiments.candidates import candidates_from as candidates_from
@@ -96,6 +97,7 @@ from .heads import (
     text_head_for as text_head_for,
 )
 from .heads.sentiment import cut_into_levels as cut_into_levels
+from .metrics.metric_registry import register_metric as register_metric
 from .models.transfer_model import TransferModel as TransferModel
 from .run.report.redraw import draw_reports as draw_reports
 from .run.run_folder import RunFolder as RunFolder
@@ -109,11 +111,8 @@ from .strategies import (
     strategy_named as strategy_named,
 )
 from .system.cli import run_recipe as run_recipe
-from .training.loop import (
-    fit as fit,
-    make_accelerator as make_accelerator,
-    set_seed as set_seed,
-)
+from .training.accelerator import make_accelerator as make_accelerator
+from .training.loop import fit as fit, set_seed as set_seed
 from .training.steps import steps as steps
 from .types import (
     LabelSet as LabelSet,

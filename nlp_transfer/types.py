@@ -317,12 +317,12 @@ def _probabilities_schema(labels: Iterable[str], are_wanted: bool) -> dict[str, 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a training run came to: the best validation score and its epoch, what it cost, and how it went.
+    """The result of a training run: the best validation score and its epoch, its cost, and its history.
 
     `best_score` and `best_epoch` are None where there were no validation rows, so that the last weights were kept.
-    `seed` is the one of the attempt that was kept, after `restarts` that collapsed; all but `seconds` is of that one.
-    `seconds_spared` is what a run that was not stopped would have taken besides, had the cache not held what frozen
-    layers give, less what it waited for it.
+    `seed` is that of the last attempt, after `restarts` because of a collapse; all but `seconds` is of that attempt.
+    `seconds_spared` is how much longer a run that was not stopped would have taken, had the activations of frozen
+    layers not been cached before, less what it waited for them.
     """
 
     metric: str
@@ -336,3 +336,10 @@ class RunResult:
     seed: int = 0
     restarts: int = 0
     seconds_spared: float = 0.0
+
+    def __repr__(self) -> str:
+        score = (
+            "" if self.best_score is None else f"{self.metric} {self.best_score:.4g} at epoch {self.best_epoch:.3g}, "
+        )
+        seconds = f"{self.seconds:.1f}" if self.seconds < 10 else f"{self.seconds:,.0f}"
+        return f"RunResult({score}{self.steps:,} step{'s' * (self.steps != 1)}, {seconds} s)"

@@ -1,11 +1,12 @@
-"""Draw the page of a run again, or set several runs side by side.
+"""Draw the report of a run again, or one page that sets several runs side by side.
 
     python recipes/report.py runs/classify
     python recipes/report.py runs/full runs/lora --output_file compared.html
+    nlp-transfer report runs/full runs/lora --output_file compared.html
 
-Every training run leaves such a page, report.html. One run: it is drawn again from report.json in its folder. Several
+Every training run writes such a page, report.html. One run: it is drawn again from report.json in its folder. Several
 runs of one task: their scores, costs and options in one page, with the difference of each to the first one, on the same
-bootstrap draws, from their predictions.jsonl.
+bootstrap samples, from their predictions.jsonl.
 """
 
 import itertools
@@ -18,10 +19,10 @@ log = logging.getLogger("nlp_transfer.report")
 
 
 def main() -> None:
-    """The folders stand first, then the options. OptionError where an option stands first."""
+    """Read the folders of the runs, which come before the options; draw the page."""
     runs = list(itertools.takewhile(lambda part: not part.startswith("-"), sys.argv[1:]))
     if not runs and len(sys.argv) > 1 and not {"-h", "--help"} & set(sys.argv):
-        raise nt.OptionError("the folders of runs stand first, then the options: report.py RUN --output_file FILE.")
+        raise nt.OptionError("the folders of runs come first, then the options: report RUN --output_file FILE.")
     (options,) = nt.parse([nt.ReportOptions], __doc__, sys.argv[1 + len(runs) :])
     log.info("%s is written.", nt.draw_reports(runs, options.output_file))
 

@@ -1,9 +1,10 @@
-"""Does a saved model still say what it said when it was trained?
+"""Verify that a saved model still gives the logits that it gave when it was trained.
 
     python recipes/verify.py runs/mine [--trust_remote_code]
+    nlp-transfer verify runs/mine [--trust_remote_code]
 
-Opens the model in a fresh process with transformers alone (PEFT for an adapter), here and on the versions that are
-installed here, and compares its logits with those that the run kept. Exits with status 2 where they differ.
+Loads the model in a fresh process with transformers alone (PEFT for an adapter), on this machine and with the versions
+installed on it, and compares its logits with the reference logits of the run. Exits with status 2 where they differ.
 --trust_remote_code runs code that comes with the model.
 """
 
@@ -13,13 +14,13 @@ import nlp_transfer as nt
 
 
 def main() -> None:
-    """One model after another."""
+    """Verify one run after another."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     folders = [word for word in sys.argv[1:] if word != "--trust_remote_code"]
     if not folders or any(word.startswith("-") for word in folders):
-        print(__doc__)
-        if sys.argv[1:] in (["-h"], ["--help"]):
-            return
-        raise nt.OptionError("give the folder of a run, as in: python recipes/verify.py runs/classify")
+        raise nt.OptionError("name the folder of a run, as in: nlp-transfer verify runs/classify.")
     for folder in folders:
         print(f"{folder}: {nt.verify_run(folder, trust_remote_code='--trust_remote_code' in sys.argv)}")
 

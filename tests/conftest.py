@@ -26,6 +26,8 @@ from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.run.fresh_process import answers
 
+pytest_plugins = ["thinning"]
+
 gc.freeze()  # what was imported stays, and is not looked through again and again
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and a busy machine makes threads wait
 
@@ -273,7 +275,7 @@ class Outcome(NamedTuple):
 
 def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
     """Run `python recipes/NAME.py FLAGS` in `folder`, without the seconds that a new process takes."""
-    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(Path(name).name, RECIPES / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
-    ["nlp_transfer.training.loop", "nlp_transfer.run.write_run", "nlp_transfer.metrics", "peft", "sklearn.svm"]
+    ["nlp_transfer.training.loop", "nlp_transfer.run.write_run", "peft", "sklearn.metrics", "sklearn.svm"]
 )
 _SECONDS = 240
 

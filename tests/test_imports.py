@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -13,7 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import tomllib
 
 import nlp_transfer as nt
 
@@ -111,6 +111,19 @@ def test_training_loads_nothing_that_only_scoring_needs():
     # Strategies come first here: they are to be there before anything else was used.
     used = "nt.strategies.Freeze(); nt.fit; nt.TransferModel"
     in_a_new_process(f"import sys, nlp_transfer as nt; {used}; assert not {idle}, {idle}")
+
+
+def test_scores_load_nothing_before_they_are_computed_and_no_evaluate_then():
+    heavy = "{'evaluate', 'datasets', 'sklearn', 'torch', 'scipy.stats'} & set(sys.modules)"
+    in_a_new_process(
+        "import sys, nlp_transfer.metrics as metrics\n"
+        f"assert not {heavy}, {heavy}\n"
+        "metrics.sentiment_scores(['a'], ['b'], ['a', 'b']); metrics.regression_scores([1], [2])\n"
+        "metrics.multi_label_scores([['a']], [['b']], ['a', 'b'], [[1, 0]])\n"
+        "metrics.span_scores([['O']], [['B-A']], 'IOB2'); metrics.interval(metrics.span_counts([['O']], [['O']]))\n"
+        "assert not {'evaluate', 'seqeval', 'datasets', 'torch'} & set(sys.modules)\n"
+        "assert metrics.Accuracy.__module__ == 'nlp_transfer.metrics.evaluate_metrics' and 'evaluate' in sys.modules\n"
+    )
 
 
 def test_heads_can_be_what_is_imported_first():

@@ -6,7 +6,7 @@
     python tests/torture.py --runs 20 --how truncate  (a file of the newest checkpoint is cut after each kill)
     python tests/torture.py --runs 20 --how cache     (a file of kept states is damaged after each kill)
 
-Not collected by pytest. Runs are those of the recipes, over strategies and tasks, with a tiny encoder that has dropout,
+Runs are those of the recipes, over strategies and tasks, with a tiny encoder that has dropout,
 in processes that are forked from this one, so that each takes about a second. Half of the kills hit at any time, the
 others while a checkpoint is being written. `--folder` names where it works: a small disk, say.
 """
@@ -33,9 +33,7 @@ from typing import NamedTuple, NoReturn
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 os.environ |= {"ACCELERATE_USE_CPU": "true", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
-import evaluate  # noqa: F401 (what a run will import, so that no child has to)
-import peft  # noqa: F401
-import seqeval.metrics  # noqa: F401
+import peft  # noqa: F401 (what a run will import, so that no child has to)
 import sklearn.svm  # noqa: F401
 import transformers.models.bert.modeling_bert  # noqa: F401
 from conftest import RECIPES, review_lines, save_tiny_encoder, sentence_lines
@@ -224,6 +222,7 @@ def flags_of(recipe: str, strategy: str, processes: int) -> list[str]:
         *("--train_file", rows, "--test_file", rows, "--model_name_or_path", "encoder", "--mixed_precision", "no"),
         *("--num_train_epochs", "3", "--learning_rate", "1e-3", "--per_device_train_batch_size", str(8 // processes)),
         *("--gradient_accumulation_steps", "2", "--checkpoint_every", "2 steps", "--strategy", strategy, *more),
+        *("--verify", "false"),  # which starts a process that imports everything anew
     ]
 
 

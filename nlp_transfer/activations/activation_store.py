@@ -1,4 +1,4 @@
-"""Where are the activations of frozen layers kept, and are they sound?
+"""The cache of activations on disk, and the command that lists or clears it.
 
 python -m nlp_transfer.activations list|clear [--cache_dir FOLDER]
 """
@@ -27,22 +27,22 @@ from nlp_transfer.system.locking import Lock
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # raised when what a cache holds comes to mean something else
+_FORMAT = 1  # raised when the content of a cache comes to mean something else
 _BLOCK = 1 << 24  # bytes read at a time
 _HALF_WRITTEN, _FILLING = ".incomplete-", ".filling-"
 _STATES, _META = "states.bin", "meta.json"
 _NAME = re.compile(r"[0-9a-f]{32}")  # of a key
 _SHARE_OF_DISK = 0.1
-_WORTH_TELLING = 10**8  # bytes
+_WORTH_LOGGING = 10**8  # bytes
 _ABANDONED_AFTER = 24 * 3600.0  # seconds
 
 
 @dataclass(frozen=True)
 class Key:
-    """All that decides what frozen layers give: the states that layer `depth` is given for some rows.
+    """All that the activations of frozen layers depend on: the hidden states that enter layer `depth`, for some rows.
 
     `weights` and `tokens` are hashes, `shape` is `(tokens or rows, width)`, `precision` that of the computation and
-    `dtype` that of what is kept.
+    `dtype` that of the cached states.
     """
 
     weights: str
@@ -68,28 +68,28 @@ class Key:
 
 
 class Store:
-    """A folder with a folder for each key: a file of states, and a file that says what they are.
+    """A folder with a folder for each key: a file of hidden states, and a file that describes them.
 
-    Both are written under a hidden name first, so that what has a name is whole; a checksum tells what was damaged
-    later. `gigabytes` bounds the store; without it a tenth of the disk that is free does. Methods that give a bool say
-    in the log what kept them from doing what they are for.
+    Both are written under a hidden name first, so that what is not hidden is complete; a checksum shows later damage.
+    `gigabytes` bounds the store; without it a tenth of the free disk does. Methods that return whether they succeeded
+    log why where they did not.
     """
 
     def __init__(self, folder: str | Path | None = None, gigabytes: float | None = None) -> None:
         self.folder = cache_folder(folder)
         self.gigabytes = gigabytes
         self._hidden: list[Path] = []
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def holds(self, key: Key) -> bool:
-        """Whether the states of `key` are there and sound; they are then marked as used now."""
+        """Whether the states of `key` are cached and undamaged; they are then marked as used now."""
         folder = self.folder / key.name
         if self.gigabytes == 0:
             return False
         try:
             meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-            sound = self.states_of(key).stat().st_size == key.bytes and _crc32(self.states_of(key)) == meta["crc32"]
-            if sound:
+            is_sound = self.states_of(key).stat().st_size == key.bytes and _crc32(self.states_of(key)) == meta["crc32"]
+            if is_sound:
                 with contextlib.suppress(OSError):  # a folder that may only be read
                     os.utime(folder)
                 return True
@@ -98,7 +98,7 @@ class Store:
                 return False
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        log.info("The cache folder %s is damaged; its states are computed anew.", folder)
+        log.info("The cache folder %s is damaged; its activations are computed again.", folder)
         return False
 
     def states_of(self, key: Key) -> Path:
@@ -106,7 +106,7 @@ class Store:
         return self.folder / key.name / _STATES
 
     def make_room(self, keys: Sequence[Key], in_use: Collection[Path] = ()) -> bool:
-        """Whether the store may hold `keys` too; what was least recently used makes way, but for files `in_use`."""
+        """Whether there is room for `keys` too; least recently used entries are removed, but for files `in_use`."""
         need = sum(key.bytes for key in keys)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,17 +121,17 @@ class Store:
         allowed = _SHARE_OF_DISK * (free + used) if self.gigabytes is None else self.gigabytes * 1e9
         if need + fixed > min(allowed, free + used):
             return self._cannot(
-                f"what they give takes {need / 1e9:.3g} GB, and --cache_gb allows {max(allowed - fixed, 0) / 1e9:.3g}"
+                f"they take {need / 1e9:.3g} GB, and --cache_gb allows {max(allowed - fixed, 0) / 1e9:.3g}"
                 if need + fixed > allowed
-                else f"what they give takes {need / 1e9:.3g} GB, and the disk of {self.folder} has {free / 1e9:.3g}"
+                else f"they take {need / 1e9:.3g} GB, and the disk of {self.folder} has {free / 1e9:.3g} free"
             )
         for entry in removable:
             if used + need <= allowed and free >= need:
                 break
             shutil.rmtree(entry.path, ignore_errors=True)
             used, free = used - entry.bytes, free + entry.bytes
-        if need >= _WORTH_TELLING:
-            log.info("What the frozen layers give will take %.3g GB in %s.", need / 1e9, self.folder)
+        if need >= _WORTH_LOGGING:
+            log.info("Activations of frozen layers will take %.3g GB in %s.", need / 1e9, self.folder)
         return True
 
     def half_written(self, key: Key, number: str) -> Path:
@@ -139,7 +139,7 @@ class Store:
         return self.folder / f"{_HALF_WRITTEN}{number}-{socket.gethostname()}-{key.name}" / _STATES
 
     def allocate(self, keys: Sequence[Key], number: str) -> bool:
-        """Make the files that a run fills, in their whole size."""
+        """Make the files that a run fills, in their full size."""
         try:
             for key in keys:
                 path = self.half_written(key, number)
@@ -154,21 +154,21 @@ class Store:
     def filling(self, keys: Sequence[Key]) -> Iterator[None]:
         """Inside, no other run of this machine fills any of `keys`; waits for the one that does.
 
-        It is for keys that `make_room` has found room for.
+        For keys that `make_room` has made room for.
         """
         with contextlib.ExitStack() as stack:
-            for name in sorted(key.name for key in keys):  # all take them in one order, so that none waits for another
-                busy = f"Another run computes what the frozen layers give, into {self.folder}; waiting for it."
+            for name in sorted(key.name for key in keys):  # one order for all, so that no two wait for each other
+                busy = f"Another run computes these activations, into {self.folder}; waiting for it."
                 lock = Lock(self.folder / f"{_FILLING}{socket.gethostname()}-{name}", busy)
-                with contextlib.suppress(OSError):  # no lock can be: two may fill it, and the quicker one names it
+                with contextlib.suppress(OSError):  # without a lock two runs may fill it, and the quicker one commits
                     lock.wait()
                     stack.callback(lock.release, remove=True)
             yield
 
     def seconds_of(self, keys: Sequence[Key]) -> float:
-        """How long the pass took that gave what is held of `keys`; of several passes the longest, 0 if it is not known.
+        """How long it took to compute what is cached of `keys`; of several passes the longest, 0 where it is not known.
 
-        One pass gives the states at several depths, and a deep one goes through the shallow ones.
+        One pass computes the states at several depths, and a deep one includes the shallow ones.
         """
         return max((self._seconds_of(key) for key in keys), default=0.0)
 
@@ -177,12 +177,12 @@ class Store:
             return float(json.loads((self.folder / key.name / _META).read_text(encoding="utf-8"))["seconds"])
         return 0.0
 
-    def name(self, keys: Sequence[Key], number: str, seconds: float = 0.0) -> bool:
-        """Give what a run has filled, in so many seconds, its names. What another run has named meanwhile stays."""
-        named = [self._name(key, number, seconds) for key in keys]  # all of them, also where one cannot be
-        return all(named)
+    def commit(self, keys: Sequence[Key], number: str, seconds: float = 0.0) -> bool:
+        """Rename what a run has filled, in so many seconds, to its key; what another run has committed stays."""
+        are_committed = [self._commit(key, number, seconds) for key in keys]  # all of them, also where one fails
+        return all(are_committed)
 
-    def _name(self, key: Key, number: str, seconds: float) -> bool:
+    def _commit(self, key: Key, number: str, seconds: float) -> bool:
         path = self.half_written(key, number)
         try:
             meta = asdict(key) | {"crc32": _crc32(path), "seconds": seconds}
@@ -197,27 +197,27 @@ class Store:
         return True
 
     def clean_up(self) -> None:
-        """Remove what was allocated and has no name."""
+        """Remove what was allocated and not committed."""
         for folder in self._hidden:
             shutil.rmtree(folder, ignore_errors=True)
         self._hidden = []
 
     def _cannot(self, why: str) -> bool:
-        if why not in self._said:
-            log.info("Frozen layers run again for each batch: %s.", why)
-        self._said.add(why)
+        if why not in self._logged:
+            log.info("Activations of frozen layers are computed for each batch, and not cached: %s.", why)
+        self._logged.add(why)
         return False
 
 
-def cache_folder(named: str | Path | None = None) -> Path:
-    """The folder of the cache: the one named, $NLP_TRANSFER_CACHE, or `nlp_transfer` in the user's cache folder."""
-    if named or os.environ.get("NLP_TRANSFER_CACHE"):
-        return Path(named or os.environ["NLP_TRANSFER_CACHE"]).expanduser()
+def cache_folder(folder: str | Path | None = None) -> Path:
+    """The folder of the cache: `folder`, $NLP_TRANSFER_CACHE, or `nlp_transfer` in the user's cache folder."""
+    if folder or os.environ.get("NLP_TRANSFER_CACHE"):
+        return Path(folder or os.environ["NLP_TRANSFER_CACHE"]).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nlp_transfer" / "activations"
 
 
 def _allocate(path: Path, size: int) -> None:
-    """A file of `size` bytes that the disk has room for: writing to a mapped file that has none would be a crash."""
+    """Make a file of `size` bytes: writing to a mapped file that the disk has no room for would crash the process."""
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, max(size, 1))
@@ -236,25 +236,25 @@ class _Entry(NamedTuple):
     path: Path
     bytes: int
     used_at: float
-    holds: str
+    description: str
 
 
 def _entries(folder: Path) -> list[_Entry]:
-    """What has a name in the cache, be it damaged; half-written folders may belong to a run that goes on."""
-    found = []
+    """All that is cached, damaged or not; half-written folders may belong to a run that is still going."""
+    entries = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if _NAME.fullmatch(path.name) and path.is_dir():
             size = sum(file.stat().st_size for file in path.iterdir())
-            found.append(_Entry(path, size, path.stat().st_mtime, _description(path)))
-    return found
+            entries.append(_Entry(path, size, path.stat().st_mtime, _description(path)))
+    return entries
 
 
 def _description(path: Path) -> str:
     try:
         meta = json.loads((path / _META).read_text(encoding="utf-8"))
-        what = "row" if meta["reading"] != "tokens" else "token"
+        unit = "row" if meta["reading"] != "tokens" else "token"
         (path / _STATES).stat()
-        return f"{meta['family']}, under layer {meta['depth']}, {meta['shape'][0]:,} {what}s, {meta['dtype']}"
+        return f"{meta['family']}, below layer {meta['depth']}, {meta['shape'][0]:,} {unit}s, {meta['dtype']}"
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return "damaged"
 
@@ -269,9 +269,14 @@ def _remove_abandoned(folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """List or clear the cache."""
-    parser = argparse.ArgumentParser(prog="python -m nlp_transfer.activations", description=__doc__)
-    parser.add_argument("command", choices=("list", "clear"))
-    parser.add_argument("--cache_dir", help="The cache's folder, unless it is where it is by default.")
+    parser = argparse.ArgumentParser(
+        prog="nlp-transfer cache",
+        description="List or clear the cache of activations of frozen layers.",
+    )
+    parser.add_argument("command", choices=("list", "clear"), help="List what is cached, or delete all of it.")
+    parser.add_argument(
+        "--cache_dir", help=f"The folder of the cache (default: {cache_folder()}, or $NLP_TRANSFER_CACHE)."
+    )
     arguments = parser.parse_args(argv)
     folder = cache_folder(arguments.cache_dir)
     entries = sorted(_entries(folder), key=lambda entry: entry.used_at)
@@ -282,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         for entry in entries:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used_at))
-            print(f"{entry.path.name}  {entry.bytes / 1e6:>10,.1f} MB  used {used}  {entry.holds}")
+            print(f"{entry.path.name}  {entry.bytes / 1e6:>10,.1f} MB  used {used}  {entry.description}")
     total = sum(entry.bytes for entry in entries) / 1e6
-    done = "freed" if arguments.command == "clear" else "in all"
-    print(f"{len(entries)} folder{'s' * (len(entries) != 1)}, {total:,.1f} MB {done}, in {folder}")
+    outcome = "freed" if arguments.command == "clear" else "in total"
+    print(f"{len(entries)} folder{'s' * (len(entries) != 1)}, {total:,.1f} MB {outcome}, in {folder}")

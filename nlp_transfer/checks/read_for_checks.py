@@ -13,12 +13,13 @@ from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.source_rows import is_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
+from nlp_transfer.heads import head_named
 
 
 def task_of(options: DataOptions, task: str | None = None) -> str:
     """The task that the rows are for: what is given, or what the training file or data set looks like."""
     if task:
-        return task
+        return head_named(task).reads
     if options.dataset_name:
         try:
             read_rows(options, "ner")

@@ -12,8 +12,10 @@ _TASKS = ("classification", "sentiment", "ner")
 _TASK_HELP = "Task of the rows: classification, sentiment, ner, or that of another registered head."
 
 
-def _task_told_by_columns() -> Any:
-    return option(None, help="Task of the rows.", choices=_TASKS, default_text="told by the columns of --train_file")
+def _inferred_task() -> Any:
+    return option(
+        None, help="Task of the rows.", choices=_TASKS, default_text="inferred from the columns of --train_file"
+    )
 
 
 def _seed() -> Any:
@@ -26,7 +28,7 @@ class CheckOptions:
 
     _argument_group_name: ClassVar[str] = "checks"
 
-    task: str | None = _task_told_by_columns()
+    task: str | None = _inferred_task()
     label_errors: str | None = option(
         None,
         const="quick",
@@ -62,7 +64,7 @@ class SelectionOptions:
         help="Folders, hub ids, or all-MiniLM-L6-v2, with commas or blanks between them.",
         most_used=0,
     )
-    task: str | None = _task_told_by_columns()
+    task: str | None = _inferred_task()
     sample: int = option(5000, help="Rows of train that are looked at, at most; each label has its share.", at_least=20)
     max_length: int | None = option(
         None, help="Tokens read of a text.", above=0, default_text="256, or fewer where the encoder has fewer positions"
@@ -81,6 +83,7 @@ class TuningOptions:
     """What is searched for the best options, and how long. Options that are given otherwise stay as they are."""
 
     _argument_group_name: ClassVar[str] = "tuning"
+    _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy",)  # options of others that its help leaves out
 
     task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(
@@ -120,6 +123,7 @@ class CompareOptions:
     """What is set side by side, on how many rows and how often."""
 
     _argument_group_name: ClassVar[str] = "comparison"
+    _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy",)  # options of others that its help leaves out
 
     task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(

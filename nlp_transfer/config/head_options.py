@@ -44,7 +44,7 @@ class SentimentOptions(ClassificationOptions):
     """The scale of a sentiment head, beside the shape of a classification head."""
 
     levels: list[str] = option(
-        default_factory=list, help="The labels, lowest first.", default_text="told by their names"
+        default_factory=list, help="The labels, lowest first.", default_text="inferred from their names"
     )
     level_edges: list[float] = option(
         default_factory=list, help="Where a numeric label is cut into levels, one fewer than --levels."
@@ -58,6 +58,6 @@ class NEROptions:
     _argument_group_name: ClassVar[str] = "tags"
 
     tag_scheme: str | None = option(
-        None, help="Scheme of the data: IOB1, IOB2, BIOES, BILOU.", default_text="recognised"
+        None, help="Scheme of the data: IOB1, IOB2, BIOES, BILOU.", default_text="inferred from the tags"
     )
     label_scheme: str = option("IOB2", help="Scheme of the network's labels.")

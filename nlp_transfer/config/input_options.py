@@ -54,7 +54,7 @@ class DataOptions:
         None,
         choices=PROBLEMS,
         help="single_label, multi_label (several labels a text, or none), regression (a number).",
-        default_text="what the labels look like",
+        default_text="inferred from the labels",
     )
     label_columns: list[str] = option(
         default_factory=list, help="Columns of 0 and 1, each a label, in place of one column with labels."
@@ -69,7 +69,7 @@ class DataOptions:
     delimiter: str | None = option(
         None,
         help="What stands between columns: a character, or tab, comma, ...",
-        default_text="told by the rows",
+        default_text="inferred from the rows",
     )
     conll_columns: str | None = option(
         None, help="NER: columns of word and tag, such as 0,3 or FORM,NER.", default_text="first and last"

@@ -13,21 +13,35 @@ import types
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, overload
 
 import yaml
 
 from nlp_transfer.config.option_fields import option_of
 from nlp_transfer.errors import OptionError
 
+Options = TypeVar("Options", bound=tuple)
 
-def parse(options: Sequence[type], description: str | None, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+
+@overload
+def parse(options: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options: ...
+@overload
+def parse(options: Sequence[type], description: str | None, argv: Sequence[str] | None = None) -> tuple[Any, ...]: ...
+def parse(options: Any, description: str | None, argv: Sequence[str] | None = None) -> Any:
     """Read flags, and the YAML file that `--config` names, into one instance of each dataclass in `options`.
 
-    Flags override the file. An unknown flag or key is refused with the nearest known name. Raises OptionError.
+    `options` is a list of dataclasses, or a NamedTuple whose fields are such. Flags override the file. An unknown flag
+    or key is refused with the nearest known name. Raises OptionError.
 
+    >>> class Options(NamedTuple):
+    ...     model: ModelOptions
+    ...     training: TrainingOptions
+    >>> parse(Options, "What it does.", ["--seed", "3"]).training.seed
+    3
     >>> model, training = parse([ModelOptions, TrainingOptions], "What it does.", ["--seed", "3"])
     """
+    if isinstance(options, type):
+        return options(*parse(list(typing.get_type_hints(options).values()), description, argv))
     parser = _Parser(options, description)
     argv = list(sys.argv[1:] if argv is None else argv)
     names = [field.name for kind in options for field in dataclasses.fields(kind)]
@@ -85,6 +99,10 @@ class _Parser(argparse.ArgumentParser):
             for owner, field, of_type in fields:
                 if owner is kind and option_of(field).most_used is None:
                     _add_option(group, field, of_type)
+        hidden = {name for kind in kinds for name in getattr(kind, "_stands_in_for", ())}
+        for action in self._actions:
+            if action.dest in hidden:
+                action.help = argparse.SUPPRESS
         other = self.add_argument_group("other")
         other.add_argument("--config", metavar="FILE", help="YAML file of options; flags override it.")
         other.add_argument("-h", "--help", action="help", help="Show this and exit.")

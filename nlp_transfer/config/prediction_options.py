@@ -35,7 +35,7 @@ class PredictionOptions:
     delimiter: str | None = option(
         None,
         help="What stands between columns: a character, or tab, comma, ...",
-        default_text="told by the rows",
+        default_text="inferred from the rows",
     )
     conll_columns: str | None = option(None, help="Column of the word in CoNLL columns, such as 1 or FORM.")
     output_file: str | None = option(None, help="Where to: a .jsonl or .parquet file, one line a row.", most_used=3)

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from datasets import Dataset, Features
 from datasets.arrow_writer import ArrowWriter
-from tqdm import tqdm
 
 from nlp_transfer.errors import DataError
+from nlp_transfer.system.progress_bars import tqdm
 
 SLICE = 1000
 """Rows that are written, read or changed together: few, for a row may be a whole document."""

@@ -32,6 +32,11 @@ class Splits:
     test: Rows | None
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        parts = {"validation": self.validation, "test": self.test}
+        others = "".join(f", {name} {len(rows.data):,}" for name, rows in parts.items() if rows is not None)
+        return f"Splits(train {len(self.train.data):,} rows{others})"
+
     def each(self, change: Callable[[Rows], Rows]) -> Splits:
         """The same splits with the rows of each changed."""
         validation, test = (change(rows) if rows is not None else None for rows in (self.validation, self.test))

@@ -55,7 +55,7 @@ class Report:
 
     def compared(self) -> tuple[Sequence[str], list[tuple[str, list[float]]]]:
         """The names of the task's main scores; and these scores of the model and of each baseline."""
-        names = self.head.headline_scores
+        names = self.head.table_scores
         lines = [("this model", self.scores[self.split])]
         lines += [(baseline_name(name), scores) for name, scores in self.baselines.items()]
         return names, [(name, [scores[score] for score in names]) for name, scores in lines]
@@ -103,7 +103,7 @@ def evaluate_run(
     return Report(
         head=model.head,
         scores=scores,
-        baselines={name: model.head.score(of_rows, references) for name, of_rows in guesses.items()},
+        baselines={name: model.head.all_scores(of_rows, references) for name, of_rows in guesses.items()},
         predictions=predictions,
         references=references,
         split=split,

@@ -18,7 +18,6 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
-from tqdm import tqdm
 
 from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.prediction_rows import Text, Texts, open_texts
@@ -28,6 +27,7 @@ from nlp_transfer.evaluation.resumable_output import Parts
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import WINDOW, TransferModel, model_folder
 from nlp_transfer.system import hardware
+from nlp_transfer.system.progress_bars import tqdm
 from nlp_transfer.types import AnyPrediction
 from nlp_transfer.version import __version__
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nlp_transfer.config.option_fields import option_of
@@ -27,11 +27,13 @@ class Candidate:
     encoder: str
     strategy: str
     options: tuple[tuple[str, Any], ...] = ()
+    kind: type[Strategy] | None = field(default=None, compare=False, repr=False)
+    """The class of the strategy: a process that has not registered it still gets it, by pickle."""
 
     @property
     def is_baseline(self) -> bool:
         """Whether it needs no pretrained weights: baselines, and the same network from random ones."""
-        return self.strategy == BASELINES or STRATEGIES[self.strategy].is_baseline
+        return self.strategy == BASELINES or (self.kind or STRATEGIES[self.strategy]).is_baseline
 
     @property
     def key(self) -> str:
@@ -42,7 +44,7 @@ class Candidate:
 
     def make(self) -> Strategy:
         """The strategy, ready for one training."""
-        return strategy_named(self.strategy, **dict(self.options))
+        return self.kind(**dict(self.options)) if self.kind else strategy_named(self.strategy, **dict(self.options))
 
     def flags(self) -> list[str]:
         """The flags with which a training recipe trains it."""
@@ -76,7 +78,7 @@ def candidates_from(
     _refuse_twins([Candidate(spelt, "", name, tuple(own.items())) for spelt, name, own in parsed], encoders)
     shown = [f" on {encoder}" if len(encoders) > 1 else "" for encoder in _short(encoders)]
     networks = [
-        Candidate(f"{spelt}{on}", encoder, name, tuple(own.items()))
+        Candidate(f"{spelt}{on}", encoder, name, tuple(own.items()), STRATEGIES[name])
         for encoder, on in zip(encoders, shown, strict=True)
         for spelt, name, own in parsed
     ]

@@ -21,7 +21,8 @@ from nlp_transfer.evaluation.evaluate_run import outputs_on
 from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.training.loop import fit, make_accelerator, set_seed
+from nlp_transfer.training.accelerator import make_accelerator
+from nlp_transfer.training.loop import fit, set_seed
 from nlp_transfer.types import RunResult
 
 

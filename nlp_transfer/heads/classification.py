@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch.nn.functional as F
@@ -35,11 +35,9 @@ from nlp_transfer.heads.losses import (
 from nlp_transfer.heads.registry import register_head, text_head_for
 from nlp_transfer.heads.task_head import IGNORED, Columns, TaskHead, require_temperature, softmax
 from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.metrics import RowCounts, classification_scores, label_counts
 from nlp_transfer.metrics.temperature import fitted_temperature
 from nlp_transfer.types import AnyPrediction, LabelSet, Prediction, Scores
-
-if TYPE_CHECKING:
-    from nlp_transfer.metrics import RowCounts
 
 
 @register_head
@@ -166,13 +164,9 @@ class TextClassificationHead(TextHead):
         self.temperature = None
 
     def score(self, predictions: Sequence[Prediction], references: Sequence[str]) -> Scores:
-        from nlp_transfer.metrics import classification_scores  # loads evaluate, which takes a second
-
         return classification_scores([p.label for p in predictions], references, self.labels.names)
 
     def counts(self, predictions: Sequence[Prediction], references: Sequence[str]) -> RowCounts:
-        from nlp_transfer.metrics import label_counts
-
         return label_counts([p.label for p in predictions], references, self.labels.names)
 
     def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:

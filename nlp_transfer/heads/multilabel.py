@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
@@ -30,12 +30,10 @@ from nlp_transfer.heads.losses import (
 from nlp_transfer.heads.registry import register_head
 from nlp_transfer.heads.task_head import Columns, TaskHead
 from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.metrics import RowCounts, multi_label_scores, set_counts
 from nlp_transfer.metrics.temperature import fitted_scaling
 from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import LabelSet, MultiLabelPrediction, Scores
-
-if TYPE_CHECKING:
-    from nlp_transfer.metrics import RowCounts
 
 
 @register_head
@@ -188,15 +186,11 @@ class MultiLabelHead(TextHead):
         self.scaling = {}
 
     def score(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> Scores:
-        from nlp_transfer.metrics import multi_label_scores  # loads evaluate, which takes a second
-
         ranked = [[p.probabilities[name] for name in self.labels] for p in predictions]
         return multi_label_scores([p.labels for p in predictions], references, self.labels.names, ranked)
 
     def counts(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> RowCounts:
         """What each row adds to the scores; without LRAP where predictions lack the probabilities that rank labels."""
-        from nlp_transfer.metrics import RowCounts, set_counts
-
         ranked = [[p.probabilities.get(name, 0.0) for name in self.labels] for p in predictions]
         counts = set_counts([p.labels for p in predictions], references, self.labels.names, ranked)
         if all(p.probabilities for p in predictions):

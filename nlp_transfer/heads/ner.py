@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
@@ -36,11 +36,9 @@ from nlp_transfer.heads.task_head import (
 )
 from nlp_transfer.heads.viterbi import decode as best_sequence
 from nlp_transfer.heads.word_tokens import encode_words, join_words, logits_of_words, words_of
+from nlp_transfer.metrics import RowCounts, span_counts, span_scores
 from nlp_transfer.metrics.temperature import fitted_temperature
 from nlp_transfer.types import Scores, Span, TagPrediction
-
-if TYPE_CHECKING:
-    from nlp_transfer.metrics import RowCounts
 
 
 @register_head
@@ -237,13 +235,9 @@ class NERHead(TaskHead):
         self.temperature = None
 
     def score(self, predictions: Sequence[TagPrediction], references: Sequence[Sequence[str]]) -> Scores:
-        from nlp_transfer.metrics import span_scores  # loads evaluate, which takes a second
-
         return span_scores([list(p.tags) for p in predictions], [list(tags) for tags in references], self.scheme)
 
     def counts(self, predictions: Sequence[TagPrediction], references: Sequence[Sequence[str]]) -> RowCounts:
-        from nlp_transfer.metrics import span_counts
-
         return span_counts([p.tags for p in predictions], references, self.scheme)
 
     def raw_probabilities(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[np.ndarray]:

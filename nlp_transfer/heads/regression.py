@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,11 +27,9 @@ from nlp_transfer.heads.losses import squared_loss
 from nlp_transfer.heads.registry import register_head
 from nlp_transfer.heads.task_head import Columns, TaskHead, output_layer
 from nlp_transfer.heads.text_head import TextHead, are_pairs
+from nlp_transfer.metrics import RowCounts, number_counts, regression_scores
 from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import RegressionPrediction, Scores
-
-if TYPE_CHECKING:
-    from nlp_transfer.metrics import RowCounts
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +136,9 @@ class RegressionHead(TextHead):
         return [RegressionPrediction(float(number)) for number in self.logits_of_rows(outputs)[:, 0]]
 
     def score(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> Scores:
-        from nlp_transfer.metrics import regression_scores  # loads evaluate, which takes a second
-
         return regression_scores([p.value for p in predictions], references)
 
     def counts(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> RowCounts:
-        from nlp_transfer.metrics import number_counts
-
         return number_counts([p.value for p in predictions], references)
 
     def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:

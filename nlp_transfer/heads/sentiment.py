@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +24,8 @@ from nlp_transfer.heads.losses import evened_out
 from nlp_transfer.heads.registry import register_head, text_head_for
 from nlp_transfer.heads.task_head import TaskHead
 from nlp_transfer.heads.text_head import are_pairs
+from nlp_transfer.metrics import RowCounts, label_counts, sentiment_scores
 from nlp_transfer.types import LabelSet, Scores, SentimentPrediction
-
-if TYPE_CHECKING:
-    from nlp_transfer.metrics import RowCounts
 
 # Scales whose order is plain from the names; each entry lists the spellings of one step.
 _KNOWN_STEPS = (
@@ -130,13 +128,9 @@ class SentimentHead(TextClassificationHead):
         return cut_into_levels(rows, list(self.labels), self.edges), f", cut at {edges} as the target's"
 
     def score(self, predictions: Sequence[Any], references: Sequence[str]) -> Scores:
-        from nlp_transfer.metrics import sentiment_scores  # loads evaluate, which takes a second
-
         return sentiment_scores([p.label for p in predictions], references, self.labels.names)
 
     def counts(self, predictions: Sequence[Any], references: Sequence[str]) -> RowCounts:
-        from nlp_transfer.metrics import label_counts
-
         return label_counts([p.label for p in predictions], references, self.labels.names)
 
 

@@ -20,12 +20,13 @@ from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.metrics import RowCounts
+from nlp_transfer.metrics.metric_registry import registered_metrics, with_registered_counts, with_registered_scores
 from nlp_transfer.system.text import inline_code
 from nlp_transfer.types import AnyPrediction, LabelSet, Scores
 
 if TYPE_CHECKING:
     from nlp_transfer.encoders.sklearn_head.fitting import Fitted
-    from nlp_transfer.metrics import RowCounts
 
 Columns = Mapping[str, Sequence[Any]]
 """A batch of rows or features by column: {"text": [...], "label": [...]}."""
@@ -219,6 +220,19 @@ class TaskHead(ABC):
     def counts(self, predictions: Sequence[Any], references: Sequence[Any]) -> RowCounts:
         """What each row adds to these scores; `metrics.interval` and `metrics.difference` tell how sure they are."""
 
+    def all_scores(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:
+        """`score`, and the scores that are registered for the task (`register_metric`)."""
+        return with_registered_scores(self.score(predictions, references), self.task, predictions, references)
+
+    def all_counts(self, predictions: Sequence[Any], references: Sequence[Any]) -> RowCounts:
+        """`counts`, from which the scores that are registered for the task follow as well."""
+        return with_registered_counts(self.counts(predictions, references), self.task, predictions, references)
+
+    @property
+    def table_scores(self) -> tuple[str, ...]:
+        """The scores that tables show: the headline scores, and those that are registered for the task."""
+        return (*self.headline_scores, *registered_metrics(self.task))
+
     def raw_probabilities(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[np.ndarray]:
         """Probabilities before `calibration` of each row's items, where those after it do not give them; else none."""
         return []
@@ -333,7 +347,7 @@ class TaskHead(ABC):
         logits = torch.from_numpy(np.concatenate(list(outputs)))
         labels = torch.tensor([label for row in self.targets(references) for label in row])
         loss = F.cross_entropy(logits, labels).item()
-        return self.score(self.decode(outputs, rows), references) | {"loss": loss}
+        return self.all_scores(self.decode(outputs, rows), references) | {"loss": loss}
 
 
 def softmax(logits: np.ndarray, temperature: float | None = None) -> np.ndarray:

@@ -243,7 +243,7 @@ class TextHead(TaskHead):
         logits = torch.from_numpy(self.logits_of_rows(outputs))
         labels = torch.tensor([items[0] for items in self.targets(references)])
         loss = self.plain_loss(logits, labels).item() / len(references)
-        return self.score(self.decode(outputs, rows), references) | {"loss": loss}
+        return self.all_scores(self.decode(outputs, rows), references) | {"loss": loss}
 
     @abstractmethod
     def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

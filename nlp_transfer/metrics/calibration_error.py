@@ -1,4 +1,4 @@
-"""How far can probabilities be trusted?"""
+"""Scores of probabilities: calibration errors and the Brier score."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class Bin(NamedTuple):
 def reliability(
     probabilities: Sequence[float] | np.ndarray, correct: Sequence[Any] | np.ndarray, bins: int = BINS
 ) -> list[Bin]:
-    """What the probabilities of predicted labels say, `(rows,)`, beside what came of it, in bins of equal width.
+    """The probabilities of predicted labels, `(rows,)`, beside the share that is right, in bins of equal width.
 
     Raises ValueError if lengths differ, there are no rows, or a probability is not in [0, 1].
 
     >>> reliability([0.9, 0.7], [True, False], bins=2)[1]
     Bin(low=0.5, high=1.0, rows=2, probability=0.8, share=0.5)
     """
-    said, right = _checked(probabilities, correct)
+    given, right = _checked(probabilities, correct)
     edges = np.linspace(0.0, 1.0, bins + 1)
     # A probability at an edge belongs below it, and 0 to the first bin.
-    place = np.clip(np.searchsorted(edges, said, side="left") - 1, 0, bins - 1)
+    place = np.clip(np.searchsorted(edges, given, side="left") - 1, 0, bins - 1)
     rows = np.bincount(place, minlength=bins)
     known = np.maximum(rows, 1)
-    means = np.bincount(place, said, minlength=bins) / known
+    means = np.bincount(place, given, minlength=bins) / known
     shares = np.bincount(place, right, minlength=bins) / known
     return [
         Bin(float(edges[i]), float(edges[i + 1]), int(rows[i]), float(means[i]), float(shares[i])) for i in range(bins)
@@ -50,69 +50,69 @@ def reliability(
 def expected_calibration_error(
     probabilities: Sequence[float] | np.ndarray, correct: Sequence[Any] | np.ndarray, bins: int = BINS
 ) -> float:
-    """The mean distance of what is said from what is so: of bins of equal width, weighted by their rows (ECE).
+    """The expected calibration error (ECE): how far the mean probability of a bin is from the share that is right.
 
-    `probabilities`, `(rows,)`, are of the predicted labels, `correct` says which of them are right (Naeini et al. 2015;
-    Guo et al. 2017). Raises as `reliability` does.
+    `probabilities`, `(rows,)`, are those of the predicted labels, `correct` holds which of them are right. Bins have
+    equal width, and are weighted by their rows (Naeini et al. 2015; Guo et al. 2017). Raises as `reliability` does.
 
     >>> round(expected_calibration_error([0.9, 0.7], [True, False], bins=2), 3)
     0.3
     """
-    found = reliability(probabilities, correct, bins)
-    return sum(b.rows * abs(b.probability - b.share) for b in found) / sum(b.rows for b in found)
+    filled = reliability(probabilities, correct, bins)
+    return sum(b.rows * abs(b.probability - b.share) for b in filled) / sum(b.rows for b in filled)
 
 
 def adaptive_calibration_error(
     probabilities: Sequence[float] | np.ndarray, correct: Sequence[Any] | np.ndarray, bins: int = BINS
 ) -> float:
-    """The same of bins that hold equally many rows (Nguyen and O'Connor 2015), which no empty bins make coarse.
+    """The calibration error over bins that hold equally many rows (Nguyen and O'Connor 2015), so that none is empty.
 
-    Rows of equal probability stay in the order in which they stand. Raises as `reliability` does.
+    Rows of equal probability keep their order. Raises as `reliability` does.
     """
-    said, right = _checked(probabilities, correct)
-    order = np.argsort(said, kind="stable")
+    given, right = _checked(probabilities, correct)
+    order = np.argsort(given, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
-    return float(sum(abs(said[part].sum() - right[part].sum()) for part in parts) / len(said))
+    return float(sum(abs(given[part].sum() - right[part].sum()) for part in parts) / len(given))
 
 
 def brier_score(probabilities: Sequence[Sequence[float]] | np.ndarray, expected: Sequence[Any] | np.ndarray) -> float:
-    """The squared distance of probabilities, `(rows, labels)`, from the truth, summed over labels (Brier 1950).
+    """The squared distance of probabilities, `(rows, labels)`, from the references, summed over labels (Brier 1950).
 
-    `expected` holds label ids, `(rows,)`, or, where several labels can hold, `(rows, labels)` of 0 and 1. 0 is best;
-    for one label a row 2 is worst. Raises ValueError if lengths differ or there are no rows.
+    `expected` holds label ids, `(rows,)`, or, where a row may have several labels, `(rows, labels)` of 0 and 1. 0 is
+    best; for one label a row 2 is worst. Raises ValueError if lengths differ or there are no rows.
 
     >>> brier_score([[0.8, 0.2]], [0]) == brier_score([[0.8, 0.2]], [[1, 0]])
     True
     """
-    said = np.asarray(probabilities, dtype=np.float64)
+    given = np.asarray(probabilities, dtype=np.float64)
     truth = np.asarray(expected)
-    if len(said) != len(truth) or not len(said):
-        raise ValueError(f"{len(said)} rows of probabilities but {len(truth)} answers; a row needs one of each")
+    if len(given) != len(truth) or not len(given):
+        raise ValueError(f"{len(given)} rows of probabilities but {len(truth)} references; a row needs one of each")
     if truth.ndim == 1:
-        truth = np.eye(said.shape[1])[truth]
-    return float(((said - truth) ** 2).sum(axis=1).mean())
+        truth = np.eye(given.shape[1])[truth]
+    return float(((given - truth) ** 2).sum(axis=1).mean())
 
 
 def tempered(probabilities: Sequence[Sequence[float]] | np.ndarray, temperature: float) -> np.ndarray:
     """The probabilities, `(rows, labels)`, that logits divided by a temperature would give: softmax(log p / T).
 
-    Above 1 it makes them less sure; the likeliest label stays the likeliest.
+    A temperature above 1 makes them less confident; the likeliest label stays the likeliest.
 
     >>> tempered([[0.8, 0.2]], 1.0).round(3).tolist()
     [[0.8, 0.2]]
     """
-    said = np.asarray(probabilities, dtype=np.float64)
-    logits = np.log(np.maximum(said, np.finfo(np.float64).tiny)) / temperature
+    given = np.asarray(probabilities, dtype=np.float64)
+    logits = np.log(np.maximum(given, np.finfo(np.float64).tiny)) / temperature
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
 def _checked(probabilities: Any, correct: Any) -> tuple[np.ndarray, np.ndarray]:
-    said, right = np.asarray(probabilities, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    if said.shape != right.shape or said.ndim != 1 or not len(said):
+    given, right = np.asarray(probabilities, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if given.shape != right.shape or given.ndim != 1 or not len(given):
         raise ValueError(
-            f"probabilities are {said.shape} and what is right is {right.shape}; each row needs one of each"
+            f"probabilities have shape {given.shape} and correct has {right.shape}; each row needs one of each"
         )
-    if not ((said >= 0) & (said <= 1 + 1e-9)).all():
-        raise ValueError("probabilities lie in [0, 1]; a row has another number")
-    return said, right
+    if not ((given >= 0) & (given <= 1 + 1e-9)).all():
+        raise ValueError("probabilities lie in [0, 1]; a row has one outside")
+    return given, right

@@ -1,15 +1,13 @@
-"""How near are predicted numbers?"""
+"""Scores of predicted numbers: their errors and correlations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from datasets import Value
 
-from nlp_transfer.metrics.metric import LocalMetric, check_lengths
+from nlp_transfer.metrics.paired_rows import check_lengths
 from nlp_transfer.types import Scores
 
 
@@ -34,43 +32,6 @@ def regression_scores(predictions: Sequence[float], references: Sequence[float])
         "pearson": _finite(np.corrcoef(predicted, expected)[0, 1]) if varies else 0.0,
         "spearman": _finite(spearmanr(predicted, expected).statistic) if varies else 0.0,
     }
-
-
-class _NumberMetric(LocalMetric):
-    _inputs = "predictions and references: a number for each row."
-    _kinds: Sequence[Any] = (Value("float64"),)
-    _name: str
-
-    def _compute(self, predictions: Sequence[float], references: Sequence[float]) -> Scores:
-        return {self._name: regression_scores(predictions, references)[self._name]}
-
-
-class MeanSquaredError(_NumberMetric):
-    """The mean of the squared differences.
-
-    >>> MeanSquaredError().compute(predictions=[1.0], references=[3.0])
-    {'mse': 4.0}
-    """
-
-    _name = "mse"
-
-
-class MeanAbsoluteError(_NumberMetric):
-    """The mean of the differences without their signs."""
-
-    _name = "mae"
-
-
-class PearsonCorrelation(_NumberMetric):
-    """Pearson's correlation; 0.0 where either side is one number throughout."""
-
-    _name = "pearson"
-
-
-class SpearmanCorrelation(_NumberMetric):
-    """Spearman's correlation of ranks; 0.0 where either side is one number throughout."""
-
-    _name = "spearman"
 
 
 def _finite(value: float) -> float:

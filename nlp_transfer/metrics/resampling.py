@@ -1,7 +1,7 @@
-"""How sure is a score, and how sure is it that one model is better than another?
+"""Bootstrap confidence intervals of scores, and of the difference between two models.
 
-Both are asked of the rows that were scored, by the bootstrap (Efron 1979): rows are drawn anew, as many as there are,
-and the score of each draw is taken; 95% of the draws lie in the interval. For entities a row is a sentence.
+The rows that were scored are resampled with replacement, as many as there are (Efron 1979), and each draw is scored;
+95% of the scores lie in the interval. For entities a row is a sentence.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nlp_transfer.metrics.metric import check_lengths
+from nlp_transfer.metrics.paired_rows import check_lengths
+from nlp_transfer.metrics.span_scores import spans_of
 
 DRAWS = 2000
 _AT_ONCE = 4_000_000  # row counts that are in memory at once
@@ -28,10 +29,10 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What each row adds to the sums that scores are made of: with these no row is looked at twice.
+    """What each row adds to the sums that scores are computed from, so that a draw is scored without its rows.
 
-    `counts` is `(rows, sums)`, dense or a SciPy sparse array; `scores` makes of `(draws, sums)` one number a draw for
-    each name, the same that the metric of that name gives of the rows drawn.
+    `counts` is `(rows, sums)`, dense or a SciPy sparse array; `scores` turns `(draws, sums)` into one number a draw for
+    each name, the same that the metric of that name gives for the rows drawn.
     """
 
     counts: Any
@@ -41,7 +42,7 @@ class RowCounts:
         return int(self.counts.shape[0])
 
     def of(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """The scores of rows that count `(draws, rows)` times."""
+        """The scores, `(draws,)`, of rows that are drawn `(draws, rows)` times."""
         sums = np.asarray((self.counts.T @ weights.T).T, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             return {name: np.nan_to_num(values, nan=0.0) for name, values in self.scores(sums).items()}
@@ -53,7 +54,7 @@ def interval(
     """The interval of each score by the percentile bootstrap over rows; of several models, of their mean.
 
     Several models are runs of one candidate under several seeds, scored on the same rows: each draw takes the same rows
-    of all of them. Where no row is wrong no draw is either, so that the interval has no width; it says little then.
+    of all of them. Where no row is wrong no draw is either: the interval has no width, and is too narrow.
     Raises ValueError if the models were not scored on equally many rows, or there are no rows.
 
     >>> counts = label_counts(["a", "b", "a", "a"], ["a", "b", "b", "a"], ["a", "b"])
@@ -70,23 +71,24 @@ def difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """How much higher each score of `models` is than that of `others`, by the paired bootstrap: both on the same draws.
+    """The interval of each score of `models` minus that of `others`, by the paired bootstrap: both on the same draws.
 
-    Two models that are wrong on the same rows differ by less than their own intervals tell (Efron and Tibshirani 1993;
-    Berg-Kirkpatrick et al. 2012). Arguments and errors are those of `interval`; scores that a side lacks are left out.
+    Two models that are wrong on the same rows can differ surely though their own intervals overlap (Efron and
+    Tibshirani 1993; Berg-Kirkpatrick et al. 2012). Arguments and errors are those of `interval`; scores that a side
+    lacks are left out.
     """
     return _intervals(_listed(models), _listed(others), draws, level, seed)
 
 
 def scores_of_draws(models: Sequence[RowCounts], draws: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
-    """Each score `(draws, models)` of models that were scored on the same rows, on the same draws of these."""
+    """Each score, `(draws, models)`, of models that were scored on the same rows, all on the same draws."""
     blocks = [[model.of(weights) for model in models] for weights in _weights(len(models[0]), draws, seed)]
     return {name: np.concatenate([np.stack([of[name] for of in block], axis=1) for block in blocks])
             for name in blocks[0][0]}  # fmt: skip
 
 
 def label_counts(predictions: Sequence[str], references: Sequence[str], labels: Sequence[str]) -> RowCounts:
-    """Of one label a row; `labels` in order, for the scores of a scale. Scores as `sentiment_scores` has them."""
+    """Row counts of one label a row, for the scores of `sentiment_scores`; `labels` in order, lowest first."""
     from scipy.sparse import csr_array
 
     check_lengths(predictions, references)
@@ -111,7 +113,7 @@ def set_counts(
     labels: Sequence[str],
     ranking: Sequence[Sequence[float]],
 ) -> RowCounts:
-    """Of a set of labels a row. Scores and arguments are those of `multi_label_scores`."""
+    """Row counts of a set of labels a row, for the scores of `multi_label_scores`, whose arguments these are."""
     from scipy.stats import rankdata
 
     check_lengths(predictions, references)
@@ -123,7 +125,7 @@ def set_counts(
     both = predicted.sum(axis=1) + expected.sum(axis=1)
     samples_f1 = np.where(both > 0, 2 * right.sum(axis=1) / np.maximum(both, 1), 1.0)
     behind = rankdata(-np.asarray(ranking, dtype=np.float64), method="max", axis=1)
-    lrap = np.ones(len(expected))  # of a row with all labels, or none, as scikit-learn has it
+    lrap = np.ones(len(expected))  # a row with all labels, or none, scores 1 in scikit-learn
     for row, (marks, ranks) in enumerate(zip(expected.astype(bool), behind, strict=True)):
         if 0 < marks.sum() < size:
             lrap[row] = np.mean(rankdata(ranks[marks], method="max") / ranks[marks])
@@ -133,7 +135,7 @@ def set_counts(
 
 
 def number_counts(predictions: Sequence[float], references: Sequence[float]) -> RowCounts:
-    """Of a number a row. Scores as `regression_scores` has them; Spearman's ranks are those among all rows."""
+    """Row counts of a number a row, for the scores of `regression_scores`; Spearman's ranks stay those of all rows."""
     from scipy.stats import rankdata
 
     check_lengths(predictions, references)
@@ -149,16 +151,14 @@ def number_counts(predictions: Sequence[float], references: Sequence[float]) -> 
 def span_counts(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str = "IOB2"
 ) -> RowCounts:
-    """Of the entity spans of a sentence. Scores and arguments are those of `span_scores`."""
-    from nlp_transfer.metrics.span_scores import spans_of
-
+    """Row counts of the entity spans of a sentence, for the scores of `span_scores`, whose arguments these are."""
     check_lengths(predictions, references)
     parts: list[np.ndarray] = []
     for strict in (True, False):
-        found, there = (spans_of(side, scheme, strict) for side in (predictions, references))
-        types = sorted({kind for side in (found, there) for row in side for kind, _, _ in row})
+        predicted, expected = (spans_of(side, scheme, strict) for side in (predictions, references))
+        types = sorted({kind for side in (predicted, expected) for row in side for kind, _, _ in row})
         counts = np.zeros((len(references), 3, len(types)))
-        for row, (ours, gold) in enumerate(zip(found, there, strict=True)):
+        for row, (ours, gold) in enumerate(zip(predicted, expected, strict=True)):
             for place, spans in enumerate((ours & gold, ours, gold)):
                 for kind, _, _ in spans:
                     counts[row, place, types.index(kind)] += 1
@@ -185,22 +185,22 @@ def _intervals(
 ) -> dict[str, Interval]:
     rows = {len(model) for model in (*models, *others)}
     if len(rows) != 1 or not models or rows == {0}:
-        raise ValueError(f"models that were scored on {sorted(rows)} rows cannot be compared")
+        raise ValueError(f"models can be compared on the same rows only; these were scored on {sorted(rows)} rows")
     count = rows.pop()
     (point,) = _scores(models, others, [np.ones((1, count))])
     drawn = list(_scores(models, others, _weights(count, draws, seed)))
     tail = 100 * (1 - level) / 2
-    found = {}
+    intervals = {}
     for name, (value,) in point.items():
         low, high = np.percentile(np.concatenate([scores[name] for scores in drawn]), [tail, 100 - tail])
-        found[name] = Interval(float(value), float(low), float(high))
-    return found
+        intervals[name] = Interval(float(value), float(low), float(high))
+    return intervals
 
 
 def _scores(
     models: list[RowCounts], others: list[RowCounts], weights: Sequence[np.ndarray] | Iterator[np.ndarray]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The mean score of `models` less that of `others`, by name, for each block of draws."""
+    """The mean score of `models` minus that of `others`, by name, for each block of draws."""
     for block in weights:
         ours, theirs = ([model.of(block) for model in side] for side in (models, others))
         shared = [name for name in ours[0] if all(name in scores for scores in theirs)]
@@ -224,7 +224,7 @@ def _weights(rows: int, draws: int, seed: int) -> Iterator[np.ndarray]:
 def _averages(counts: np.ndarray, all_labels: bool = False) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of counts of each label: micro, weighted, and macro over labels that occur.
 
-    `counts` is `(draws, 3 labels)`: those that are right, predicted, and expected.
+    `counts` is `(draws, 3 labels)`: rows that are right, predicted and expected, of each label.
     """
     right, predicted, expected = np.split(counts, 3, axis=1)
     named = {}

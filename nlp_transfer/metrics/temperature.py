@@ -1,6 +1,6 @@
-"""By what are logits scaled, so that probabilities mean what they say?
+"""Calibration of probabilities on validation rows: temperature scaling, and Platt scaling by label.
 
-Nothing here changes which label is the likeliest: a temperature divides all logits of an item by one number.
+A temperature divides all logits of an item by one number, so that the likeliest label stays the likeliest.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ log = logging.getLogger(__name__)
 
 LEAST_ROWS = 100
 LEAST_ERRORS = 10
-"""Of fewer items, or of fewer wrong ones, what is fitted would be chance."""
+"""With fewer items, or fewer wrong ones, the fit would be noise."""
 
 LEAST_OF_A_LABEL = 20
-"""Rows that have a label, and rows that have it not, for it to be scaled by itself."""
+"""A label is scaled separately if at least this many rows have it, and this many lack it."""
 
-_WIDEST = 5.0  # of the logarithm of a factor: where no bound held it, a network without errors would be sure of all
+_WIDEST = 5.0  # bound on the logarithm of a factor, which would grow without end for a network without errors
 
 
 def temperature_of(logits: np.ndarray, answers: np.ndarray) -> float:
-    """The temperature under which the answers, label ids `(items,)`, are the likeliest; logits are `(items, labels)`.
+    """The temperature that maximises the likelihood of the answers, label ids `(items,)`; logits are `(items, labels)`.
 
     (Guo et al. 2017, "On calibration of modern neural networks", section 4.2.) Computed in float64.
     """
@@ -40,10 +40,10 @@ def temperature_of(logits: np.ndarray, answers: np.ndarray) -> float:
 
 
 def platt_scaling_of(logits: np.ndarray, there: np.ndarray) -> tuple[float, float]:
-    """The a and b under which sigmoid(a * logit + b) makes what is there the likeliest; both arguments are `(items,)`.
+    """The a and b of sigmoid(a * logit + b) that maximise the likelihood of `there`; both arguments are `(items,)`.
 
-    `a` is more than 0, so that the order of items stays. (Platt 1999, "Probabilistic outputs for support vector
-    machines", whose targets fall short of 0 and 1, so that no label is ever wholly sure.) Computed in float64.
+    `a` is more than 0, which keeps the order of items. (Platt 1999, "Probabilistic outputs for support vector
+    machines", whose targets lie between 0 and 1, so that no probability becomes 0 or 1.) Computed in float64.
     """
     from scipy.optimize import minimize  # takes a second
     from scipy.special import expit
@@ -67,11 +67,11 @@ def platt_scaling_of(logits: np.ndarray, there: np.ndarray) -> tuple[float, floa
 def fitted_temperature(
     logits: np.ndarray, answers: np.ndarray, what: str, rows: np.ndarray | None = None
 ) -> float | None:
-    """The temperature for validation items, which a line of the log tells; None, with a line, where they are too few.
+    """The temperature fitted to validation items, which is logged; None, and the reason logged, if they are too few.
 
-    Logits are `(items, labels)`, answers are label ids `(items,)`, and `what` items are called. Where items of one row
-    are not independent, `rows`, `(items,)`, says of which row each is: then rows are called so, and counted, and a row
-    is wrong where one of its items is.
+    Logits are `(items, labels)`, answers are label ids `(items,)`, and `what` is what the log calls items. Where items
+    of one row are not independent, `rows`, `(items,)`, holds the row of each: then rows are counted, and called `what`,
+    and a row is wrong where one of its items is.
     """
     rows = np.arange(len(answers)) if rows is None else rows
     count = len(np.unique(rows))
@@ -83,9 +83,9 @@ def fitted_temperature(
 
 
 def fitted_scaling(logits: np.ndarray, there: np.ndarray, names: Sequence[str]) -> dict[str, list[float]]:
-    """a and b of each label as `platt_scaling_of` gives them; empty, with a line of the log, where rows are too few.
+    """a and b of each label as `platt_scaling_of` fits them; empty, and the reason logged, if rows are too few.
 
-    Both arrays are `(rows, labels)`. A label that too few rows have, or lack, takes what fits all labels together.
+    Both arrays are `(rows, labels)`. A label that too few rows have, or lack, gets the a and b of all labels together.
     """
     wrong = int(((logits > 0) != there).any(axis=1).sum())
     if not _are_enough(len(there), wrong, "rows"):
@@ -93,26 +93,27 @@ def fitted_scaling(logits: np.ndarray, there: np.ndarray, names: Sequence[str]) 
     shared = platt_scaling_of(logits.ravel(), there.ravel())
     fewest = np.minimum(there.sum(axis=0), (~there).sum(axis=0))
     own = fewest >= LEAST_OF_A_LABEL
-    found = {
+    scaling = {
         name: list(platt_scaling_of(logits[:, i], there[:, i]) if own[i] else shared) for i, name in enumerate(names)
     }
     log.info(
-        "Probabilities are calibrated on %s validation rows: %d of %d labels by themselves, the others together.",
+        "Probabilities are calibrated on %s validation rows: %d of %d labels separately, the others together.",
         *(f"{len(there):,}", own.sum(), len(names)),
     )
-    return found
+    return scaling
 
 
 def _are_enough(items: int, wrong: int, what: str) -> bool:
-    """Whether so many validation items, so many of them wrong, can be calibrated on; a line of the log where not."""
+    """Whether validation items, so many of them wrong, are enough to calibrate on; the reason is logged where not."""
     if items >= LEAST_ROWS and wrong >= LEAST_ERRORS:
         return True
     if items < LEAST_ROWS:
-        told = f"{LEAST_ROWS} validation {what} would do, and there are {items:,}"
+        reason = f"it takes {LEAST_ROWS} validation {what}, and there are {items:,}"
     else:
         needed = f"{'about' if wrong else 'more than'} {items * LEAST_ERRORS // max(wrong, 1):,}"
-        told = (
-            f"{LEAST_ERRORS} wrong validation {what} would do, and {wrong} of {items:,} are; {needed} would hold them"
+        reason = (
+            f"it takes {LEAST_ERRORS} wrong validation {what}, and {wrong} of {items:,} are; "
+            f"{needed} would have as many"
         )
-    log.info("Probabilities are not calibrated: %s.", told)
+    log.info("Probabilities are not calibrated: %s.", reason)
     return False

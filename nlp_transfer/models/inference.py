@@ -1,4 +1,4 @@
-"""What does the network say of these rows?"""
+"""Inference: the logits of a network for encoded rows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs, ahead, moved, pinned
 from nlp_transfer.encoders.precision import computing_in
 from nlp_transfer.heads.task_head import Columns, TaskHead
+from nlp_transfer.system.progress_bars import tqdm
 
 
 def infer(
@@ -30,22 +30,22 @@ def infer(
 ) -> list[np.ndarray]:
     """Logits of each row, `(items, labels)`, in row order, whatever batches and processes they were computed in.
 
-    With an `accelerator` the batches are shared out between its processes and every process gets every row; each
-    row is asserted to come back exactly once. `progress` names a bar that is shown on the first process of a terminal.
-    `precision` is what the network computes in, `no` for that of its weights; the weights stay what they are.
+    With an `accelerator` the batches are shared between its processes and every process gets every row; each row is
+    asserted to come back exactly once. `progress` names a bar that the first process shows on a terminal. `precision`
+    is what the network computes in, `no` for that of its weights; the weights stay what they are.
     """
     processes = accelerator.num_processes if accelerator else 1
     rank = accelerator.process_index if accelerator else 0
     batches = length_batches(inputs.lengths, batch_size)[rank::processes]
     bar = tqdm(batches, desc=progress, unit="batch", leave=False, disable=None if progress and rank == 0 else True)
     with computing_in(network, precision):
-        found = list(_run(network, head, inputs, bar))
+        outputs = list(_run(network, head, inputs, bar))
     features = inputs.features
     if processes > 1:
-        found = gather_object(found)
-    if len(found) != len(features) or len({place for place, _ in found}) != len(features):
-        raise AssertionError(f"{len(features)} features went in and {len(found)} came back")
-    by_place = dict(found)
+        outputs = gather_object(outputs)
+    if len(outputs) != len(features) or len({place for place, _ in outputs}) != len(features):
+        raise AssertionError(f"{len(features)} features went in and {len(outputs)} came back")
+    by_place = dict(outputs)
     by_row: list[list[np.ndarray]] = [[] for _ in range(max(features["row"], default=-1) + 1)]
     for place, row in enumerate(features["row"]):
         by_row[row].append(by_place[place])
@@ -58,9 +58,9 @@ def _run(
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    made = _made(inputs, batches, device)
+    prepared = _prepared(inputs, batches, device)
     try:
-        with torch.inference_mode(), contextlib.closing(made if inputs.runs_network else ahead(made)) as ready:
+        with torch.inference_mode(), contextlib.closing(prepared if inputs.runs_network else ahead(prepared)) as ready:
             for places, features, batch in ready:
                 logits = network(**moved(batch, device)).logits
                 yield from zip(places, head.outputs(logits, features), strict=True)
@@ -68,7 +68,7 @@ def _run(
         network.train(was_training)
 
 
-def _made(
+def _prepared(
     inputs: Inputs, batches: Iterable[np.ndarray], device: torch.device
 ) -> Generator[tuple[list[int], Columns, dict[str, Tensor]]]:
     for places in batches:

@@ -67,6 +67,11 @@ class TransferModel:
         self.keeps_head = False
         self.adapter: Adapter | None = None
 
+    def __repr__(self) -> str:
+        encoder, labels = self.encoder, len(self.head.labels)
+        task = f"{self.head.task}: {labels:,} label{'s' * (labels != 1)}"
+        return f"TransferModel({encoder.family}, {encoder.depth} layers of {encoder.width}, {task})"
+
     @classmethod
     def load(
         cls,

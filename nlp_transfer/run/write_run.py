@@ -27,7 +27,7 @@ from nlp_transfer.version import __version__
 log = logging.getLogger(__name__)
 
 
-def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, *options: Any) -> None:
+def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, options: Sequence[Any] = ()) -> None:
     """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md,
     and report.html with report.json, of which it was drawn, unless the options say not to.
 

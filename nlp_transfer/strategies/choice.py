@@ -42,5 +42,5 @@ def read_choice(folder: Path) -> Choice | None:
         values = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    is_whole = isinstance(values, dict) and values.keys() == {field.name for field in fields(Choice)}
-    return Choice(**values) if is_whole else None
+    is_complete = isinstance(values, dict) and values.keys() == {field.name for field in fields(Choice)}
+    return Choice(**values) if is_complete else None

@@ -42,7 +42,7 @@ def register_strategy(kind: S) -> S:
 def strategy_from(options: StrategyOptions) -> Strategy:
     """The strategy that a recipe's options name. OptionError for an unknown one, or an option of another one.
 
-    For `auto` it is `Auto`, which `settled` makes one of the others.
+    For `auto` it is `Auto`, which `resolve_strategy` replaces by another one.
     """
     return strategy_named(options.strategy, **options.given())
 

@@ -52,7 +52,7 @@ MOVED = {
     "data.store": "data.row_store",
     "data.tasks": "data.task_columns",
     "data.texts": "data.prediction_rows",
-    "metrics.base": "metrics.metric",
+    "metrics.base": "metrics.evaluate_metrics",
     "metrics.calibration": "metrics.calibration_error",
     "metrics.labels": "metrics.label_scores",
     "metrics.numbers": "metrics.number_scores",

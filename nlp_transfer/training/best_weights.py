@@ -1,4 +1,4 @@
-"""Which weights were best?"""
+"""The weights of the best evaluation of a run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nlp_transfer.metrics import is_error
 from nlp_transfer.training.vocabulary_pruning import size
 from nlp_transfer.types import Scores
 
 
 @dataclass
-class Best:
-    """The best evaluation and its weights; of several that score the same, the one of the least loss.
+class BestWeights:
+    """The best evaluation and its weights; of several with the same score, the one with the lowest loss.
 
     Thirty validation rows tie often, and the first of the evaluations that do is the one that has learned least. For
     patience a tie is no progress: `misses` counts evaluations since the last better score.
 
-    `parameters` are those that may train, by name; each stage of a run trains some of them, and `trained` says how
-    many weights those have that some stage has trained.
+    `parameters` are those that may train, by name; each stage of a run trains some of them, and `trained` holds the
+    sizes of those that some stage has trained.
     """
 
     metric: str
@@ -35,29 +36,33 @@ class Best:
     trained: dict[str, int] = field(default_factory=dict)
 
     def start_stage(self) -> None:
-        """What trains from now on is still what it was at the best evaluation, and has to be kept with it."""
+        """Copy the weights that train from now on too: they are still what they were at the best evaluation."""
         self.misses = 0
         self.trained |= {name: size(p) for name, p in self.parameters.items() if p.requires_grad}
         if self.weights:
             self.weights = self._copies() | self.weights
 
-    def see(self, epoch: float, scores: Scores) -> None:
-        """Look at an evaluation, and copy the weights that train, or have trained, if it is the best so far."""
+    def update(self, epoch: float, scores: Scores) -> None:
+        """Copy the weights that train, or have trained, if this evaluation is the best so far."""
         score = -scores[self.metric] if self._is_error else scores[self.metric]
         loss = scores.get("loss", math.inf)
         self.misses = 0 if score > self.score else self.misses + 1
-        if not (score, -loss) > (self.score, -self.loss):  # nor is a loss that is no number
+        if not (score, -loss) > (self.score, -self.loss):  # nor is a loss of NaN
             return
         self.score, self.loss, self.epoch = score, loss, epoch
         self.weights = self._copies()
 
+    def has_stalled(self, patience: int | None) -> bool:
+        """Whether `patience` evaluations in a row were no better; never without a patience."""
+        return patience is not None and self.misses >= patience
+
     def restore(self) -> float | None:
-        """Put the best weights back, and give the best score; None where there was no evaluation."""
+        """Load the best weights, and return the best score; None where there was no evaluation."""
         if self.score == -math.inf:
             return None
         with torch.no_grad():
-            for name, kept in self.weights.items():
-                self.parameters[name].copy_(kept)
+            for name, weights in self.weights.items():
+                self.parameters[name].copy_(weights)
         self.weights = {}
         return -self.score if self._is_error else self.score
 
@@ -66,8 +71,8 @@ class Best:
         """How many weights some stage has trained."""
         return sum(self.trained.values())
 
-    def values(self) -> dict[str, Any]:
-        """All but the weights, as plain values."""
+    def state_dict(self) -> dict[str, Any]:
+        """The state without the weights, as plain values."""
         return {
             "score": self.score,
             "loss": self.loss,
@@ -76,8 +81,8 @@ class Best:
             "trained": self.trained,
         }
 
-    def put_back(self, values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Go on from what `values` gave, and the `weights` of then."""
+    def load_state_dict(self, values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+        """Load what `state_dict` returned, and the `weights` of that time."""
         self.score, self.loss = values["score"], values["loss"]
         self.epoch, self.misses = values["epoch"], values["misses"]
         self.trained = dict(values["trained"])
@@ -93,8 +98,3 @@ class Best:
     @property
     def _is_error(self) -> bool:
         return is_error(self.metric)
-
-
-def is_error(metric: str) -> bool:
-    """Whether less of a metric is better."""
-    return metric.endswith("loss") or metric.startswith(("mae", "mse"))

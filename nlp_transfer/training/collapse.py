@@ -1,4 +1,4 @@
-"""Has the network stopped telling rows apart?"""
+"""Detection of a collapsed network, which predicts one label for every row."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 log = logging.getLogger(__name__)
 
-_SHARE_OF_PRIOR = 0.95  # of the loss of one who knows how frequent the labels are, and nothing else
+_SHARE_OF_PRIOR = 0.95  # of the loss of guessing by the frequency of the labels
 
 
 @dataclass
 class Collapse:
-    """Looks at evaluations, and says once if all items are given one label, at the loss of guessing, for an epoch.
+    """Observes evaluations, and logs once if for an epoch all items get one label, at the loss of guessing.
 
-    `since` is the epoch from which on that has been so.
+    `since` is the epoch of the first evaluation in a row at which that was so.
     """
 
     since: float | None = None
-    said: bool = False
+    is_detected: bool = False
 
-    def see(
+    def observe(
         self,
         outputs: Sequence[np.ndarray],
         labels: Sequence[int],
@@ -34,25 +34,25 @@ class Collapse:
         best: float | None = None,
         remedy: str = "",
     ) -> None:
-        """Look at logits, `(items, labels)` for each row, at the label ids of all items, and at their mean loss.
+        """Check the logits, `(items, labels)` for each row, the label ids of all items, and their mean loss.
 
-        `best` is the epoch of the best evaluation, where patience has run out with it: if rows were one even then, no
-        epoch has to pass. `remedy` is a sentence that follows what is said.
+        `best` is the epoch of the best evaluation where patience has run out: if all items got one label even then, it
+        need not last an epoch. `remedy` is a sentence that ends the log line.
         """
         counts = np.bincount(labels)
         shares = counts[counts > 0] / len(labels)
         prior = float(-(shares * np.log(shares)).sum())
-        given = np.unique(np.concatenate(list(outputs)).argmax(axis=-1))
-        if len(given) > 1 or len(shares) < 2 or loss < _SHARE_OF_PRIOR * prior:
+        predicted = np.unique(np.concatenate(list(outputs)).argmax(axis=-1))
+        if len(predicted) > 1 or len(shares) < 2 or loss < _SHARE_OF_PRIOR * prior:
             self.since = None
             return
         self.since = epoch if self.since is None else self.since
         has_lasted = (run_ends and epoch >= 1) or epoch - self.since >= 1 - 1e-9
-        if not self.said and (has_lasted or (best is not None and self.since <= best)):
-            self.said = True
+        if not self.is_detected and (has_lasted or (best is not None and self.since <= best)):
+            self.is_detected = True
             log.info(
-                "After epoch %.3g the network gives every validation item one label, and its loss, %.3f, is no better "
-                "than that of guessing (%.3f): it has collapsed, or learned nothing yet. %s",
+                "After epoch %.3g the network predicts one label for every validation item, and its loss, %.3f, is no "
+                "better than that of guessing (%.3f): it has collapsed, or learned nothing yet. %s",
                 epoch,
                 loss,
                 prior,

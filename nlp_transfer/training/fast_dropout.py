@@ -1,4 +1,4 @@
-"""How are parts of a network's states dropped in training, without waiting for random numbers?"""
+"""Dropout with a fast random number generator, for training on a CPU."""
 
 from __future__ import annotations
 
@@ -14,50 +14,52 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 _ATTENTION = "nlp_transfer"  # the name under which transformers finds ours
-_OF = 65536  # shares are rounded to a part of this
+_PARTS = 65536  # probabilities are rounded to a multiple of one part
 
 
 def drop(x: Tensor, p: float) -> Tensor:
-    """Dropout (Srivastava et al. 2014): `x` with a share of about `p` zero, and the others larger by as much.
+    """Dropout (Srivastava et al. 2014) of `x` with probability `p`, rounded to 1/65536.
 
-    `p` is rounded to 1/65536. PyTorch's own waits for one number of a Mersenne Twister for each value, which is a
-    seventh of a training step on a CPU. This draws a seed from it, so that `torch.manual_seed` decides as ever, and
-    the bits from SFC64 (Chris Doty-Humphrey's "Practically Random"), 16 for each value.
+    PyTorch's own draws a number of a Mersenne Twister for each value, which takes a seventh of a training step on a
+    CPU. This draws a seed from it, so that `torch.manual_seed` decides as ever, and the bits from SFC64 (Chris
+    Doty-Humphrey's "Practically Random"), 16 for each value.
     """
-    dropped = round(p * _OF)
-    if dropped in (0, _OF):
+    dropped = round(p * _PARTS)
+    if dropped in (0, _PARTS):
         return x if not dropped else x * 0
     seed = int(torch.randint(2**62, ()))
     draws = np.random.SFC64(seed).random_raw(-(-x.numel() // 4)).view(np.uint16)[: x.numel()]
-    kept = torch.from_numpy((draws >= dropped).view(np.int8)).view(x.shape)
-    return x * kept.to(x.dtype).mul_(_OF / (_OF - dropped))
+    mask = torch.from_numpy((draws >= dropped).view(np.int8)).view(x.shape)
+    return x * mask.to(x.dtype).mul_(_PARTS / (_PARTS - dropped))
 
 
 @contextlib.contextmanager
-def quick_dropout(module: nn.Module) -> Iterator[None]:
-    """Inside, what a module drops in training on a CPU is drawn quickly; elsewhere nothing changes.
+def with_fast_dropout(module: nn.Module) -> Iterator[None]:
+    """Inside, a module on a CPU uses `drop`, in its `nn.Dropout` modules and in attention; elsewhere nothing changes.
 
-    That goes for its `nn.Dropout` modules, and for attention where its networks use SDPA of transformers: on a CPU
-    PyTorch has no fused kernel for attention with dropout, and what it does instead is slower than `_attention`.
+    Attention is replaced where a network uses SDPA of transformers: on a CPU PyTorch has no fused kernel for attention
+    with dropout, and its fallback is slower than `_attention`. That goes through the registry of transformers. There is
+    none for dropout, so the class of `nn.Dropout` modules is changed in place: a hook would come after PyTorch's own
+    draw, and a module put in their place would not share their `training`, which changes inside.
     """
     devices = {p.device.type for p in module.parameters()}
-    ours = [m for m in module.modules() if type(m) is nn.Dropout] if devices == {"cpu"} else []
+    dropouts = [m for m in module.modules() if type(m) is nn.Dropout] if devices == {"cpu"} else []
     networks = [m for m in module.modules() if isinstance(m, PreTrainedModel)] if devices == {"cpu"} else []
     networks = [n for n in networks if n.config._attn_implementation == "sdpa" and n._can_set_attn_implementation()]
     try:
-        for layer in ours:
-            layer.__class__ = _Dropout
+        for layer in dropouts:
+            layer.__class__ = _FastDropout
         for network in networks:
             network.set_attn_implementation(_ATTENTION)
         yield
     finally:
-        for layer in ours:
+        for layer in dropouts:
             layer.__class__ = nn.Dropout
         for network in networks:
             network.set_attn_implementation("sdpa")
 
 
-class _Dropout(nn.Dropout):
+class _FastDropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         return drop(x, self.p) if self.training else x
 
@@ -81,8 +83,8 @@ def _attention(
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     elif attention_mask is not None:
         scores = scores + attention_mask
-    shares = drop(torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype), dropout)
-    return torch.matmul(shares, value).transpose(1, 2).contiguous(), None
+    probabilities = drop(torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype), dropout)
+    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(_ATTENTION, _attention)

@@ -1,4 +1,4 @@
-"""How does each process hold a part of what trains, where the launcher asks for FSDP?"""
+"""Training in shards over the processes, where the launcher asks for FSDP2."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from nlp_transfer.strategies.param_groups import ParamGroup
 
 log = logging.getLogger(__name__)
 
-_ASKS = "ACCELERATE_USE_FSDP"
+_USES_FSDP = "ACCELERATE_USE_FSDP"
 
 
 @dataclass(frozen=True)
 class Shards:
     """A copy of a network, cut into shards, that trains for it (FSDP2: `torch.distributed.fsdp.fully_shard`).
 
-    Weights, gradients and the optimizer's moments of a layer lie in parts on all processes; a layer is whole only while
-    it runs. The network itself stays whole: it is what is judged, kept as the best, and saved, once `gather` has
-    brought it up to date.
+    Weights, gradients and the optimizer's moments of a layer lie in parts on all processes; a layer is gathered only
+    while it runs. The network itself stays complete: once `gather` has brought it up to date, it is the one that is
+    evaluated, copied as the best, and saved.
     """
 
     network: nn.Module
@@ -44,7 +44,7 @@ class Shards:
     def of(cls, network: PreTrainedModel, accelerator: Accelerator) -> Shards:
         """Cut a copy of `network` into shards, layer by layer, with the precision that Accelerate computes in.
 
-        Where the launcher says `fsdp_reshard_after_forward: false`, a layer stays whole from its forward to its
+        With `fsdp_reshard_after_forward: false` in the launcher's file, a layer stays gathered from its forward to its
         backward pass: ZeRO-2 (Rajbhandari et al. 2020) in place of ZeRO-3.
         """
         # Logits of a tagger are a view, and would only have to be copied if something changed them in place.
@@ -52,15 +52,15 @@ class Shards:
         module = copy.deepcopy(network)
         mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
         lists = [inner for inner in module.modules() if isinstance(inner, nn.ModuleList)]
-        again = os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() not in ("0", "false")
+        reshards = os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() not in ("0", "false")
         for layer in dict.fromkeys(layer for inner in reversed(lists) for layer in inner):  # inner ones first
-            fully_shard(layer, mesh=mesh, reshard_after_forward=again)
+            fully_shard(layer, mesh=mesh, reshard_after_forward=reshards)
         fully_shard(module, mesh=mesh)
         # evaluation_mode: autocast around it, and no DistributedDataParallel
         return cls(network, accelerator.prepare_model(module, device_placement=False, evaluation_mode=True))
 
     def groups(self, groups: list[ParamGroup]) -> list[ParamGroup]:
-        """Groups of the network's weights as those of the shards."""
+        """Parameter groups of the network as groups of its shards."""
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         shards = dict(self.module.named_parameters())
         return [group | {"params": [shards[names[id(p)]] for p in group["params"]]} for group in groups]
@@ -71,49 +71,49 @@ class Shards:
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 if parameter.requires_grad:
-                    parameter.copy_(whole(shards[name]))
+                    parameter.copy_(full_tensor(shards[name]))
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor that may be in shards, as each process has it. Every process calls it."""
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that may be in shards, gathered on each process. Every process calls it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def are_asked_for() -> bool:
+def is_requested() -> bool:
     """Whether the launcher asks for FSDP, and starts several processes."""
-    return _says(_ASKS) and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _is_set(_USES_FSDP) and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 @contextlib.contextmanager
-def out_of_sight() -> Iterator[None]:
-    """Inside, Accelerate does not hear that FSDP is asked for: it would shard in `prepare`, and on GPUs alone."""
-    asked = os.environ.pop(_ASKS, None)
-    if asked is not None:
-        # Else transformers would load the weights on one process, and leave it to Accelerate to hand them out.
+def hidden_from_accelerate() -> Iterator[None]:
+    """Inside, Accelerate does not see that FSDP is requested: it would shard in `prepare`, and on GPUs alone."""
+    value = os.environ.pop(_USES_FSDP, None)
+    if value is not None:
+        # Else transformers would load the weights on one process, and leave it to Accelerate to distribute them.
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     try:
         yield
     finally:
-        if asked is not None:
-            os.environ[_ASKS] = asked
+        if value is not None:
+            os.environ[_USES_FSDP] = value
 
 
 def validate_launcher() -> None:
-    """OptionError for a launcher that asks for what would cut the weights otherwise than FSDP2 does here."""
+    """OptionError for a launcher that asks for DeepSpeed, Megatron, FSDP 1, or a part of FSDP2 not supported here."""
     for name in ("DEEPSPEED", "MEGATRON_LM"):
-        if _says(f"ACCELERATE_USE_{name}"):
+        if _is_set(f"ACCELERATE_USE_{name}"):
             raise OptionError(
-                f"the launcher asks for {name}, whose engine would take the place of this training loop; take FSDP, "
-                f"which shards as well (recipes/configs/accelerate/zero2.yaml, fsdp2.yaml)."
+                f"the launcher asks for {name}, whose engine would replace this training loop; use FSDP2, which shards "
+                f"as well (recipes/configs/accelerate/zero2.yaml, fsdp2.yaml)."
             )
-    if not _says(_ASKS):
+    if not _is_set(_USES_FSDP):
         return
     if os.environ.get("FSDP_VERSION", "1") != "2":
-        raise OptionError("the launcher asks for FSDP 1, which torch has replaced; say fsdp_version: 2 in its file.")
+        raise OptionError("the launcher asks for FSDP 1, which torch has replaced; set fsdp_version: 2 in its file.")
     for name in ("OFFLOAD_PARAMS", "ACTIVATION_CHECKPOINTING"):
-        if _says(f"FSDP_{name}"):
+        if _is_set(f"FSDP_{name}"):
             raise OptionError(
-                f"fsdp_{name.lower()}: true is not done here; leave it out (recipes/configs/accelerate/)."
+                f"fsdp_{name.lower()}: true is not supported; leave it out (recipes/configs/accelerate/)."
             )
 
 
@@ -127,9 +127,9 @@ def refuse_options(options: TrainingOptions, strategy: Strategy, resume: str | N
         ("--mixed_precision fp16", options.mixed_precision == "fp16"),
     ):
         if is_given:
-            raise OptionError(f"{option} cannot be had where FSDP cuts the network into shards; leave one of them out.")
-    log.info("FSDP cuts the network into shards, one for each process; a run that is stopped now cannot go on.")
+            raise OptionError(f"{option} does not work with FSDP shards; leave one of the two out.")
+    log.info("Training in FSDP shards, one for each process; this run writes no checkpoints, so it cannot be resumed.")
 
 
-def _says(name: str) -> bool:
+def _is_set(name: str) -> bool:
     return os.environ.get(name, "false").lower() in ("1", "true")

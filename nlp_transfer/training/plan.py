@@ -1,4 +1,4 @@
-"""How many steps does a stage take, and when is it evaluated?"""
+"""The plan of a stage: how many steps it takes, and after which of them it is evaluated."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ class Plan:
         options: TrainingOptions,
         processes: int,
         stage: Stage,
-        after: Step,
-        left: int | None = None,
+        last: Step,
         is_last: bool = True,
     ) -> Plan:
-        """The plan of `stage` for the rows `train`, to go on from the step `after`.
+        """The plan of `stage` for the rows `train`, after the step `last`.
 
-        Where no more than `left` steps are left, the last stage takes all of them, whatever its epochs.
+        With --max_train_steps the last stage takes all steps that are left, whatever its epochs.
         """
         batch_size = _global_batch(options, processes)
         per_epoch = math.ceil(len(train.firsts) / batch_size)
         steps = math.ceil(stage.epochs * per_epoch)
-        if left is not None and steps:
+        if options.max_train_steps and steps:
+            left = options.max_train_steps - last.number
             steps = left if is_last else min(steps, left)
         every = options.eval_steps or per_epoch
-        last = after.number + steps
+        end = last.number + steps
         return cls(
             lengths=np.add.reduceat(train.lengths, train.firsts),
             labelled=np.add.reduceat(train.labelled, train.firsts),
@@ -71,10 +71,10 @@ class Plan:
             batch_size=batch_size,
             micro_batches=options.gradient_accumulation_steps,
             steps_per_epoch=per_epoch,
-            first_step=after.number,
-            first_epoch=after.epoch,
+            first_step=last.number,
+            first_epoch=last.epoch,
             steps=steps,
-            evaluations=frozenset({*range(after.number + every, last + 1, every), last}),
+            evaluations=frozenset({*range(last.number + every, end + 1, every), end}),
             seed=options.seed,
         )
 
@@ -86,7 +86,7 @@ class Plan:
 
 
 def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> float:
-    """How often every row is seen: as the options say, or 3 times, or as makes 300 steps, but no more than 30 times.
+    """The epochs of a run: those of the options, or else 3, or as many as make 300 steps, but 30 at most.
 
     Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
     on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
@@ -95,7 +95,7 @@ def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> f
 
 
 def usual_epochs(steps_per_epoch: int) -> int:
-    """How often every row is seen where nothing is said of it."""
+    """The epochs of a run whose options name none."""
     return min(30, max(3, math.ceil(300 / steps_per_epoch)))
 
 

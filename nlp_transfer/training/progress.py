@@ -1,4 +1,4 @@
-"""How far is a run, and how is it going?"""
+"""The progress of a run: its bar, its trackers, its history, and the estimated time left."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from tqdm import tqdm
 
 from nlp_transfer.errors import UserError
 from nlp_transfer.system.durations import in_words
+from nlp_transfer.system.progress_bars import tqdm
 
 log = logging.getLogger(__name__)
 
-_MOST_UNSOUND = 3
-_WORTH_TELLING = 120  # seconds that are left
-_SOUND = torch.ones((), dtype=torch.bool)
+_MOST_SKIPPED = 3  # in a row
+_TIMED_STEPS = 20  # of a stage, by which the time left is estimated
+_WORTH_LOGGING = 120  # seconds left
+_FINITE = torch.ones((), dtype=torch.bool)
 
 
 @dataclass(frozen=True)
 class Step:
     """One update of the weights. `loss` is this process's part of the mean loss of a labelled item of the batch.
 
-    `is_sound`, `()`, says whether loss and gradient were finite; where they were not, the step was not taken. Each
-    process took its share in `parts`, one after another.
+    `is_finite`, `()`, says whether loss and gradient were finite; where they were not, the update was skipped. Each
+    process took its share of the batch in `micro_batches`.
     """
 
     number: int
@@ -38,27 +39,29 @@ class Step:
     learning_rate: float
     rows: int
     stage_ends: bool = False
-    is_sound: Tensor = _SOUND
-    parts: int = 1
+    is_finite: Tensor = _FINITE
+    micro_batches: int = 1
 
 
 class Progress:
     """The progress bar, the trackers, and the history of a run; silent on every process but the first.
 
-    Trackers count `before`, the steps of earlier attempts, too: some of them leave out a step that they have had.
+    Trackers count the `earlier_steps`, those before a restart, too: some of them ignore a step that they have had.
     """
 
-    def __init__(self, accelerator: Accelerator, every: int, before: int = 0) -> None:
+    def __init__(self, accelerator: Accelerator, logging_steps: int, earlier_steps: int = 0) -> None:
         self.accelerator = accelerator
-        self.every = every
-        self.before = before
+        self.logging_steps = logging_steps
+        self.earlier_steps = earlier_steps
         self.rows = 0
         self.history: list[Mapping[str, float]] = []
         self.loss = torch.zeros((), device=accelerator.device)
-        self._seconds = self._begun = 0.0
+        self._seconds = self._seconds_at_start = 0.0
         self._since: float | None = None
-        self._steps = 0
-        self._unsound, self._in_a_row, self._most = torch.zeros(3, dtype=torch.long, device=accelerator.device)
+        self._unlogged_steps = 0
+        self._skipped, self._in_a_row, self._most_in_a_row = torch.zeros(3, dtype=torch.long, device=accelerator.device)
+        self._stage_steps = self._steps_left = 0
+        self._slows_down = False
         self._bar = tqdm(disable=True)
 
     @property
@@ -67,65 +70,72 @@ class Progress:
         return self._seconds + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     @contextlib.contextmanager
-    def stage(self, name: str, steps: int, done: int = 0) -> Iterator[None]:
-        """A bar of its own for a stage of `steps` steps; time outside of stages does not count as training."""
-        self._begun, self._since = self._seconds, time.perf_counter()
+    def stage(
+        self, name: str, steps: int, done: int = 0, later_steps: int = 0, slows_down: bool = False
+    ) -> Iterator[None]:
+        """A bar of its own for a stage of `steps` steps; time outside of stages does not count as training.
+
+        `later_steps` of the run follow the stage, which are slower ones where it `slows_down`.
+        """
+        self._seconds_at_start, self._since = self._seconds, time.perf_counter()
+        self._stage_steps, self._steps_left, self._slows_down = 0, steps - done + later_steps, slows_down
         # disable=None: no bar where stderr is not a terminal.
-        silent = None if self.accelerator.is_main_process and steps else True
-        self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", disable=silent)
+        disable = None if self.accelerator.is_main_process and steps else True
+        self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", disable=disable)
         try:
             yield
         finally:
             self._bar.close()
             self._seconds, self._since = self.seconds, None
 
-    def step(self, step: Step) -> None:
-        """Count a step, and log the mean loss of the last `every` of them. UserError after three that are unsound."""
+    def update(self, step: Step) -> None:
+        """Count a step, and log the mean loss now and then. UserError where three steps in a row are skipped."""
         self.rows += step.rows
-        # In fp16 a step is sound while the scaler looks for its scale, and its loss may yet be no number.
-        counts = step.is_sound & torch.isfinite(step.loss)
+        # In fp16 a step counts as finite while the scaler looks for its scale, though its loss may be NaN.
+        counts = step.is_finite & torch.isfinite(step.loss)
         self.loss += torch.where(counts, step.loss, 0.0)
-        self._steps += 1
-        self._unsound += ~counts
-        self._in_a_row = torch.where(step.is_sound, 0, self._in_a_row + 1)
-        self._most = torch.maximum(self._most, self._in_a_row)
+        self._unlogged_steps += 1
+        self._skipped += ~counts
+        self._in_a_row = torch.where(step.is_finite, 0, self._in_a_row + 1)
+        self._most_in_a_row = torch.maximum(self._most_in_a_row, self._in_a_row)
         if self.loss.device.type == "cpu":  # elsewhere it would wait for the device; `flush` does so anyway
-            self._require_sound(step)
-        if step.number % self.every == 0 or step.stage_ends:
+            self._require_finite(step)
+        if step.number % self.logging_steps == 0 or step.stage_ends:
             self.flush(step)
         self._bar.update()
+        self._stage_steps += 1
+        self._steps_left -= 1
+        if self._stage_steps == _TIMED_STEPS:
+            self._log_time_left(self._steps_left)
 
     def flush(self, step: Step) -> None:
-        """Log what has not been logged."""
-        if not self._steps:
+        """Log the losses that have not been logged yet."""
+        if not self._unlogged_steps:
             return
-        self._require_sound(step)
+        self._require_finite(step)
         # The only place that waits for the device, and the processes for each other.
-        unsound = int(self._unsound)
-        taken = self._steps - unsound
+        skipped = int(self._skipped)
+        taken = self._unlogged_steps - skipped
         loss = float(self.accelerator.reduce(self.loss, "sum")) / max(taken, 1)
         self.loss.zero_()
-        self._unsound.zero_()
-        self._steps = 0
-        if unsound:
-            log.info("Up to step %d: %d not taken, for a loss or gradient was not finite.", step.number, unsound)
+        self._skipped.zero_()
+        self._unlogged_steps = 0
+        if skipped:
+            log.info("Up to step %d: skipped %d, for a loss or gradient was not finite.", step.number, skipped)
         if not taken:
             return
         values = {"loss": loss, "learning_rate": step.learning_rate, "epoch": step.epoch}
         self.history.append({"step": step.number} | values)
-        self.accelerator.log(values, step=self.before + step.number)
+        self.accelerator.log(values, step=self.earlier_steps + step.number)
         self._bar.set_postfix_str(f"loss {loss:.3f}, {self.rows / self.seconds:.0f} rows/s")
 
-    def say_time_left(self, steps: int, left: int, slows_down: bool) -> None:
-        """Log how long the steps that are `left` of the run will take, if minutes, judged by the first ones of a stage.
-
-        It is no less than that where later stages are slower (`slows_down`).
-        """
-        seconds = (self.seconds - self._begun) / steps * left
-        if seconds >= _WORTH_TELLING:
-            told = f"{in_words(seconds)} more"
-            told = f"at least {told} (later stages train more layers)" if slows_down else told
-            log.info("By its first %d steps, training in the run will take %s, and evaluations beside.", steps, told)
+    def _log_time_left(self, steps: int) -> None:
+        """Log how long so many steps will take, if minutes, at the pace of the steps of this stage so far."""
+        seconds = (self.seconds - self._seconds_at_start) / self._stage_steps * steps
+        if seconds >= _WORTH_LOGGING:
+            left = in_words(seconds)
+            left = f"at least {left} (later stages train more layers)" if self._slows_down else left
+            log.info("Estimated time left: %s, plus evaluations.", left)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -134,37 +144,37 @@ class Progress:
         yield
         self._since = time.perf_counter()
 
-    def scores(self, step: Step, scores: Mapping[str, Any]) -> None:
+    def log_scores(self, step: Step, scores: Mapping[str, Any]) -> None:
         """Log an evaluation."""
         values = {f"validation_{k}": v for k, v in scores.items() if isinstance(v, float)}
         self.history.append({"step": step.number, "epoch": step.epoch} | values)
-        self.accelerator.log(values, step=self.before + step.number)
+        self.accelerator.log(values, step=self.earlier_steps + step.number)
 
-    def values(self) -> dict[str, Any]:
-        """What it goes on from, as plain values; `loss`, of this process alone, belongs to it."""
+    def state_dict(self) -> dict[str, Any]:
+        """The state as plain values, without `loss`, which each process has of its own."""
         return {
             "rows": self.rows,
             "seconds": self.seconds,
             "history": self.history,
-            "steps": self._steps,
-            "unsound": [int(count) for count in (self._unsound, self._in_a_row, self._most)],
+            "unlogged_steps": self._unlogged_steps,
+            "skipped": [int(count) for count in (self._skipped, self._in_a_row, self._most_in_a_row)],
         }
 
-    def put_back(self, values: Mapping[str, Any], loss: Tensor) -> None:
-        """Go on from what `values` gave, and the `loss` of then."""
-        self.rows, self._seconds, self._steps = values["rows"], values["seconds"], values["steps"]
-        self._begun = self._seconds
+    def load_state_dict(self, values: Mapping[str, Any], loss: Tensor) -> None:
+        """Load what `state_dict` returned, and the `loss` of that time."""
+        self.rows, self._seconds, self._unlogged_steps = values["rows"], values["seconds"], values["unlogged_steps"]
+        self._seconds_at_start = self._seconds
         self.history = list(values["history"])
         self.loss.copy_(loss)
-        self._unsound, self._in_a_row, self._most = torch.tensor(values["unsound"], device=self.loss.device)
+        self._skipped, self._in_a_row, self._most_in_a_row = torch.tensor(values["skipped"], device=self.loss.device)
 
-    def _require_sound(self, step: Step) -> None:
-        if int(self._most) < _MOST_UNSOUND:
+    def _require_finite(self, step: Step) -> None:
+        if int(self._most_in_a_row) < _MOST_SKIPPED:
             return
         precision = self.accelerator.mixed_precision
         half = "--mixed_precision no (ModernBERT and DeBERTa are known for this in fp16)"
         raise UserError(
-            f"the loss or its gradient was not finite in {_MOST_UNSOUND} steps in a row, up to step {step.number} "
-            f"(learning rate {step.learning_rate:.1e}), and none of them was taken; try "
+            f"the loss or its gradient was not finite in {_MOST_SKIPPED} steps in a row, up to step {step.number} "
+            f"(learning rate {step.learning_rate:.1e}), and all of them were skipped; try "
             f"{'' if precision == 'no' else f'{half}, or '}a smaller --learning_rate."
         )

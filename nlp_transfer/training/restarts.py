@@ -1,81 +1,92 @@
-"""With which seed does a run begin, and begin again where it has collapsed?"""
+"""The restarts of a run whose network has collapsed."""
 
 from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from nlp_transfer.config import TrainingOptions
 from nlp_transfer.heads.reuse import kept_head
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.training.checkpointing.checkpoint_files import Saved
+from nlp_transfer.training.checkpointing.checkpoint_files import SavedCheckpoint
+from nlp_transfer.training.checkpointing.manager import ResumePoint
+from nlp_transfer.types import RunResult
 
 
-class Collapsed(Exception):  # noqa: N818 (no error: another attempt follows)
-    """An attempt ends here, for its network has collapsed."""
+class Collapsed(Exception):  # noqa: N818 (no error: the run restarts)
+    """The network has collapsed after `steps` steps, and the run is to restart."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(steps)
+        self.steps = steps
 
 
-@dataclass
+@dataclass(frozen=True)
 class Attempt:
-    """One of the attempts of a run; `options` have its seed, and `saved` is where it goes on, if it does not begin.
+    """One training of a run: the first, or one after a restart. `options` have its seed.
 
-    `number` counts from 0, and `before` is how many steps the attempts before it took.
+    `number` counts restarts from 0, and `earlier_steps` is how many steps the attempts before it took.
     """
 
     options: TrainingOptions
     number: int
-    before: int
+    earlier_steps: int
     is_last: bool
-    saved: Saved | None
-    steps: int = 0
 
     @property
     def remedy(self) -> str:
-        """What becomes of a run of which this attempt collapses, as a sentence."""
+        """What follows if this attempt collapses, as a sentence for the log."""
         if not self.is_last:
-            return f"The run begins again from the pretrained weights, with --seed {self.options.seed + 1}."
+            return f"Restarting from the pretrained weights with --seed {self.options.seed + 1}."
         usual = "Try a smaller --learning_rate, a longer --warmup_ratio, --mixed_precision no, "
         if self.number:
-            return f"So did all {self.number} before it, and this one is kept. {usual}or more epochs."
+            return f"All {self.number} attempts before it collapsed too, and this one is kept. {usual}or more epochs."
         return f"{usual}another --seed (--restart_on_collapse 3 does), or more epochs."
 
-    def give_up(self, step: int) -> NoReturn:
-        """Leave this attempt for the next one after `step`."""
-        self.steps = step
-        raise Collapsed
 
+def with_restarts(
+    train: Callable[[Attempt, SavedCheckpoint | None], RunResult],
+    model: TransferModel,
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    saved: SavedCheckpoint | None,
+) -> RunResult:
+    """The result of `train`, which is called again with the next seed as long as it raises Collapsed.
 
-def attempts(model: TransferModel, options: TrainingOptions, saved: Saved | None) -> Iterator[Attempt]:
-    """The attempts that a run has, from the one on of which `saved` is; whoever asks for the next gave the last up.
-
-    Each finds in `model` what a recipe with its seed would have loaded: a copy of the network as it was, its new
-    weights drawn again. Every process makes the same ones, for all judge by the same logits.
+    Each attempt finds in `model` what a recipe with its seed would have loaded: a copy of the pretrained network, its
+    new weights drawn again. The first one called is that of the checkpoint `saved`, which is passed on to it. Every
+    process makes the same attempts, for all of them judge by the same logits.
     """
-    untouched = copy.deepcopy(model.network) if options.restart_on_collapse else None
-    place = saved.values["place"] if saved else {}
-    before = place.get("before", 0)
-    for number in range(place.get("attempt", 0), options.restart_on_collapse + 1):
-        seed = options.seed + number
-        if number:
-            assert untouched is not None
-            model.network, model.adapter = untouched, None
-            gc.collect()  # the one that has collapsed, before there is another
-            if number < options.restart_on_collapse:
-                model.network = copy.deepcopy(untouched)
-            _draw_again(model, seed)
+    pretrained = copy.deepcopy(model.network) if options.restart_on_collapse else None
+    scale = accelerator.scaler.state_dict() if accelerator.scaler else None
+    point = ResumePoint.read(saved) if saved else None
+    first, earlier_steps = (point.attempt, point.earlier_steps) if point else (0, 0)
+    for number in range(first, options.restart_on_collapse + 1):
         is_last = number == options.restart_on_collapse
-        yield (attempt := Attempt(replace(options, seed=seed), number, before, is_last, saved))
-        before += attempt.steps
-        saved = None
+        if number:
+            assert pretrained is not None
+            model.network, model.adapter = pretrained, None
+            gc.collect()  # the one that has collapsed, before there is another
+            if not is_last:
+                model.network = copy.deepcopy(pretrained)
+            _draw_new_weights(model, options.seed + number)
+        if scale:  # of fp16, which a collapsed attempt may have left anywhere
+            accelerator.scaler.load_state_dict(scale)
+        attempt = Attempt(replace(options, seed=options.seed + number), number, earlier_steps, is_last)
+        try:
+            return train(attempt, saved if number == first else None)
+        except Collapsed as collapse:
+            earlier_steps += collapse.steps
+    raise AssertionError("the last attempt does not raise Collapsed")
 
 
-def _draw_again(model: TransferModel, seed: int) -> None:
+def _draw_new_weights(model: TransferModel, seed: int) -> None:
     """Give weights that the checkpoint did not have what `TransferModel.load` gives them after `set_seed(seed)`."""
     set_seed(seed)
     if not model.checkpoint or not model.new_parameters:

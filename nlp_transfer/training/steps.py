@@ -1,4 +1,4 @@
-"""How are the weights updated, a global batch at a time?"""
+"""The steps of a stage: one update of the weights for each global batch."""
 
 from __future__ import annotations
 
@@ -7,99 +7,75 @@ import itertools
 import logging
 import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.lr_scheduler import LRScheduler
 
 from nlp_transfer.data.batch import epoch_batches, shares, unlabelled
 from nlp_transfer.data.inputs import Inputs, ahead, moved, pinned
 from nlp_transfer.errors import UserError
-from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies import Strategy
 from nlp_transfer.strategies.strategy import Part
-from nlp_transfer.training.fsdp import Shards, whole
+from nlp_transfer.training.fsdp import full_tensor
 from nlp_transfer.training.plan import Plan
 from nlp_transfer.training.progress import Step
+from nlp_transfer.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Trainer:
-    """What makes a step: the module that trains, as Accelerate has wrapped it, its optimizer and its schedule.
-
-    With `shards` it is these that train, and the model's network is up to date after `gather` alone.
-    """
-
-    strategy: Strategy
-    model: TransferModel
-    module: nn.Module
-    optimizer: torch.optim.Optimizer
-    rates: LRScheduler
-    accelerator: Accelerator
-    max_grad_norm: float
-    shards: Shards | None = None
-
-    def gather(self) -> None:
-        """See to it that the network has the weights of the last step. Every process calls it."""
-        if self.shards:
-            self.shards.gather()
-
-
 def steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int = 0) -> Generator[Step, None, None]:
-    """Update the weights once for each global batch of `rows`, and yield what was done.
+    """Update the weights once for each global batch of `rows`, and yield each step.
 
-    The first `done` batches have been learned from already. Where a gradient is not finite the weights stay as they
-    are, and so do the optimizer's moments; the schedule goes on. Where a process runs out of memory, all take the batch
-    again in twice as many parts, and all batches after it: the loss of a step is a sum over its parts. Raises UserError
-    where that cannot be done: parts are of one row already, or the others wait for a process within the step, as in
-    shards, and with a batch no larger than one that has fitted.
+    The first `done` batches are skipped: a run that resumes has learned from them. Where a gradient is not finite the
+    weights and the optimizer's moments stay as they are, and the lr_scheduler steps. Where a process runs out of
+    memory, all of them repeat the batch in twice as many micro-batches, and keep to that: the loss of a step is a sum
+    over its parts. Raises UserError where that is impossible: micro-batches of one row already, or other processes that
+    wait for this one within the step, as in shards, and with a batch no larger than one that has fitted.
     """
     fitted = _Fitted()
     while True:
-        is_heard = trainer.accelerator.num_processes == 1
+        is_agreed = trainer.accelerator.num_processes == 1
         try:
             for step in _steps(trainer, rows, plan, done, fitted):
                 done += 1
                 yield step
             return
         except _NoRoomError:
-            is_heard = True
+            is_agreed = True
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
-        # Here, where the error and what the failed step held are gone.
+        # Outside of the except clause, where the error and the tensors of the failed step are gone.
         trainer.optimizer.zero_grad()
         clear_device_cache(garbage_collection=True)
-        plan = _in_smaller_parts(plan, plan.first_step + done + 1, trainer.accelerator, is_heard)
+        plan = _with_smaller_micro_batches(plan, plan.first_step + done + 1, trainer.accelerator, is_agreed)
 
 
 class _NoRoomError(RuntimeError):
-    """A process is out of memory, and all have heard of it."""
+    """A process is out of memory, and all processes know."""
 
 
-def _in_smaller_parts(plan: Plan, step: int, accelerator: Accelerator, is_heard: bool) -> Plan:
-    """The plan with parts of half the size. UserError where they cannot be smaller, or other processes would wait."""
+def _with_smaller_micro_batches(plan: Plan, step: int, accelerator: Accelerator, is_agreed: bool) -> Plan:
+    """The plan with micro-batches of half the size. UserError where that is impossible, or other processes wait."""
     per_step = math.ceil(plan.batch_size / accelerator.num_processes)
     rows, parts = math.ceil(per_step / plan.micro_batches), 2 * plan.micro_batches
     smaller = f"--per_device_train_batch_size {math.ceil(per_step / parts)} --gradient_accumulation_steps {parts}"
     if rows == 1:
         raise UserError(
-            f"out of memory at step {step}, with one row at a time; give a smaller --max_length or encoder, or let "
-            f"less train (--strategy freeze, lora)."
+            f"out of memory at step {step}, with one row at a time; give a smaller --max_length or encoder, or train "
+            f"fewer weights (--strategy freeze, lora)."
         )
-    if not is_heard:
+    if not is_agreed:
         raise UserError(
             f"process {accelerator.process_index} is out of memory at step {step}, with {rows} rows at a time; give "
             f"{smaller}, which learns the same."
         )
-    log.info("Out of memory at step %d with %d rows at a time: from here on as with %s.", step, rows, smaller)
+    log.info("Out of memory at step %d with %d rows at a time: continuing with %s.", step, rows, smaller)
     return replace(plan, micro_batches=parts)
 
 
@@ -110,7 +86,7 @@ class _Fitted:
         self._most = np.zeros(2)
 
     def has(self, size: np.ndarray) -> bool:
-        """Whether one at least as large, `(tokens, tokens * longest)`, was among them: states, and attention."""
+        """Whether one as large, `(tokens, tokens * longest)`, has fitted: the sizes of hidden states and attention."""
         return bool((size <= self._most).all())
 
     def add(self, size: np.ndarray) -> None:
@@ -118,34 +94,34 @@ class _Fitted:
 
 
 def _size(batch: Sequence[int], plan: Plan, processes: int) -> np.ndarray:
-    """Of the largest part of a global batch, `(tokens, tokens * longest)`; every process finds the same."""
+    """The size of the largest part of a global batch, `(tokens, tokens * longest)`; the same on every process."""
     parts = np.array_split(plan.lengths[list(batch)], processes * plan.micro_batches)  # as `shares` does
     return np.max([[part.max() * len(part), part.max() ** 2 * len(part)] for part in parts if len(part)], axis=0)
 
 
 def _steps(trainer: Trainer, rows: Inputs, plan: Plan, done: int, fitted: _Fitted) -> Generator[Step, None, None]:
     number, last = plan.first_step + done, plan.last_step
-    dealt = _dealt(rows, plan, trainer.accelerator, done)
-    with contextlib.closing(dealt if rows.runs_network else ahead(dealt)) as batches:
+    global_batches = _global_batches(rows, plan, trainer.accelerator, done)
+    with contextlib.closing(global_batches if rows.runs_network else ahead(global_batches)) as batches:
         for batch, mine in batches:
             number += 1
             trainer.module.train()
-            with _drawn_again(trainer.accelerator.device):
+            with _random_states_kept_on_error(trainer.accelerator.device):
                 loss = _gradients(trainer, batch, mine, plan, number, fitted)
-            rate = float(trainer.rates.get_last_lr()[0])
-            is_sound = _update(trainer)
-            trainer.rates.step()
+            learning_rate = float(trainer.lr_scheduler.get_last_lr()[0])
+            is_finite = _update(trainer)
+            trainer.lr_scheduler.step()
             trainer.optimizer.zero_grad()
             epochs = plan.first_epoch + (number - plan.first_step) / plan.steps_per_epoch
             yield Step(
-                number, epochs, loss, rate, len(batch), stage_ends=number == last, is_sound=is_sound,
-                parts=plan.micro_batches,
+                number, epochs, loss, learning_rate, len(batch), stage_ends=number == last, is_finite=is_finite,
+                micro_batches=plan.micro_batches,
             )  # fmt: skip
 
 
 @contextlib.contextmanager
-def _drawn_again(device: torch.device) -> Iterator[None]:
-    """Where what is inside ends in an error, the random numbers that dropout drew are those that it draws next."""
+def _random_states_kept_on_error(device: torch.device) -> Iterator[None]:
+    """After an error inside, dropout draws the same random numbers again."""
     before = torch.get_rng_state()
     of_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state()
     try:
@@ -158,14 +134,14 @@ def _drawn_again(device: torch.device) -> Iterator[None]:
 
 
 def _update(trainer: Trainer) -> Tensor:
-    """Take a step unless the gradient is not finite, and tell whether it was, `()`.
+    """Take a step unless the gradient is not finite, and return whether it is, `()`.
 
-    Nothing waits for the device: it is the fused optimizer that leaves the weights alone.
+    Nothing waits for the device: it is the fused optimizer that skips the update.
     """
     accelerator, scaler = trainer.accelerator, trainer.accelerator.scaler
-    norm = whole(accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm or math.inf))
+    norm = full_tensor(accelerator.clip_grad_norm_(trainer.module.parameters(), trainer.max_grad_norm or math.inf))
     is_finite = torch.isfinite(norm)
-    if scaler:  # it looks itself, and finds its scale by overflows: only at a scale of 1 do they say something
+    if scaler:  # it checks itself, and finds its scale by overflows: only at a scale of 1 do they mean anything
         is_finite = is_finite | (scaler.get_scale() > 1)
     else:
         inner = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
@@ -177,10 +153,10 @@ def _update(trainer: Trainer) -> Tensor:
 _Tensors = dict[str, Tensor]
 
 
-def _dealt(
+def _global_batches(
     rows: Inputs, plan: Plan, accelerator: Accelerator, done: int
 ) -> Generator[tuple[list[int], list[_Tensors]], None, None]:
-    """Every global batch of a stage but the first `done`, and the micro-batches of this process's share of it."""
+    """Every global batch of a stage after the first `done`, and the micro-batches of this process's share of it."""
     epochs_done, skipped = divmod(done, plan.steps_per_epoch)
     epochs = itertools.count(round(plan.first_epoch) + epochs_done)
     batches = itertools.chain.from_iterable(
@@ -194,7 +170,7 @@ def _dealt(
 def _tensors(rows: Inputs, plan: Plan, places: list[int], batch: Sequence[int]) -> _Tensors:
     if places:
         return rows.batch(plan.features_of(places))
-    # Nothing is left for this part, but other processes may wait for its gradients: they will be all zeros.
+    # No row is left for this part, but other processes may wait for its gradients: they will be all zeros.
     one = rows.batch(plan.features_of([batch[0]]))
     return one | {"labels": unlabelled(one["labels"])}
 
@@ -202,11 +178,11 @@ def _tensors(rows: Inputs, plan: Plan, places: list[int], batch: Sequence[int]) 
 def _gradients(
     trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], plan: Plan, step: int, fitted: _Fitted
 ) -> Tensor:
-    """Gradients of a global batch, averaged over the processes; gives this one's part of the loss.
+    """Compute the gradients of a global batch, averaged over processes; returns the part of the loss of this one.
 
     DistributedDataParallel averages them while the backward pass runs, and a process that ran out of memory in it would
-    leave the others waiting for good. So with a batch larger than all before it, each process computes alone, and they
-    ask each other how it went before they average; `_NoRoomError` is raised on all where one had no room.
+    leave the others waiting for good. So with a batch larger than all before it, each process computes alone, and all
+    check that none ran out of memory before they average; `_NoRoomError` is raised on all where one did.
     """
     processes = trainer.accelerator.num_processes
     if not isinstance(trainer.module, DistributedDataParallel):
@@ -220,20 +196,22 @@ def _gradients(
     except RuntimeError as error:
         if not should_reduce_batch_size(error):
             raise
-    asked = torch.tensor(int(loss is None), device=trainer.accelerator.device)
-    torch.distributed.all_reduce(asked)
-    if loss is None or asked:
+    failed = torch.tensor(int(loss is None), device=trainer.accelerator.device)
+    torch.distributed.all_reduce(failed)
+    if loss is None or failed:
         raise _NoRoomError
     for parameter in trainer.module.parameters():
         if parameter.grad is not None:
-            torch.distributed.all_reduce(parameter.grad.mul_(1 / processes))  # first divided, as there
+            torch.distributed.all_reduce(
+                parameter.grad.mul_(1 / processes)
+            )  # divided first, as DistributedDataParallel does
     if trainer.optimizer.state:  # from the first update on, the optimizer's moments take room too
         fitted.add(size)
     return loss
 
 
 def _backward(trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], plan: Plan, step: int) -> Tensor:
-    """Gradients of this process's share of a global batch; they are averaged over the processes at its end."""
+    """Compute the gradients of this process's share of a global batch, averaged over processes with its last part."""
     accelerator, model = trainer.accelerator, trainer.model
     count = int(plan.labelled[list(batch)].sum())
     parts = accelerator.num_processes * plan.micro_batches
@@ -246,7 +224,7 @@ def _backward(trainer: Trainer, batch: Sequence[int], mine: Sequence[_Tensors], 
             part = Part(step, accelerator.process_index * plan.micro_batches + i, parts, count, len(batch))
             loss = trainer.strategy.loss(model, trainer.module, tensors, labels, part)
             # Gradients are averaged over processes, and the loss is divided by the global count already. A loss that
-            # is not finite gives no gradient that is, so that every process learns of it.
+            # is not finite gives no gradient that is, so that every process skips the step.
             is_finite = torch.isfinite(loss.detach())
             accelerator.backward(loss * torch.where(is_finite, accelerator.num_processes, math.nan))
             total += loss.detach()

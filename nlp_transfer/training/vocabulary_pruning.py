@@ -1,4 +1,4 @@
-"""Which words does a run read, so that the embeddings of all others need no gradient?"""
+"""Word embeddings pruned to the vocabulary of the data while a run trains."""
 
 from __future__ import annotations
 
@@ -8,59 +8,50 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from nlp_transfer.data.inputs import TokenInputs
 
 
 @contextlib.contextmanager
-def only_words_of(inputs: Sequence[TokenInputs], network: PreTrainedModel) -> Iterator[None]:
+def pruned_vocabulary(inputs: Sequence[TokenInputs], network: PreTrainedModel) -> Iterator[None]:
     """Inside, the word embeddings of a network hold the words of `inputs` alone, and so do gradient and optimizer.
 
-    Exact up to rounding: a word that is never read has a gradient of zero, of which AdamW makes no step but the decay
-    of the weight. One more row, of ones that nothing reads, decays beside the others; afterwards it says by how much
-    the weights of unread words have to shrink. Embeddings that are not a plain `nn.Embedding` are left alone.
+    Exact up to rounding: a word that does not occur has a gradient of zero, and all that AdamW does to it is weight
+    decay. One more row, of ones that no word reads, decays with the others; afterwards it gives the factor by which the
+    weights of the other words have to shrink. Embeddings that are not a plain `nn.Embedding` are left alone.
     """
     words = network.get_input_embeddings()
     if type(words) is not nn.Embedding or words.sparse or words.scale_grad_by_freq or words.max_norm is not None:
         yield
         return
-    weight, whole = words.weight, words.weight.data
-    used = _used(inputs, len(whole), words.padding_idx)
-    places = torch.zeros(len(whole), dtype=torch.long, device=whole.device)
-    places[used] = torch.arange(len(used), device=whole.device)
+    weight, full = words.weight, words.weight.data
+    used = _used_ids(inputs, len(full), words.padding_idx)
+    new_ids = torch.zeros(len(full), dtype=torch.long, device=full.device)
+    new_ids[used] = torch.arange(len(used), device=full.device)
     padding = words.padding_idx
-    words.__class__ = _OnlyWords
-    words.register_buffer("places", places, persistent=False)
-    words.padding_idx = None if padding is None else int(places[padding])
-    weight.data = torch.cat([whole[used], torch.ones_like(whole[:1])])
-    weight.unread = whole.numel() - weight.numel()  # type: ignore[attr-defined]
+    hook = words.register_forward_pre_hook(lambda module, args: (new_ids[args[0]],))
+    words.padding_idx = None if padding is None else int(new_ids[padding])
+    weight.data = torch.cat([full[used], torch.ones_like(full[:1])])
+    weight.unused = full.numel() - weight.numel()  # type: ignore[attr-defined]
     try:
         yield
     finally:
         with torch.no_grad():
-            whole *= weight.data[-1]
-            whole[used] = weight.data[:-1]
-        weight.data, weight.grad = whole, None
-        words.__class__ = nn.Embedding
+            full *= weight.data[-1]
+            full[used] = weight.data[:-1]
+        weight.data, weight.grad = full, None
+        hook.remove()
         words.padding_idx = padding
-        del words.places, weight.unread  # type: ignore[attr-defined]
+        del weight.unused  # type: ignore[attr-defined]
 
 
 def size(parameter: nn.Parameter) -> int:
-    """How many weights a parameter has, those of words that are not read among them."""
-    return parameter.numel() + getattr(parameter, "unread", 0)
+    """How many weights a parameter has, including those of words that are pruned for now."""
+    return parameter.numel() + getattr(parameter, "unused", 0)
 
 
-class _OnlyWords(nn.Embedding):
-    places: Tensor
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return F.embedding(self.places[ids], self.weight, self.padding_idx)
-
-
-def _used(inputs: Sequence[TokenInputs], vocabulary: int, padding: int | None) -> Tensor:
+def _used_ids(inputs: Sequence[TokenInputs], vocabulary: int, padding: int | None) -> Tensor:
     is_used = np.zeros(vocabulary, dtype=bool)
     is_used[[rows.pad_id for rows in inputs] + ([] if padding is None else [padding])] = True
     for rows in inputs:

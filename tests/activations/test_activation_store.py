@@ -25,7 +25,7 @@ def filled(store: Store, key: Key = KEY, number: str = "1") -> bool:
     path = store.half_written(key, number)
     assert path.stat().st_size == key.bytes
     path.write_bytes(bytes(i % 251 for i in range(key.bytes)))
-    named = store.name([key], number)
+    named = store.commit([key], number)
     store.clean_up()
     return named
 
@@ -80,7 +80,9 @@ def test_damage_is_noticed_said_and_mended(tmp_path, caplog, damage):
     damage(tmp_path / KEY.name)
     with caplog.at_level("INFO"):
         assert not store.holds(KEY)
-    assert caplog.messages == [f"The cache folder {tmp_path / KEY.name} is damaged; its states are computed anew."]
+    assert caplog.messages == [
+        f"The cache folder {tmp_path / KEY.name} is damaged; its activations are computed again."
+    ]
     assert filled(store, number="2")
     assert store.holds(KEY)
 
@@ -90,8 +92,8 @@ def test_a_run_that_is_quicker_is_not_overwritten(tmp_path):
     for store, number in ((one, "1"), (other, "2")):
         assert store.allocate([KEY], number)
         store.half_written(KEY, number).write_bytes(number.encode() * 1000)
-    assert one.name([KEY], "1")
-    assert other.name([KEY], "2")
+    assert one.commit([KEY], "1")
+    assert other.commit([KEY], "2")
     other.clean_up()
     assert other.states_of(KEY).read_bytes() == b"1" * 1000
     assert [path.name for path in tmp_path.iterdir()] == [KEY.name]
@@ -123,7 +125,7 @@ def test_how_long_a_pass_took_is_told_as_far_as_it_is_known(tmp_path):
     assert store.seconds_of([KEY]) == 0.0
     for key, number, seconds in ((KEY, "1", 2.0), (deep, "2", 5.0)):
         store.allocate([key], number)
-        store.name([key], number, seconds)
+        store.commit([key], number, seconds)
     assert (store.seconds_of([KEY]), store.seconds_of([KEY, deep])) == (2.0, 5.0)
     (tmp_path / KEY.name / "meta.json").write_text("{}")  # as an earlier version left it
     assert store.seconds_of([KEY]) == 0.0
@@ -148,8 +150,8 @@ def test_too_little_room_is_said_and_nothing_is_removed(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert not Store(tmp_path, gigabytes=0).make_room([replace(KEY, depth=1)])
         assert not Store(tmp_path).make_room([replace(KEY, shape=(10**12, 10**3))])
-    assert "takes 1e-06 GB, and --cache_gb allows 0" in caplog.messages[0]
-    assert "run again for each batch: what they give takes 4e+06 GB" in caplog.messages[1]
+    assert "they take 1e-06 GB, and --cache_gb allows 0" in caplog.messages[0]
+    assert "and not cached: they take 4e+06 GB" in caplog.messages[1]
     assert Store(tmp_path).holds(KEY)
 
 
@@ -157,7 +159,7 @@ def test_much_room_is_said_before_it_is_taken(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert Store(tmp_path, gigabytes=1).make_room([KEY])
         assert Store(tmp_path, gigabytes=1).make_room([replace(KEY, shape=(10**6, 100))])
-    assert caplog.messages == [f"What the frozen layers give will take 0.4 GB in {tmp_path}."]
+    assert caplog.messages == [f"Activations of frozen layers will take 0.4 GB in {tmp_path}."]
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, caplog, monkeypatch):
@@ -225,8 +227,8 @@ def test_the_cache_is_listed_and_cleared(tmp_path, capsys):
     main(["list", "--cache_dir", str(tmp_path)])
     listed = capsys.readouterr().out.splitlines()
     assert listed[0].startswith(KEY.name)
-    assert listed[0].endswith("bert, under layer 2, 25 tokens, float32")
-    assert listed[1] == f"1 folder, 0.0 MB in all, in {tmp_path}"
+    assert listed[0].endswith("bert, below layer 2, 25 tokens, float32")
+    assert listed[1] == f"1 folder, 0.0 MB in total, in {tmp_path}"
     main(["clear", "--cache_dir", str(tmp_path)])
     assert capsys.readouterr().out == f"1 folder, 0.0 MB freed, in {tmp_path}\n"
     alive = Store(tmp_path).half_written(KEY, "alive").parent.name  # may belong to a run that goes on
@@ -234,16 +236,9 @@ def test_the_cache_is_listed_and_cleared(tmp_path, capsys):
 
 
 def test_it_is_a_command(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "nlp_transfer.activations.activation_store",
-        "list",
-        "--cache_dir",
-        str(tmp_path / "none"),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (run.returncode, run.stdout) == (0, f"0 folders, 0.0 MB in all, in {tmp_path / 'none'}\n")
+    command = [sys.executable, "-m", "nlp_transfer.activations", "list", "--cache_dir", str(tmp_path / "none")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert (run.returncode, run.stdout) == (0, f"0 folders, 0.0 MB in total, in {tmp_path / 'none'}\n")
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):

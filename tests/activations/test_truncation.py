@@ -13,7 +13,7 @@ from transformers import (
 )
 
 import nlp_transfer as nt
-from nlp_transfer.activations.truncation import TruncatedEncoder, reading, separates, states
+from nlp_transfer.activations.truncation import TruncatedEncoder, can_be_truncated, reading, states_at
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 
@@ -50,7 +50,7 @@ def test_grafted_logits_are_those_of_the_whole_network(family, head):
     reads = reading(encoder)
     with torch.inference_mode():
         expected = whole(**given).logits
-        kept = states(encoder, depths(encoder), reads, given)
+        kept = states_at(encoder, depths(encoder), reads, given)
         assert sorted(kept) == depths(encoder)
         for depth, found in kept.items():
             mask = given["attention_mask"]
@@ -59,7 +59,7 @@ def test_grafted_logits_are_those_of_the_whole_network(family, head):
                 found, mask = found[:, None], mask[:, :1]
             with TruncatedEncoder(encoder, depth) as truncated:
                 assert torch.equal(whole(inputs_embeds=found, attention_mask=mask).logits, expected)
-                with truncated.lifted():
+                with truncated.complete():
                     assert torch.equal(whole(**given).logits, expected)
                 assert torch.equal(whole(inputs_embeds=found, attention_mask=mask).logits, expected)
         assert torch.equal(whole(**given).logits, expected)
@@ -80,7 +80,7 @@ def test_modernberts_own_mean_pooling_is_kept_as_one_vector():
     encoder = nt.Encoder(whole)
     assert reading(encoder) == "mean"
     with torch.inference_mode():
-        kept = states(encoder, [LAYERS], "mean", given)[LAYERS]
+        kept = states_at(encoder, [LAYERS], "mean", given)[LAYERS]
         with TruncatedEncoder(encoder, LAYERS):
             got = whole(inputs_embeds=kept[:, None], attention_mask=given["attention_mask"][:, :1]).logits
         torch.testing.assert_close(got, whole(**given).logits, rtol=0, atol=1e-6)
@@ -106,7 +106,7 @@ def test_layers_above_what_is_wanted_do_not_run():
     for place, layer in enumerate(encoder.layers):
         layer.register_forward_hook(lambda *_, place=place: ran.append(place))
     with torch.no_grad():
-        states(encoder, [1, 2], "pooled", batch())
+        states_at(encoder, [1, 2], "pooled", batch())
     assert ran == [0, 1]
 
 
@@ -114,7 +114,7 @@ def test_layers_above_what_is_wanted_do_not_run():
 def test_it_is_tried_whether_a_network_can_be_taken_apart(family):
     encoder = nt.Encoder(network(family, "classification").train())
     read = reading(encoder)
-    assert all(separates(encoder, d, read if d == LAYERS else "tokens", batch()) for d in depths(encoder))
+    assert all(can_be_truncated(encoder, d, read if d == LAYERS else "tokens", batch()) for d in depths(encoder))
     assert encoder.network.training
 
 
@@ -125,4 +125,4 @@ def test_a_network_that_cannot_be_taken_apart_is_noticed():
         intermediate_size=64, input_embedding_size=16, output_embedding_size=16, pad_token_id=0,
     )  # fmt: skip
     encoder = nt.Encoder(AutoModelForSequenceClassification.from_config(config))
-    assert not separates(encoder, 1, "tokens", batch())
+    assert not can_be_truncated(encoder, 1, "tokens", batch())

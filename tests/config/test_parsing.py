@@ -347,7 +347,7 @@ def test_help_shows_every_option_and_loads_no_torch(name):
         "    assert 'torch' not in sys.modules\n"
     )
     wide = {"COLUMNS": "1000", "PATH": ""}  # so that no help text is broken into lines
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=wide, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=wide, timeout=240)
     assert (run.returncode, run.stderr) == (0, "")
     assert f"\n    accelerate launch recipes/{name}.py " in run.stdout
     for group in GROUPS_OF[name]:
@@ -378,6 +378,14 @@ def test_help_begins_with_what_a_beginner_needs_and_then_goes_by_subject(capsys)
     assert len(flags) == len(set(flags))
     assert "-file" not in shown
     assert "no_verify" not in shown
+
+
+@pytest.mark.parametrize("group", [nt.CompareOptions, nt.TuningOptions])
+def test_help_shows_no_single_strategy_where_several_are_named(group, capsys):
+    shown = help_of([group, nt.StrategyOptions], capsys)
+    assert "--strategies TEXT" in shown
+    assert "--strategy TEXT" not in shown
+    assert "--lora_r N" in shown
 
 
 def test_a_flag_may_be_written_with_dashes_and_a_true_one_with_no():

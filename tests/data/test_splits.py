@@ -127,3 +127,9 @@ def test_given_splits_are_kept():
     train, validation = labelled(["a", "b"]), labelled(["b"])
     splits = make_splits(train, validation)
     assert (splits.train, splits.validation, splits.test, splits.notes) == (train, validation, None, ())
+
+
+def test_splits_are_shown_in_one_line():
+    train, test = labelled(["a", "b"] * 1000), labelled(["a"] * 7)
+    assert repr(make_splits(train, labelled(["b"] * 5), test)) == "Splits(train 2,000 rows, validation 5, test 7)"
+    assert repr(make_splits(train, test=test, share=0)) == "Splits(train 2,000 rows, test 7)"

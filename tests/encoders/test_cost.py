@@ -40,6 +40,7 @@ print((peak_memory() - before + 4 * model.encoder.parameter_count) / told)
 """
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what a process has held")
 @pytest.mark.parametrize("strategy", ["full", "lora"])
 def test_training_takes_about_what_is_told(tmp_path, strategy):

@@ -98,7 +98,7 @@ def test_a_number_for_pairs(files, training_flags):
         ("classify", [*PAIRS, "--sampling", "balanced"], "--sampling balanced draws rows by label"),
         ("classify", [*MARKED, "--loss", "logit_adjusted"], "for several take --class_weights or --loss focal"),
         ("classify", [*MARKED, "--label_smoothing", "0.1"], "leave it out for several labels"),
-        ("classify", [*MARKED, "--restart_on_collapse", "1"], "looks for one label given to all"),
+        ("classify", [*MARKED, "--restart_on_collapse", "1"], "looks for one label predicted for every row"),
         ("classify", [*MARKED, "--class_weights", "even"], "--class_weights even: known are"),
         ("sentiment", MARKED, "several labels are for recipes/classify.py"),
         (

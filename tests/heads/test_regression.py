@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 import nlp_transfer as nt
 from nlp_transfer.data.batch import unlabelled
 from nlp_transfer.heads.task_head import output_layer
-from nlp_transfer.training.best_weights import Best
+from nlp_transfer.training.best_weights import BestWeights
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def scale_param_groups(rows, unit):
 
 def test_less_error_is_better():
     for metric, better in (("mse", 1.0), ("mae", 1.0), ("hamming_loss", 1.0), ("pearson", 2.0)):
-        best = Best(metric, {})
-        best.see(1.0, {metric: 1.0})
-        best.see(2.0, {metric: 2.0})
+        best = BestWeights(metric, {})
+        best.update(1.0, {metric: 1.0})
+        best.update(2.0, {metric: 2.0})
         assert best.restore() == better
 
 

@@ -72,6 +72,7 @@ def assert_same_encoder(model, earlier, at_least=10):
     assert count >= at_least
 
 
+@pytest.mark.thinned(0.4)
 @pytest.mark.parametrize("head", ["native", "ner"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_other_labels_never_inherit_rows(trained, family, head):
@@ -122,6 +123,7 @@ def test_a_head_whose_architecture_the_config_does_not_name_is_dropped_too(train
     assert not torch.equal(output(model.network)[0], output(earlier.network)[0])
 
 
+@pytest.mark.thinned(0.4)
 @pytest.mark.parametrize("head", ["native", "sentiment", "pooled", "ner"])
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert", "deberta-v2", "distilbert", "camembert"])
 def test_rows_of_the_same_name_and_layers_below_them_are_kept(trained, caplog, family, head):

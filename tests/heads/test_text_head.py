@@ -11,7 +11,7 @@ import torch
 from tokenizers import processors
 
 import nlp_transfer as nt
-from nlp_transfer.activations.truncation import TruncatedEncoder, reading, states
+from nlp_transfer.activations.truncation import TruncatedEncoder, reading, states_at
 from nlp_transfer.data.batch import CONTINUED, collate
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import tokens_of
@@ -60,7 +60,7 @@ def test_grafted_logits_of_pairs_are_those_of_the_whole_network(model, depth):
     encoder = model.encoder
     with torch.no_grad():
         whole = model.network.eval()(**batch).logits
-        kept = states(encoder, [depth], reading(encoder), batch)[depth]
+        kept = states_at(encoder, [depth], reading(encoder), batch)[depth]
         mask = batch["attention_mask"]
         kept, mask = (kept[:, None], mask[:, :1]) if kept.ndim == 2 else (kept, mask)
         with TruncatedEncoder(encoder, depth):

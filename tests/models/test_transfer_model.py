@@ -303,3 +303,7 @@ def test_who_may_read_what_is_saved_is_for_the_umask_to_say(checkpoint, tmp_path
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o640}
+
+
+def test_a_model_is_shown_in_one_line(checkpoint):
+    assert repr(load(checkpoint, "native")) == "TransferModel(bert, 2 layers of 32, classification: 3 labels)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.heads.task_head import Columns, label_options, label_set, softmax
 from nlp_transfer.heads.word_tokens import encode_words, logits_of_words, words_of
 from nlp_transfer.metrics import RowCounts
+from nlp_transfer.strategies import Stage
 from nlp_transfer.types import Scores
 
 
@@ -150,3 +151,35 @@ class WordClassHead(nt.TaskHead):
         guess = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
         sentences = [words for rows in asked for words in values(rows, "words")]
         return {"most_frequent": [WordClasses(tuple(s), tuple(guess.get(w, commonest) for w in s)) for s in sentences]}
+
+
+@nt.register_strategy
+@dataclass
+class BitFit(nt.Strategy):
+    """The head and the biases of the encoder train (Ben Zaken et al. 2022)."""
+
+    name: ClassVar[str] = "bitfit"
+    default_learning_rate: ClassVar[float] = 1e-3
+
+    bias_decay: float = nt.option(0.0, help="weight decay of biases.", at_least=0, short=True, search=nt.Range(0, 1))
+
+    def start(self, model: nt.TransferModel, stage: Stage) -> None:
+        model.encoder.freeze(stage.frozen_layers)
+        for name, parameter in model.encoder.base.named_parameters():
+            parameter.requires_grad_(name.endswith("bias"))
+
+    def groups(self, model: nt.TransferModel, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        of_encoder = {id(p) for p in model.encoder.base.parameters()}
+        learning = [p for p in model.network.parameters() if p.requires_grad]
+        biases = [p for p in learning if id(p) in of_encoder]
+        others = [p for p in learning if id(p) not in of_encoder]
+        return [
+            {"params": others, "lr": learning_rate, "weight_decay": weight_decay},
+            {"params": biases, "lr": learning_rate, "weight_decay": self.bias_decay},
+        ]
+
+
+def praise_gap_of(predictions: Sequence[nt.Prediction], references: Sequence[str]) -> float:
+    """How far the share of predicted praise is from the true one, a metric for `nt.register_metric`."""
+    predicted = sum(p.label == "praise" for p in predictions)
+    return abs(predicted - sum(label == "praise" for label in references)) / len(references)

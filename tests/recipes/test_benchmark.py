@@ -18,7 +18,7 @@ from conftest import RECIPES, run_recipe
 import nlp_transfer as nt
 from nlp_transfer.system import hardware
 
-sys.path.insert(0, str(RECIPES))  # where a recipe finds the files beside it
+sys.path.insert(0, str(RECIPES / "benchmarks"))  # where a script finds the files beside it
 import benchmark
 import comparison
 import peers
@@ -87,7 +87,7 @@ SHORT = ("--max_train_steps", "6", "--per_device_train_batch_size", "16", "--out
 @pytest.mark.parametrize(("task", "recipe"), [("classification", "classify"), ("ner", "ner")])
 def test_every_side_does_the_same_work(task, recipe, checkpoint, task_flags, tmp_path, turns_in_this_process):
     flags = ["--task", task, "--model_name_or_path", checkpoint(), *task_flags[recipe], *SHORT]
-    outcome = run_recipe("benchmark", [*flags, "--repeats", "1", "--learning_rate", "3e-3"], tmp_path)
+    outcome = run_recipe("benchmarks/benchmark", [*flags, "--repeats", "1", "--learning_rate", "3e-3"], tmp_path)
     assert outcome.status == 0, outcome.err
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["benchmark.json", "benchmark.md", "out"]
     assert outcome.out == (tmp_path / "out" / "benchmark.md").read_text()
@@ -111,7 +111,7 @@ def test_strategies_train_what_their_peers_train(checkpoint, task_flags, tmp_pat
     base = ["--model_name_or_path", checkpoint(), *task_flags["classify"], *SHORT, "--repeats", "1", "--peers", "plain"]
     like_lora = ["--lora_targets", "query", "key", "value", "--lora_dropout", "0.1"]
     for flags in (["freeze"], ["freeze", "--trainable_layers", "1"], ["lora", *like_lora]):
-        outcome = run_recipe("benchmark", [*base, "--overwrite_output_dir", "--strategy", *flags], tmp_path)
+        outcome = run_recipe("benchmarks/benchmark", [*base, "--overwrite_output_dir", "--strategy", *flags], tmp_path)
         assert outcome.status == 0, outcome.err
         training = json.loads((tmp_path / "out" / "benchmark.json").read_text())["training"]
         assert training["ours"]["trained_weights"] == training["plain"]["trained_weights"]
@@ -145,7 +145,7 @@ def test_peers_are_scored_by_what_they_say_of_real_tokens():
     ],
 )
 def test_what_makes_no_sense_is_one_line_and_leaves_nothing(tmp_path, flags, says):
-    outcome = run_recipe("benchmark", flags, tmp_path)
+    outcome = run_recipe("benchmarks/benchmark", flags, tmp_path)
     assert (outcome.status, outcome.out) == (2, "")
     (line,) = outcome.err.splitlines()
     assert line.startswith("error: ")
@@ -155,7 +155,7 @@ def test_what_makes_no_sense_is_one_line_and_leaves_nothing(tmp_path, flags, say
 
 def test_several_processes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    outcome = run_recipe("benchmark", [], tmp_path)
+    outcome = run_recipe("benchmarks/benchmark", [], tmp_path)
     assert (outcome.status, outcome.err.splitlines()[-1].count("--num_processes 1")) == (2, 1)
 
 
@@ -174,7 +174,7 @@ def test_a_side_that_cannot_run_here_is_named(checkpoint, task_flags, tmp_path, 
         "--repeats",
         "2",
     ]
-    outcome = run_recipe("benchmark", flags, tmp_path)
+    outcome = run_recipe("benchmarks/benchmark", flags, tmp_path)
     assert outcome.status == 0, outcome.err
     assert "- trainer: skipped, for no_such_library is not installed.\n" in outcome.out
     found = json.loads((tmp_path / "out" / "benchmark.json").read_text())
@@ -195,7 +195,7 @@ def test_a_turn_that_fails_leaves_nothing(task_flags, tmp_path, monkeypatch):
         return SimpleNamespace(returncode=-9, stdout="", stderr="a line\n")
 
     monkeypatch.setattr(subprocess, "run", failing)
-    outcome = run_recipe("benchmark", [*task_flags["classify"], *SHORT], tmp_path)
+    outcome = run_recipe("benchmarks/benchmark", [*task_flags["classify"], *SHORT], tmp_path)
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1] == "error: the turn of machine failed: signal 9 ended it."
     assert list(Path(tmp_path).iterdir()) == []

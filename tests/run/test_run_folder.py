@@ -267,7 +267,7 @@ def stopped_run(target: Path, how: signal.Signals, seen: Callable[[], None] = la
         assert run.stdout.readline() == "writing\n"
         seen()
         run.send_signal(how)
-        return run.wait(timeout=30), run.stderr.read()
+        return run.wait(timeout=240), run.stderr.read()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

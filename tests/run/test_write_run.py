@@ -176,7 +176,7 @@ def test_names_that_are_not_utf8_can_be_written_down(checkpoint, review_splits, 
     run = RunResult(metric="accuracy", best_score=0.5, best_epoch=1.0, steps=1, seconds=1.0, rows_per_second=1.0)
     report = Report(model.head, {"test": scores}, {"majority": scores}, (), (), "test", 16, run)
     splits = review_splits.each(lambda rows: nt.Rows(**{**vars(rows), "source": "caf\udce9.csv"}))
-    write_run(tmp_path, model, splits, report, odd)
+    write_run(tmp_path, model, splits, report, [odd])
     assert strict_json(tmp_path / "transfer.json")["data"]["train"]["source"] == "caf\udce9.csv"
     assert nt.parse([nt.DataOptions], None, ["--config", str(tmp_path / "options.yaml")]) == (odd,)
     assert "caf\\udce9.csv" in (tmp_path / "README.md").read_text()

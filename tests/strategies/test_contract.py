@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import FAMILIES
-from test_contracts import HEADS, batch, lively, mean_loss, splits
+from contract_cases import HEADS, batch, lively, mean_loss, splits
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt
@@ -63,6 +63,7 @@ TRIED = [
 ] + [("bert", head) for head in ("pairs", "multi_label", "regression")]
 
 
+@pytest.mark.thinned(0.15)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(("family", "head"), TRIED)
 def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(

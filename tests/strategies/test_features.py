@@ -72,7 +72,7 @@ def fitted(checkpoint, splits):
 
 def remember(patch: pytest.MonkeyPatch) -> list[Any]:
     """What `fit_classifier` gives from now on."""
-    import nlp_transfer.strategies.features as module
+    import nlp_transfer.encoders.sklearn_head.fitting as module
 
     kept: list[Any] = []
     fit_classifier = module.fit_classifier
@@ -141,6 +141,7 @@ def test_a_model_that_is_loaded_predicts_what_it_did(fitted, splits, tmp_path, t
     assert (tmp_path / "classifier.skops").exists() == (classifier not in LINEAR)
 
 
+@pytest.mark.thinned(0.3)
 @every_task
 @pytest.mark.parametrize("classifier", LINEAR)
 @pytest.mark.parametrize(
@@ -291,6 +292,7 @@ def train(folder: Path, encoder: str, task: str, classifier: str) -> np.ndarray:
     return logits(model, splits)
 
 
+@pytest.mark.whole
 def test_two_processes_fit_the_same(checkpoint, reviews, sentences, tmp_path):
     from forking import in_two_processes
 
@@ -327,5 +329,5 @@ def test_a_fitted_head_is_not_trained_by_steps(fitted, splits, tmp_path, checkpo
     result = nt.fit(model, splits["classification"], OPTIONS, strategy=Features("knn"))
     assert result.trained_weights == 0
     model.save(tmp_path)
-    with pytest.raises(nt.OptionError, match="scikit-learn classifier, which no step can train"):
+    with pytest.raises(nt.OptionError, match="scikit-learn classifier, which gradient steps cannot train"):
         nt.fit(nt.TransferModel.load(tmp_path), splits["classification"], OPTIONS, strategy="full")

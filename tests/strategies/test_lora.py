@@ -14,10 +14,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import BAD, GOOD, RECIPES, review_lines, run_recipe
+from contract_cases import mean_loss
 from forking import in_two_processes
 from peft import AutoPeftModelForSequenceClassification, PeftModel
 from safetensors.torch import load_file, save_file
-from test_contracts import mean_loss
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 import nlp_transfer as nt
@@ -143,8 +143,10 @@ def certainties(predictions: list) -> list[float]:
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_head = pytest.mark.parametrize("head", HEADS)
+thinned = pytest.mark.thinned(0.3)
 
 
+@thinned
 @every_family
 @every_head
 def test_adapters_and_head_learn_and_all_else_stays(trained, family, head):
@@ -158,6 +160,7 @@ def test_adapters_and_head_learn_and_all_else_stays(trained, family, head):
         assert trains or name.partition(".")[0] not in outside or ".original_module." in name, name
 
 
+@thinned
 @every_family
 @every_head
 def test_every_linear_module_of_the_encoder_is_adapted(trained, family, head):
@@ -170,6 +173,7 @@ def test_every_linear_module_of_the_encoder_is_adapted(trained, family, head):
     assert all("original_module" in name or "modules_to_save" in name for name in plain), plain
 
 
+@thinned
 @every_family
 @every_head
 def test_peft_opens_the_adapter_and_transformers_the_merged_model(
@@ -316,7 +320,7 @@ def test_the_bundled_encoder_has_a_name_that_means_something_elsewhere(tmp_path)
 
 def test_a_model_that_carries_an_adapter_is_loaded_again_before_it_is_trained_on(trained, splits):
     done = trained("bert", "native")
-    with pytest.raises(nt.OptionError, match="carries an adapter; save it and load what was saved"):
+    with pytest.raises(nt.OptionError, match="has an adapter already; to train it further, save it"):
         nt.fit(done.model, splits["native"], OPTIONS)
     with pytest.raises(nt.ModelError, match="holds only an adapter; give its base model, or train it with"):
         load(str(done.folder), "native")
@@ -383,6 +387,7 @@ def train(folder: Path, checkpoint: str, batch_size: int) -> nt.TransferModel:
     return model
 
 
+@pytest.mark.whole
 def test_the_number_of_processes_changes_nothing(base, tmp_path, monkeypatch):
     (tmp_path / "reviews.csv").write_text("text,label\n" + "".join(f"{t},{label}\n" for t, label in review_lines(61)))
     tests = str(RECIPES.parent / "tests")

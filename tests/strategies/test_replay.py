@@ -118,6 +118,7 @@ def test_the_best_weights_are_those_of_the_target(review_splits, checkpoint, opt
     assert again.best_score is not None  # the network is whole, and trains on
 
 
+@pytest.mark.whole
 def test_two_processes_learn_as_one(rows, checkpoint, tmp_path):
     write_rows(tmp_path)
     in_two_processes(tmp_path, Path(__file__), str(tmp_path), checkpoint())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,6 +75,10 @@ def test_errors_name_it_and_its_options(registered):
 def test_compare_and_tune_know_it(registered):
     (candidate, *_) = candidates_from(["top_layers:1"], ["C"])
     assert candidate.make() == TopLayers(lowest=1)
+    sent = pickle.dumps(candidate)
+    del STRATEGIES["top_layers"]  # as in a process of a comparison, which has not run what registers it
+    assert pickle.loads(sent).make() == TopLayers(lowest=1)
+    nt.register_strategy(TopLayers)
     assert candidate.flags()[2:] == ["--strategy", "top_layers", "--lowest", "1"]
     space = space_of(["top_layers"], [], nt.StrategyOptions(), nt.TrainingOptions(), depth=6, usual_epochs=3)
     assert space["top_layers"]["lowest"] == Range(1, 4)

@@ -19,7 +19,7 @@ def told(caplog: pytest.LogCaptureFixture, *seen: tuple[list[np.ndarray], float,
     collapse = Collapse()
     with caplog.at_level("INFO", "nlp_transfer"):
         for outputs, loss, epoch in seen:
-            collapse.see(outputs, LABELS, loss, epoch, remedy="Try a smaller one.", **more)
+            collapse.observe(outputs, LABELS, loss, epoch, remedy="Try a smaller one.", **more)
     return len(caplog.messages)
 
 
@@ -27,7 +27,7 @@ def test_it_is_said_once_after_a_whole_epoch(caplog):
     seen = [(ONE, PRIOR, 0.5), (ONE, 0.7, 1.0), (ONE, PRIOR, 1.5), (ONE, PRIOR, 2.0), (ONE, PRIOR, 3.0)]
     assert told(caplog, *seen[:2]) == 0
     assert told(caplog, *seen) == 1
-    assert caplog.messages[0].startswith("After epoch 1.5 the network gives every validation item one label")
+    assert caplog.messages[0].startswith("After epoch 1.5 the network predicts one label for every validation item")
     assert "guessing (0.562): it has collapsed, or learned nothing yet. Try a smaller one." in caplog.messages[0]
 
 
@@ -49,5 +49,5 @@ def test_a_network_that_tells_rows_apart_or_knows_more_than_shares_has_not_colla
 def test_where_all_rows_have_one_label_that_is_right(caplog):
     collapse = Collapse()
     with caplog.at_level("INFO", "nlp_transfer"):
-        collapse.see(ONE, [0] * 8, 0.0, 1.0, run_ends=True)
+        collapse.observe(ONE, [0] * 8, 0.0, 1.0, run_ends=True)
     assert caplog.messages == []

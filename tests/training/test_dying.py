@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ import nlp_transfer as nt
 LOST = "error: another process of this run has died"
 
 
+@pytest.mark.whole
 def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flags, tmp_path):
     dying = 0  # the one that speaks and writes
     with socket.socket() as free:
@@ -38,10 +38,8 @@ def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flag
         text=True,
         timeout=240,
     )
-    ended = time.time()
     assert run.returncode == 1
-    died = (tmp_path / f"{dying} of 2").read_text()
-    assert ended - float(died) < 60
+    assert (tmp_path / f"{dying} of 2").exists()
     assert run.stderr.count(LOST) == 1
     root = run.stderr[run.stderr.index("Root Cause") :]
     assert f"rank      : {dying} " in root
@@ -64,7 +62,7 @@ def test_a_lost_process_is_a_line_and_nothing_else_is(message, is_lost, capsys, 
 
 def die(*_: Any, **__: Any) -> NoReturn:
     state = PartialState()
-    Path(f"{state.process_index} of {state.num_processes}").write_text(str(time.time()))
+    Path(f"{state.process_index} of {state.num_processes}").touch()
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from nlp_transfer.training import fast_dropout
-from nlp_transfer.training.fast_dropout import drop, quick_dropout
+from nlp_transfer.training.fast_dropout import drop, with_fast_dropout
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.97, 1.0])
@@ -65,7 +65,7 @@ def test_all_but_what_is_dropped_is_what_the_network_computes(checkpoint, family
     expected = net.eval()(**given).last_hidden_state[real]
     asked = []
     monkeypatch.setattr(fast_dropout, "drop", lambda x, p: asked.append(p) or x)
-    with quick_dropout(net):
+    with with_fast_dropout(net):
         found = net.train()(**given).last_hidden_state[real]
     assert len(asked) > 2
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -76,7 +76,7 @@ def test_the_network_is_what_it_was_and_evaluation_is_too(checkpoint, family):
     net, given = network(checkpoint, family, 0.1), batch()
     before = [type(m) for m in net.modules()], net.config.to_dict(), net.config._attn_implementation
     expected = net.eval()(**given).last_hidden_state
-    with quick_dropout(net):
+    with with_fast_dropout(net):
         assert torch.equal(net.eval()(**given).last_hidden_state, expected)
         assert not torch.equal(net.train()(**given).last_hidden_state, expected)
     assert ([type(m) for m in net.modules()], net.config.to_dict(), net.config._attn_implementation) == before

@@ -31,9 +31,9 @@ def launched(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 @pytest.mark.parametrize("launched", ["fsdp2", "zero2"], indirect=True)
 def test_the_file_asks_for_what_is_done_here(launched, monkeypatch):
     fsdp.validate_launcher()
-    assert fsdp.are_asked_for()
+    assert fsdp.is_requested()
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert not fsdp.are_asked_for()  # one process holds everything anyway
+    assert not fsdp.is_requested()  # one process holds everything anyway
 
 
 @pytest.mark.parametrize(("launched", "again"), [("fsdp2", True), ("zero2", False)], indirect=["launched"])
@@ -49,24 +49,24 @@ def test_layers_stay_whole_until_the_backward_pass_where_the_file_says_so(launch
 
 def test_where_no_shards_are_asked_for_nothing_is_said_of_them(monkeypatch):
     monkeypatch.delenv("FSDP_CPU_RAM_EFFICIENT_LOADING", raising=False)
-    with fsdp.out_of_sight():
+    with fsdp.hidden_from_accelerate():
         assert "FSDP_CPU_RAM_EFFICIENT_LOADING" not in os.environ
 
 
 def test_an_accelerator_that_would_shard_is_refused(checkpoint, review_splits):
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
     theirs = SimpleNamespace(distributed_type=DistributedType.FSDP)
-    with pytest.raises(nt.OptionError, match="would cut the network into shards itself"):
+    with pytest.raises(nt.OptionError, match="would shard the network itself"):
         nt.fit(model, review_splits, accelerator=theirs)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("FSDP_VERSION", "1", "say fsdp_version: 2"),
-        ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params: true is not done here"),
-        ("FSDP_ACTIVATION_CHECKPOINTING", "true", "fsdp_activation_checkpointing: true is not done here"),
-        ("ACCELERATE_USE_DEEPSPEED", "true", "take FSDP, which shards as well"),
+        ("FSDP_VERSION", "1", "set fsdp_version: 2"),
+        ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params: true is not supported"),
+        ("FSDP_ACTIVATION_CHECKPOINTING", "true", "fsdp_activation_checkpointing: true is not supported"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "use FSDP2, which shards as well"),
         ("ACCELERATE_USE_MEGATRON_LM", "true", "asks for MEGATRON_LM"),
     ],
 )
@@ -88,5 +88,5 @@ def test_what_is_not_done_is_refused(launched, monkeypatch, name, value, says):
 )
 def test_a_run_in_shards_refuses_what_it_cannot_do(launched, checkpoint, review_splits, told, more: Any, says):
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
-    with pytest.raises(nt.OptionError, match=f"{says} cannot be had where FSDP"):
+    with pytest.raises(nt.OptionError, match=f"{says} does not work with FSDP shards"):
         nt.fit(model, review_splits, nt.TrainingOptions(**told), **more)

@@ -15,14 +15,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from conftest import RECIPES, review_lines, sentence_lines
-from forking import in_processes, in_two_processes
+from forking import in_processes
 from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
 from nlp_transfer.errors import Interrupted
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.training import fsdp, steps
-from nlp_transfer.training.checkpointing.checkpoint_files import Checkpoints
+from nlp_transfer.training.checkpointing.checkpoint_files import CheckpointFolder
 from nlp_transfer.types import RunResult
 
 ROWS, BATCH = 31, 6  # one row is left over for two processes, or three
@@ -104,10 +104,10 @@ class Short(nt.strategies.Full):
 
 NO_ROOM = "CUDA out of memory. Tried to allocate 2.00 GiB"
 OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
-RUNS = [("classification", strategy) for strategy in STRATEGIES] + [("ner", "full"), ("ner", "freeze")]
-RUNS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
-RUNS += [("collapse", "full"), ("unsound", "full"), ("short", "full")]
 FEW = [("classification", "full"), ("ner", "full")]
+OTHERS = [("classification", strategy) for strategy in STRATEGIES if strategy != "full"] + [("ner", "freeze")]
+OTHERS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
+OTHERS += [("collapse", "full"), ("unsound", "full"), ("short", "full")]
 IN_SHARDS = [("classification", "full", 1), ("ner", "full", 3)]
 IN_SHARDS += [("unsound", "full", 1), ("classification", "gradual", 1), ("classification", "lora", 1)]
 FILES = dict.fromkeys(("classification", "collapse", "unsound", "short"), "reviews.csv") | {"ner": "sentences.conll"}
@@ -118,10 +118,13 @@ COLUMNS = {
 }
 
 
-def ways(processes: int) -> list[tuple[str, str, int]]:
+def ways(runs: str, processes: int) -> list[tuple[str, str, int]]:
     """Tasks, strategies, and parts of a step that a process learns from one after another."""
-    whole = [(task, strategy, 1) for task, strategy in (RUNS if processes == 2 else FEW)]
-    return whole + [(task, strategy, BATCH // processes) for task, strategy in FEW]
+    return {
+        "few": [(*run, parts) for parts in (1, BATCH // processes) for run in FEW],
+        "others": [(*run, 1) for run in OTHERS],
+        "in shards": IN_SHARDS,
+    }[runs]
 
 
 def write(path: Path, model: nt.TransferModel, result: RunResult) -> None:
@@ -150,20 +153,27 @@ def assert_saved_as(folder: Path, model: nt.TransferModel) -> None:
         assert other.probabilities == pytest.approx(one.probabilities, abs=1e-5)
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path, processes):
+@pytest.mark.parametrize(
+    ("runs", "processes"),
+    [
+        ("few", 2),
+        pytest.param("few", 3, marks=pytest.mark.whole),
+        pytest.param("others", 2, marks=pytest.mark.whole),
+        pytest.param("in shards", 2, marks=pytest.mark.whole),
+    ],
+)
+def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path, runs, processes):
     """With and without accumulation, of which one process does as much as all of them."""
     write_rows(tmp_path)
-    in_processes(processes, tmp_path, Path(__file__), str(tmp_path), checkpoint())
+    in_processes(processes, tmp_path, Path(__file__), str(tmp_path), checkpoint(), runs)
     kept = {path.name for path in (tmp_path / "of many").glob("*")}
-    for task, strategy, accumulation in ways(processes):
+    for task, strategy, accumulation in ways(runs, processes):
         model, result = train(tmp_path, checkpoint(), task, strategy, BATCH // accumulation, "of one", accumulation)
         assert_as(tmp_path / f"{task}-{strategy}-{accumulation}", model, result)
-        if accumulation > 1:
+        if runs == "few":
             assert_as(tmp_path / f"{task}-{strategy}-1", model, result)
-        if processes == 2 and (task, strategy, accumulation) in IN_SHARDS:
-            assert_as(tmp_path / f"{task}-{strategy}-{accumulation}-in-shards", model, result)
-            assert_saved_as(tmp_path / f"{task}-{strategy}-{accumulation}-in-shards", model)
+        if runs == "in shards":
+            assert_saved_as(tmp_path / f"{task}-{strategy}-{accumulation}", model)
         assert result.restarts == (task == "collapse")
         assert result.steps == {"head_then_full": 24, "gradual": 24, "features": 0}.get(strategy, 12)
     assert {path.name for path in (tmp_path / "of one").glob("*")} == kept  # they filled one set of files
@@ -173,7 +183,7 @@ def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_
     write_rows(tmp_path)
     files = ["--train_file", reviews["train"], "--validation_file", reviews["validation"]]
     flags = [*files, "--test_file", "reviews.csv", *training_flags, "--output_dir", "run", "--verify", "false"]
-    run = in_two_processes(tmp_path, RECIPES / "classify.py", *flags)
+    run = in_processes(2, tmp_path, RECIPES / "classify.py", *flags)
     assert run.stdout.count(f"test ({ROWS} rows)") == 1
     assert run.stderr.count("The run is in run.") == 1
     lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
@@ -197,6 +207,11 @@ def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_
     for line, prediction in zip(lines, report.predictions, strict=True):
         assert line["predicted"] == prediction.label
         assert abs(line["probability"] - prediction.probability) < 1e-6
+
+
+def test_one_that_is_told_to_stop_stops_both_and_both_resume(checkpoint, tmp_path):
+    write_rows(tmp_path)
+    in_processes(2, tmp_path, Path(__file__), str(tmp_path), checkpoint(), "resume")
 
 
 def stop_and_resume(folder: Path, checkpoint: str) -> None:
@@ -234,7 +249,7 @@ def stop_and_resume(folder: Path, checkpoint: str) -> None:
     with pytest.raises(Interrupted, match="stopped by SIGTERM after step 1;"):
         fit(None, "checkpoints", Short())
     steps._update = update
-    saved = Checkpoints(folder / "checkpoints").newest()
+    saved = CheckpointFolder(folder / "checkpoints").newest()
     assert saved
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Short, "loss", nt.strategies.Full.loss)
@@ -266,26 +281,32 @@ def train_in_shards(folder: Path, checkpoint: str) -> None:
             assert mine < 0.6 * whole
         assert len(held) == {"gradual": 3}.get(strategy, 1)
         if Accelerator().is_main_process:
-            path = folder / f"{task}-{strategy}-{accumulation}-in-shards"
+            path = folder / f"{task}-{strategy}-{accumulation}"
             write(path, model, result)
             model.save(path)
 
 
-def main(folder: Path, checkpoint: str) -> None:
-    """What each of the processes does: train, and let the first one write what came out."""
-    processes = int(os.environ["WORLD_SIZE"])
-    if processes == 2:
+def main(folder: Path, checkpoint: str, runs: str) -> None:
+    """What each of the processes does."""
+    if runs == "resume":
         stop_and_resume(folder, checkpoint)
-    for task, strategy, accumulation in ways(processes):
+    elif runs == "in shards":
+        train_in_shards(folder, checkpoint)
+    else:
+        train_and_write(folder, checkpoint, runs)
+    torch.distributed.destroy_process_group()
+
+
+def train_and_write(folder: Path, checkpoint: str, runs: str) -> None:
+    """Train, and let the first process write what came out."""
+    processes = int(os.environ["WORLD_SIZE"])
+    for task, strategy, accumulation in ways(runs, processes):
         batch = BATCH // processes // accumulation
         model, result = train(folder, checkpoint, task, strategy, batch, "of many", accumulation)
         if Accelerator().is_main_process:
             assert Accelerator().num_processes == processes
             write(folder / f"{task}-{strategy}-{accumulation}", model, result)
-    if processes == 2:
-        train_in_shards(folder, checkpoint)
-    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

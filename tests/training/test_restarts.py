@@ -19,7 +19,7 @@ from nlp_transfer.data.read_rows import read_classification
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.training import steps
 from nlp_transfer.training.collapse import Collapse
-from nlp_transfer.training.restarts import attempts
+from nlp_transfer.training.restarts import Attempt, Collapsed, with_restarts
 from nlp_transfer.types import RunResult
 
 
@@ -27,10 +27,12 @@ from nlp_transfer.types import RunResult
 def collapsing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts with the seeds 5 and 6 collapse in their second epoch, unless they are the last."""
 
-    def see(collapse: Collapse, outputs: Any, labels: Any, loss: float, epoch: float, *, remedy: str, **_: Any) -> None:
-        collapse.said = epoch == 2 and remedy.endswith(("--seed 6.", "--seed 7."))
+    def observe(
+        collapse: Collapse, outputs: Any, labels: Any, loss: float, epoch: float, *, remedy: str, **_: Any
+    ) -> None:
+        collapse.is_detected = epoch == 2 and remedy.endswith(("--seed 6.", "--seed 7."))
 
-    monkeypatch.setattr(Collapse, "see", see)
+    monkeypatch.setattr(Collapse, "observe", observe)
 
 
 def trained(
@@ -96,13 +98,19 @@ def test_the_scale_of_fp16_begins_again_too(review_splits, checkpoint, monkeypat
 
 def test_a_network_that_has_collapsed_is_gone_before_another_is_made(review_splits, checkpoint, monkeypatch):
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
-    tries = attempts(model, nt.TrainingOptions(restart_on_collapse=2), None)
-    next(tries)
-    deepcopy, collapsed, seen = copy.deepcopy, weakref.ref(model.network), []
-    monkeypatch.setattr(copy, "deepcopy", lambda *told: seen.append(collapsed() is None) or deepcopy(*told))
-    next(tries)
-    assert seen
-    assert all(seen)
+    options = nt.TrainingOptions(restart_on_collapse=2, mixed_precision="no")
+    deepcopy, collapsed, is_gone = copy.deepcopy, weakref.ref(model.network), []
+
+    def train(attempt: Attempt, saved: None) -> Attempt:
+        if attempt.number:
+            return attempt
+        monkeypatch.setattr(copy, "deepcopy", lambda *args: is_gone.append(collapsed() is None) or deepcopy(*args))
+        raise Collapsed(steps=7)
+
+    attempt = with_restarts(train, model, options, nt.make_accelerator(options), None)
+    assert (attempt.number, attempt.earlier_steps, attempt.is_last) == (1, 7, False)
+    assert is_gone
+    assert all(is_gone)
 
 
 def test_of_an_earlier_head_is_kept_what_was(review_splits, checkpoint, tmp_path):
@@ -145,7 +153,7 @@ def test_a_run_that_goes_on_knows_which_attempt_it_is(review_splits, checkpoint,
             with pytest.raises(KilledError):
                 trained(review_splits, checkpoint(), 6, **told, checkpoints=folder, resume="")
         assert sorted(int(path.name.removeprefix("step-")) for path in folder.iterdir()) == kept
-    assert json.loads((folder / "step-00000021" / "values.json").read_text())["place"]["attempt"] == 1
+    assert json.loads((folder / "step-00000021" / "values.json").read_text())["resume_point"]["attempt"] == 1
     os.truncate(folder / "step-00000021" / "weights.safetensors", 9)
     for _ in range(2):  # from the first attempt, which collapses again; and from the last checkpoint of the second
         logged.clear()
@@ -164,10 +172,10 @@ def test_where_all_collapse_the_last_is_kept_and_the_run_says_so(task_flags, tra
     assert outcome.status == 0
     said = [line for line in outcome.err.splitlines() if "it has collapsed, or learned nothing yet." in line]
     assert [line.rpartition("learned nothing yet. ")[2] for line in said] == [
-        "The run begins again from the pretrained weights, with --seed 1.",
-        "The run begins again from the pretrained weights, with --seed 2.",
-        "So did all 2 before it, and this one is kept. Try a smaller --learning_rate, a longer --warmup_ratio, "
-        "--mixed_precision no, or more epochs.",
+        "Restarting from the pretrained weights with --seed 1.",
+        "Restarting from the pretrained weights with --seed 2.",
+        "All 2 attempts before it collapsed too, and this one is kept. Try a smaller --learning_rate, a longer "
+        "--warmup_ratio, --mixed_precision no, or more epochs.",
     ]
     assert read(tmp_path / "run" / "transfer.json")["seed"] == 2
     assert read(tmp_path / "run" / "transfer.json")["options"]["seed"] == 0

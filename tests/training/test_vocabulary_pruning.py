@@ -13,7 +13,7 @@ from torch import nn
 import nlp_transfer as nt
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.training import loop
-from nlp_transfer.training.vocabulary_pruning import only_words_of
+from nlp_transfer.training.vocabulary_pruning import pruned_vocabulary
 
 
 def trained(checkpoint, splits, options, family, strategy) -> tuple[nt.TransferModel, nt.RunResult]:
@@ -35,13 +35,13 @@ def test_the_weights_end_as_if_all_words_were_held(checkpoint, review_splits, op
 
     @contextlib.contextmanager
     def counted(inputs, network):
-        with only_words_of(inputs, network):
+        with pruned_vocabulary(inputs, network):
             held.append(len(network.get_input_embeddings().weight))
             yield
 
-    monkeypatch.setattr(loop, "only_words_of", counted)
+    monkeypatch.setattr(loop, "pruned_vocabulary", counted)
     few, result = trained(checkpoint, splits, options, family, strategy)
-    monkeypatch.setattr(loop, "only_words_of", lambda inputs, network: contextlib.nullcontext())
+    monkeypatch.setattr(loop, "pruned_vocabulary", lambda inputs, network: contextlib.nullcontext())
     all_, expected = trained(checkpoint, splits, options, family, strategy)
     assert held[0] < len(all_.network.get_input_embeddings().weight)
     assert result.trained_weights == expected.trained_weights
@@ -58,7 +58,7 @@ def test_the_embeddings_are_whole_again_also_after_an_error(checkpoint, review_s
     expected = model.network.eval()(**batch).logits
 
     def fail() -> None:
-        with only_words_of([rows], model.network):
+        with pruned_vocabulary([rows], model.network):
             assert torch.equal(model.network(**batch).logits, expected)
             assert set(model.network.state_dict()) == state
             raise KeyError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,8 @@ from nlp_transfer.strategies import Strategy, StrategyOptions
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
 from nlp_transfer.system.cli import quiet
-from nlp_transfer.training.fsdp import are_asked_for
-from nlp_transfer.training.loop import make_accelerator
+from nlp_transfer.training import fsdp
+from nlp_transfer.training.accelerator import make_accelerator
 from nlp_transfer.training.plan import epochs_of
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,39 @@ _LEAST = 40  # rows: of fewer too few can be held out to tell strategies apart
 _ENOUGH, _SCARCE = 300, 10  # rows a label
 _HELD_OUT, _MOST_HELD_OUT = 1 / 3, 1000  # share of the training rows that a trial is scored on, and rows at most
 _SHARE_OF_MEMORY = 0.8  # of what is free; how much training takes is an estimate
+
+
+def resolve_strategy(
+    strategy: Strategy,
+    strategy_options: StrategyOptions,
+    *,
+    model: TransferModel,
+    splits: Splits,
+    training: TrainingOptions,
+    accelerator: Accelerator,
+    cache: CacheOptions,
+    folder: Path,
+) -> tuple[Strategy, StrategyOptions]:
+    """The strategy to train with, and the options that name it: those given, or for `auto` what is chosen here.
+
+    With the options that are returned a run's options.yaml repeats the run without choosing again. A choice is written
+    with its reasons into the run's `folder`, where a run that is resumed reads it, and `write_run` for transfer.json.
+
+    >>> strategy, strategy_options = resolve_strategy(strategy, strategy_options, model=model, splits=splits, ...)
+    """
+    if not isinstance(strategy, Auto):
+        return strategy, strategy_options
+    choice = read_choice(folder)
+    if choice:
+        log.info("Strategy %s, as chosen when the run began.", choice.name)
+    else:
+        choice = choose_strategy(model, splits, training, accelerator, cache)
+        for reason in choice.reasons:
+            log.info(reason)
+        accelerator.wait_for_everyone()  # all have looked whether the file is there
+        if accelerator.is_main_process:
+            write_choice(choice, folder)
+    return choice.strategy, replace(strategy_options, strategy=choice.name, **choice.options)
 
 
 def settled(
@@ -49,26 +83,14 @@ def settled(
     cache: CacheOptions,
     folder: Path,
 ) -> Strategy:
-    """The strategy of a run: the one that is given, or for `auto` the one that is chosen here.
-
-    What is chosen is written into `given`, so that the run's options.yaml repeats the run without choosing anew, and
-    with its reasons into the run's `folder`, from where a run that goes on takes it, and `write_run` transfer.json.
-    """
-    if not isinstance(strategy, Auto):
-        return strategy
-    choice = read_choice(folder)
-    if choice:
-        log.info("Strategy %s, as chosen when the run began.", choice.name)
-    else:
-        choice = choose_strategy(model, splits, options, accelerator, cache)
-        for reason in choice.reasons:
-            log.info(reason)
-        accelerator.wait_for_everyone()  # all have looked whether the file is there
-        if accelerator.is_main_process:
-            write_choice(choice, folder)
-    for name, value in {"strategy": choice.name, **choice.options}.items():
-        setattr(given, name, value)
-    return choice.strategy
+    """The former name of `resolve_strategy`, which writes what is chosen into `given` instead of returning it."""
+    warnings.warn("nt.settled is now nt.resolve_strategy, and goes with the next release", DeprecationWarning, 2)
+    strategy, chosen = resolve_strategy(
+        strategy, given,
+        model=model, splits=splits, training=options, accelerator=accelerator, cache=cache, folder=folder,
+    )  # fmt: skip
+    vars(given).update(vars(chosen))
+    return strategy
 
 
 def choose_strategy(
@@ -149,7 +171,7 @@ def _fitting(
     encoder: Encoder, inputs: TokenInputs, options: TrainingOptions, accelerator: Accelerator
 ) -> tuple[str, str]:
     """What trains the encoder in the free memory, or "", and how much memory it takes. The first process decides."""
-    if are_asked_for():
+    if fsdp.is_requested():
         return "head_then_full", "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
     beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))  # in the same memory

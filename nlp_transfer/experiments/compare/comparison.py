@@ -23,10 +23,10 @@ from nlp_transfer.experiments.compare.verdict import chosen, notes, verdict
 from nlp_transfer.experiments.trial import Trial, TrialSetup
 from nlp_transfer.experiments.trial_fingerprint import encoder_weights, fingerprint
 from nlp_transfer.heads import TaskHead, head_named
+from nlp_transfer.metrics import is_error
 from nlp_transfer.run.report.wording import without_folders
-from nlp_transfer.training.best_weights import is_error
 from nlp_transfer.training.checkpointing.fingerprint import Identity, versions
-from nlp_transfer.training.loop import require_score
+from nlp_transfer.training.option_check import require_score
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from nlp_transfer.experiments.compare.comparison import Comparison
 from nlp_transfer.experiments.compare.summary import bounds, shown
-from nlp_transfer.metrics import Interval
+from nlp_transfer.metrics import Interval, is_error
 from nlp_transfer.run.html.drawing import FONT, WIDTH, Picture, fitting, svg
-from nlp_transfer.training.best_weights import is_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

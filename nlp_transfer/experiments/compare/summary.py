@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from nlp_transfer.experiments.compare.entries import Entry
 from nlp_transfer.heads.baselines import BASELINE_NAMES
-from nlp_transfer.metrics import Interval, difference, interval
-from nlp_transfer.training.best_weights import is_error
+from nlp_transfer.metrics import Interval, difference, interval, is_error
 
 _OF_WORDS = tuple(BASELINE_NAMES[name] for name in ("tfidf_svm", "tfidf_ridge", "gazetteer"))
 

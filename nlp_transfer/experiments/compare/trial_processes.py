@@ -22,7 +22,6 @@ from typing import Any
 
 import joblib
 import torch
-from tqdm import tqdm
 
 from nlp_transfer.encoders.cost import free_memory
 from nlp_transfer.errors import UserError, is_full_disk
@@ -31,6 +30,7 @@ from nlp_transfer.experiments.compare.trial_results import Job
 from nlp_transfer.experiments.trial import Trial
 from nlp_transfer.system import hardware
 from nlp_transfer.system.durations import in_words
+from nlp_transfer.system.progress_bars import tqdm
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _SCORING = 0.1  # what scoring costs, beside training on all rows
 _LINES = 20  # of the log at most, where there is no terminal
 
 _PRELOADED = (
-    "nlp_transfer.experiments.compare.trial_results", "nlp_transfer.metrics", "peft", "sklearn.feature_extraction.text",
+    "nlp_transfer.experiments.compare.trial_results", "peft", "sklearn.feature_extraction.text", "sklearn.metrics",
     "sklearn.model_selection", "sklearn.svm",
 )  # fmt: skip
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
 from nlp_transfer.experiments.compare.summary import Group, Line, best_of, bounds, margin_of, shown
-from nlp_transfer.metrics import Interval, difference, interval
+from nlp_transfer.metrics import Interval, difference, interval, is_error
 from nlp_transfer.system.durations import in_words
-from nlp_transfer.training.best_weights import is_error
 
 _NEAR = 0.5  # of the margin: validation scores that close are taken as equal
 _MOST_TIME = 0.8  # of that of the best: what is not quicker is not worth a lower score

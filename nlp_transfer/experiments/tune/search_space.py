@@ -42,7 +42,7 @@ def space_of(
     """What trials may be, for an encoder of `depth` layers and rows that are usually seen `usual_epochs` times.
 
     What the options say stays as they say, and is not searched. `searched` are NAME=LOW..HIGH or NAME=A,B,C, in place
-    of the ranges from here. Raises OptionError for what is no option, belongs to no strategy, or is said twice.
+    of the ranges from here. Raises OptionError for what is no option, belongs to no strategy, or is given twice.
     """
     fixed_options = given.given()
     own = dict(_parsed(text) for text in searched)

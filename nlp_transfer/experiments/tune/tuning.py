@@ -33,7 +33,7 @@ from nlp_transfer.heads import TaskHead, head_named
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions
 from nlp_transfer.training.checkpointing.fingerprint import content
-from nlp_transfer.training.loop import require_score
+from nlp_transfer.training.option_check import require_score
 from nlp_transfer.training.plan import usual_epochs
 
 log = logging.getLogger(__name__)

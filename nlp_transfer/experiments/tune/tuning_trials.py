@@ -14,10 +14,10 @@ from nlp_transfer.config.parsing import to_yaml
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.trial import Trial, TrialSetup
+from nlp_transfer.metrics import is_error
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions
 from nlp_transfer.strategies.strategy_registry import options_of
-from nlp_transfer.training.best_weights import is_error
 
 if TYPE_CHECKING:
     import optuna

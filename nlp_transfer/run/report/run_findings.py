@@ -11,13 +11,12 @@ from datasets import Dataset
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
-from nlp_transfer.metrics import RowCounts
+from nlp_transfer.metrics import RowCounts, is_error
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.report import entity_errors, label_errors, label_set_errors, number_errors, slices  # noqa: F401
 from nlp_transfer.run.report.report_parts import REPORT_PARTS, ScoredRows
 from nlp_transfer.run.report.score_table import scores
 from nlp_transfer.system.hardware import peak_memory
-from nlp_transfer.training.best_weights import is_error
 
 _MOST_POINTS = 300  # of a curve
 
@@ -30,7 +29,7 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
     rows = splits.test or splits.validation
     assert rows is not None, "load_splits leaves one of them"
     head, train = model.head, splits.train.data
-    counts = head.counts(report.predictions, report.references)
+    counts = head.all_counts(report.predictions, report.references)
     return {
         "task": report.task,
         "title": head.title,

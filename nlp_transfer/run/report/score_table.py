@@ -6,9 +6,8 @@ from typing import Any
 
 from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.heads import TaskHead
-from nlp_transfer.metrics import RowCounts, difference, interval
+from nlp_transfer.metrics import RowCounts, difference, interval, is_error
 from nlp_transfer.metrics.resampling import DRAWS, Interval
-from nlp_transfer.training.best_weights import is_error
 
 _WORK = 100_000_000  # rows times draws, seconds of time; of so many rows fewer draws tell as much
 _LEAST_DRAWS = 200
@@ -24,7 +23,7 @@ def scores(head: TaskHead, report: Report, counts: RowCounts) -> list[dict[str, 
     ours = interval(counts, draws)
     others = {}
     for name, predictions in report.guesses.items():
-        theirs = head.counts(predictions, report.references)
+        theirs = head.all_counts(predictions, report.references)
         others[name] = interval(theirs, draws), difference(counts, theirs, draws)
     names, lines = report.compared()
     called = dict(zip(report.baselines, (name for name, _ in lines[1:]), strict=True))

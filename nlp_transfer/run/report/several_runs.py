@@ -9,13 +9,12 @@ from typing import Any
 
 from nlp_transfer.errors import DataError
 from nlp_transfer.heads import head_named
-from nlp_transfer.metrics import RowCounts, difference
+from nlp_transfer.metrics import RowCounts, difference, is_error
 from nlp_transfer.run.html.page_shell import filled
 from nlp_transfer.run.report.run_page import report_words
 from nlp_transfer.run.report.run_pictures import runs_picture
 from nlp_transfer.run.report.score_table import better, draws_for
 from nlp_transfer.run.report.wording import FORMS, changed, public
-from nlp_transfer.training.best_weights import is_error
 
 _PREDICTIONS, _RUN = "predictions.jsonl", "transfer.json"
 
@@ -86,7 +85,7 @@ def _counts(folder: Path, found: Mapping[str, Any]) -> RowCounts:
         with open(path, encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         predictions = [head.prediction.from_record(line) for line in lines]
-        return head.counts(predictions, [line["gold"] for line in lines])
+        return head.all_counts(predictions, [line["gold"] for line in lines])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} or {_RUN} beside it cannot be read, so no scores can be compared; train again."

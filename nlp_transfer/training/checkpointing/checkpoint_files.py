@@ -1,4 +1,4 @@
-"""How does the state of a run lie on disk, whole or not at all?"""
+"""The files of checkpoints: atomic writes, checksums, and which ones are kept."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from nlp_transfer.system.pickles import refuse_pickles
 
 log = logging.getLogger(__name__)
 
-_VALUES, _SUMS = "values.json", "checksums.json"
+_VALUES, _CHECKSUMS = "values.json", "checksums.json"
 _NAME = re.compile(r"step-(\d{8,})")
 _HIDDEN = ".incomplete-"
 _BLOCK = 1 << 22  # bytes read at a time
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedCheckpoint:
     """A checkpoint on disk: plain values, and files of tensors. Reading it runs no code: JSON and safetensors alone."""
 
     path: Path
@@ -45,16 +45,16 @@ class Saved:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
 
 
-class Checkpoints:
-    """The checkpoints of a run, one folder for each, of which the newest `keep` stay.
+class CheckpointFolder:
+    """The checkpoints of a run, a folder for each, of which the newest `keep` stay.
 
-    >>> checkpoints = Checkpoints(Path("runs/mine/checkpoints"))
+    >>> checkpoints = CheckpointFolder(Path("runs/mine/checkpoints"))
     >>> checkpoints.write(120, {"epoch": 1.5}, {"weights": dict(network.named_parameters())})
     >>> checkpoints.newest().values["epoch"]
     1.5
 
-    A checkpoint is written under a hidden name, flushed to disk, and renamed: whenever the process is killed or the
-    power fails, what has a name is whole. A file of checksums shows what was damaged later. One process writes.
+    A checkpoint is written under a hidden name, flushed to disk, and renamed: even if the process is killed or the
+    power fails, what is not hidden is complete. A file of checksums shows later damage. One process writes.
     """
 
     def __init__(self, folder: str | Path, keep: int = 2) -> None:
@@ -64,49 +64,52 @@ class Checkpoints:
 
     @property
     def bytes(self) -> int:
-        """What those that are there take on disk."""
-        return sum(path.stat().st_size for folder in self._named() for path in folder.rglob("*") if path.is_file())
+        """How much of the disk the checkpoints take."""
+        return sum(path.stat().st_size for folder in self._paths() for path in folder.rglob("*") if path.is_file())
 
-    def newest(self) -> Saved | None:
-        """The newest one that is sound, None where there is none at all; damaged ones are named in the log.
+    def newest(self) -> SavedCheckpoint | None:
+        """The newest undamaged checkpoint, None where there is none at all; damaged ones are logged.
 
         Raises UserError where all are damaged, and ModelError for one that holds a pickle.
         """
-        paths = self._named()
-        found, damaged = None, []
+        paths = self._paths()
+        newest, damaged = None, []
         for path in reversed(paths):
             try:
-                found = self.at(path)
+                newest = self.at(path)
                 break
             except _DamagedError as error:
                 damaged.append(str(error))
-        if damaged and not found:
+        if damaged and not newest:
             raise UserError(
-                f"no checkpoint in {self.folder} is sound ({'; '.join(damaged)}); --overwrite_output_dir begins anew."
+                f"every checkpoint in {self.folder} is damaged ({'; '.join(damaged)}); start over with "
+                f"--overwrite_output_dir."
             )
         for line in damaged:
-            log.info("The checkpoint %s; the one before it is taken.", line)
+            log.info("The checkpoint %s; using the one before it.", line)
         self._ours = paths[: len(paths) - len(damaged)]
-        return found
+        return newest
 
-    def at(self, path: Path) -> Saved:
-        """The checkpoint at `path`. Raises UserError for one that is damaged, and ModelError for a pickle in it."""
-        refuse_pickles(path, ", and which no checkpoint of ours has; find out who put it there, and remove it.")
+    def at(self, path: Path) -> SavedCheckpoint:
+        """The checkpoint at `path`. Raises UserError where it is damaged, and ModelError where it holds a pickle."""
+        refuse_pickles(path, ", which no checkpoint of a run has; find out who put it there, and remove it.")
         try:
-            sums = json.loads((path / _SUMS).read_text(encoding="utf-8"))
-            wrong = [name for name, digest in sums.items() if _digest(path / Path(name).name) != digest]
+            checksums = json.loads((path / _CHECKSUMS).read_text(encoding="utf-8"))
+            wrong = [name for name, digest in checksums.items() if _digest(path / Path(name).name) != digest]
             values = {} if wrong else json.loads((path / _VALUES).read_text(encoding="utf-8"))
         except (OSError, ValueError, AttributeError) as error:
             raise _DamagedError(f"{path.name} is damaged ({_reason(error)})") from error
-        if wrong or _VALUES not in sums:
-            raise _DamagedError(f"{path.name} is damaged ({', '.join(wrong) or _SUMS} is not what was written)")
-        self._ours = [other for other in self._named() if _number(other) <= _number(path)]
-        return Saved(path, values)
+        if wrong or _VALUES not in checksums:
+            raise _DamagedError(
+                f"{path.name} is damaged ({', '.join(wrong) or _CHECKSUMS} has changed since it was written)"
+            )
+        self._ours = [other for other in self._paths() if _number(other) <= _number(path)]
+        return SavedCheckpoint(path, values)
 
     def write(self, step: int, values: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]) -> Path:
-        """Write the state after `step`, then remove what is not among the newest, or is of another run.
+        """Write the state after `step`, then remove older checkpoints, and those of another run.
 
-        Raises UserError where the disk is full; what was there is left as it is, and nothing beside it.
+        Raises UserError where the disk is full; earlier checkpoints then stay, and nothing half-written is left.
         """
         path = self.folder / f"step-{step:08d}"
         hidden = self._hidden(path)
@@ -118,30 +121,30 @@ class Checkpoints:
             if path.exists():  # damaged, or of another run
                 self._remove(path)
             os.rename(hidden, path)
-            for folder in (self.folder, *list(self.folder.parents)[:2]):  # the run's may be new too
+            for folder in (self.folder, *list(self.folder.parents)[:2]):  # the run's folder may be new too
                 flush(folder)
         except BaseException as error:
             shutil.rmtree(hidden, ignore_errors=True)
-            with contextlib.suppress(OSError):  # it holds older ones
+            with contextlib.suppress(OSError):  # it holds older checkpoints
                 self.folder.rmdir()
             if is_full_disk(error):
                 raise UserError(self._full_disk(step)) from error
             raise
         earlier = [other for other in self._ours if _number(other) < step]
         self._ours = [*earlier, path][-self.keep :]
-        for other in self._named():
+        for other in self._paths():
             if other not in self._ours:
                 self._remove(other)
         return path
 
     def _full_disk(self, step: int) -> str:
-        last = f"{self._ours[-1].name} is whole, and --resume goes on from it" if self._ours else "it is the first"
+        last = f"{self._ours[-1].name} is complete, and --resume continues from it" if self._ours else "it is the first"
         return f"no room left on disk for the checkpoint of step {step} in {self.folder}; free some ({last})."
 
-    def _named(self) -> list[Path]:
-        """Every checkpoint, oldest first."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_number)
+    def _paths(self) -> list[Path]:
+        """The folders of all checkpoints, oldest first."""
+        paths = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=_number)
 
     def _hidden(self, path: Path) -> Path:
         return path.with_name(f"{_HIDDEN}{path.name}-{uuid.uuid4().hex[:8]}")
@@ -168,12 +171,12 @@ def _number(path: Path) -> int:
 def _write(folder: Path, values: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
     (folder / _VALUES).write_text(json.dumps(values), encoding="utf-8")
     mode = (folder / _VALUES).stat().st_mode & 0o777
-    for name, some in tensors.items():
+    for name, contents in tensors.items():
         path = folder / f"{name}.safetensors"
-        save_file({key: tensor.detach().contiguous() for key, tensor in some.items()}, path)
+        save_file({key: tensor.detach().contiguous() for key, tensor in contents.items()}, path)
         path.chmod(mode)  # safetensors makes files that only their owner may read
-    sums = {path.name: _digest(path) for path in sorted(folder.iterdir())}
-    (folder / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    checksums = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+    (folder / _CHECKSUMS).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
     flush_folder(folder)
 
 
@@ -188,7 +191,7 @@ def _digest(path: Path) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{Path(error.filename).name} is missing"
-    return getattr(error, "strerror", None) or f"{_SUMS} cannot be read"
+    return getattr(error, "strerror", None) or f"{_CHECKSUMS} cannot be read"
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:

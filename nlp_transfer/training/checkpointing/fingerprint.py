@@ -1,4 +1,4 @@
-"""Which run is this: what may not change when it goes on?"""
+"""The fingerprint of a run: what must be the same when it resumes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from nlp_transfer.version import __version__
 log = logging.getLogger(__name__)
 
 Identity = dict[str, Any]
-"""What of a run may not change, by the name that a user knows it by. Digests stand for what is large, after a #."""
+"""What of a run may not change, by the name that a user knows it by; large contents as a digest after a `#`."""
 
-_FREE = ("logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints", "mixed_precision")
-_OF_MODELS = (".safetensors", ".bin", ".json", ".txt", ".model", ".py")
+_MAY_CHANGE = ("logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints", "mixed_precision")
+_MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model", ".py")
 
 
 def options_of(
@@ -41,21 +41,18 @@ def options_of(
     strategy: Strategy,
     cache: CacheOptions | None,
 ) -> Identity:
-    """What is known of a run before anything is computed.
-
-    Paths do not count, but what the files hold.
-    """
-    told: Identity = {f"--{name}": value for name, value in vars(options).items() if name not in _FREE}
-    told["--mixed_precision"] = accelerator.mixed_precision  # what `auto` came to
-    told["--strategy"] = strategy.name
-    told |= {
+    """What identifies a run before anything is computed; files count by what they hold, not by their path."""
+    identity: Identity = {f"--{name}": value for name, value in vars(options).items() if name not in _MAY_CHANGE}
+    identity["--mixed_precision"] = accelerator.mixed_precision  # what `auto` was resolved to
+    identity["--strategy"] = strategy.name
+    identity |= {
         f"--{field.name}": content(getattr(strategy, field.name))
         for field in dataclasses.fields(strategy)
         if field.init
     }
-    told |= head_and_rows(model.head, splits, cache) | {"--max_length": model.max_length}
-    told |= {"the number of processes": accelerator.num_processes, "the device": accelerator.device.type}
-    return json.loads(json.dumps(told, default=str))
+    identity |= head_and_rows(model.head, splits, cache) | {"--max_length": model.max_length}
+    identity |= {"the number of processes": accelerator.num_processes, "the device": accelerator.device.type}
+    return json.loads(json.dumps(identity, default=str))
 
 
 def head_and_rows(head: TaskHead, splits: Splits, cache: CacheOptions | None) -> Identity:
@@ -69,9 +66,9 @@ def head_and_rows(head: TaskHead, splits: Splits, cache: CacheOptions | None) ->
 
 
 def weights_of(model: TransferModel) -> Identity:
-    """A digest of the weights that the run starts from, but for those that are new, and random."""
-    known = {name: p for name, p in model.network.named_parameters() if name not in model.new_parameters}
-    return {"the weights of --model_name_or_path": f"#{digest_of(known)}"}
+    """A digest of the weights that the run starts from, without those that are new, and random."""
+    pretrained = {name: p for name, p in model.network.named_parameters() if name not in model.new_parameters}
+    return {"the weights of --model_name_or_path": f"#{digest_of(pretrained)}"}
 
 
 def tokens_of(lengths: Any) -> Identity:
@@ -80,42 +77,42 @@ def tokens_of(lengths: Any) -> Identity:
 
 
 def require_same(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """OptionError that names what of `now` is not as it was `then`."""
+    """OptionError that names what differs between `then` and `now`."""
     changed = [name for name in now if name in then and then[name] != now[name]]
     if not changed:
         return
-    said = [
-        f"{name}: not the same as then"
+    differences = [
+        f"{name}: its content has changed"
         if str(then.get(name)).startswith("#") or str(now.get(name)).startswith("#")
         else f"{name} was {_shown(then.get(name))} and is {_shown(now.get(name))}"
         for name in changed
     ]
     raise OptionError(
-        f"this is not the run that was stopped: {'; '.join(said)}. Give --resume what the run began with, or begin "
-        f"anew with --overwrite_output_dir or another --output_dir."
+        f"this is not the run that was stopped: {'; '.join(differences)}. Resume with what the run started with, "
+        f"or start over with --overwrite_output_dir or another --output_dir."
     )
 
 
 def versions() -> dict[str, str]:
-    """Those of this package and of the libraries that decide what a training comes to."""
+    """The versions of this package and of the libraries that decide the result of a training."""
     names = ("torch", "transformers", "accelerate", "numpy", "scikit-learn")
     return {"nlp_transfer": __version__} | {name: version(name) for name in names}
 
 
-def surroundings() -> dict[str, Any]:
-    """What may change, and may change the last digits of a sum: versions, and how many threads share it."""
+def environment() -> dict[str, Any]:
+    """What may change, and may change the last digits of a sum: versions, and the number of threads."""
     return {**versions(), "threads": torch.get_num_threads()}
 
 
-def say_what_differs(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """A line of the log where the surroundings have changed."""
+def log_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Log a line where the environment has changed."""
     changed = [f"{name} {then[name]}, now {now[name]}" for name in now if name in then and then[name] != now[name]]
     if changed:
-        log.info("The run began with %s: what it comes to may differ in the last digits.", "; ".join(changed))
+        log.info("The run started with %s: its results may differ in the last digits.", "; ".join(changed))
 
 
 def content(value: Any) -> Any:
-    """A digest of what a file holds, for the path of one; any other value as it is."""
+    """A digest of the file that `value` is the path of; any other value as it is."""
     if isinstance(value, str | os.PathLike) and Path(value).is_file():
         digest = hashlib.blake2b(digest_size=16)
         _add(digest, Path(value))
@@ -124,9 +121,9 @@ def content(value: Any) -> Any:
 
 
 def files_of(source: Path) -> str:
-    """A digest of the files of a model's folder, weights and tokenizer; of a hub id there is nothing to read."""
+    """A digest of the weights and the tokenizer in a model's folder; for a hub id, of the id itself."""
     digest = hashlib.blake2b(str(source).encode() if not source.is_dir() else b"", digest_size=16)
-    for path in sorted(path for path in source.rglob("*") if path.suffix in _OF_MODELS):
+    for path in sorted(path for path in source.rglob("*") if path.suffix in _MODEL_FILES):
         digest.update(path.name.encode())
         _add(digest, path)
     return f"#{digest.hexdigest()}"

@@ -1,4 +1,4 @@
-"""When does a run write down its state, and where does it go on?"""
+"""The checkpoint manager of a run: when a checkpoint is written, and from which one the run resumes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,30 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from nlp_transfer.config import TrainingOptions
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.errors import Interrupted, OptionError, UserError
+from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.training.checkpointing import fingerprint
-from nlp_transfer.training.checkpointing.checkpoint_files import Checkpoints, Saved
-from nlp_transfer.training.checkpointing.run_state import State
-from nlp_transfer.training.checkpointing.signals import noting_signals
+from nlp_transfer.training.checkpointing.checkpoint_files import CheckpointFolder, SavedCheckpoint
+from nlp_transfer.training.checkpointing.run_state import RunState
+from nlp_transfer.training.checkpointing.signals import deferred_signals
 from nlp_transfer.training.plan import Plan
 from nlp_transfer.training.progress import Step
-from nlp_transfer.training.steps import Trainer
+from nlp_transfer.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
+_FORMAT = 2  # raised when what a checkpoint holds comes to mean something else
+
 
 @dataclass(frozen=True)
-class Place:
-    """Where in a run: after step `step`, in its `stage`, which began after `first_step`.
+class ResumePoint:
+    """Where a run resumes: after step `step`, in its `stage`, whose steps follow `first_step`.
 
-    `is_judged` says that there is no evaluation of this step to be done. `fed` names what the network was fed with:
-    token ids, kept states, or states computed for each batch, which differ in rounding. `attempt` says which one of a
-    run that has collapsed before, `before` how many steps it took until then: checkpoints are numbered on. `parts` are
-    those in which a process took its share of the step, more than the options say where memory had run out.
+    `is_evaluated` says that no evaluation of this step is due any more. `inputs` names what the network was fed with:
+    token ids, cached activations, or activations computed for each batch, which differ in rounding. `attempt` counts
+    the restarts after a collapse, and `earlier_steps` the steps before the last of them; checkpoints are numbered on.
+    `micro_batches` are those of a process, more than the options say where memory had run out.
     """
 
     stage: int
@@ -45,176 +49,203 @@ class Place:
     step: int
     epoch: float
     learning_rate: float
-    is_judged: bool
-    fed: str
-    attempt: int = 0
-    before: int = 0
-    parts: int | None = None
+    is_evaluated: bool
+    inputs: str
+    attempt: int
+    earlier_steps: int
+    micro_batches: int | None
 
-    def moved_to(self, step: Step, is_judged: bool) -> Place:
-        """The same stage, after `step`."""
+    @classmethod
+    def start_of(cls, stage: int, last: Step, attempt: int, earlier_steps: int) -> ResumePoint:
+        """The point before the first step of a stage, which follows the step `last`."""
+        return cls(
+            stage, last.number, last.epoch, last.number, last.epoch, 0.0, is_evaluated=True, inputs="",
+            attempt=attempt, earlier_steps=earlier_steps, micro_batches=None,
+        )  # fmt: skip
+
+    @classmethod
+    def read(cls, saved: SavedCheckpoint) -> ResumePoint:
+        """The point at which a checkpoint was written."""
+        return cls(**saved.values["resume_point"])
+
+    def after(self, step: Step, is_evaluated: bool) -> ResumePoint:
+        """The point in the same stage after `step`."""
         return replace(
-            self, step=step.number, epoch=step.epoch, learning_rate=step.learning_rate, is_judged=is_judged,
-            parts=step.parts,
+            self, step=step.number, epoch=step.epoch, learning_rate=step.learning_rate, is_evaluated=is_evaluated,
+            micro_batches=step.micro_batches,
         )  # fmt: skip
 
 
-class Keeper:
-    """Keeps the state of a run in a folder: as often as the options say, and when a signal tells the run to stop.
+class CheckpointManager:
+    """Writes the state of a run to a folder: as often as the options say, and when a signal asks the run to stop.
 
-    Without a folder it keeps nothing, and signals do what they always do. With several processes they agree after
-    each step whether one of them was told to stop; on GPUs, where that would make them wait, each `logging_steps`.
+    Without a folder it writes nothing, and signals do what they always do. With several processes they agree after
+    each step whether one of them received a signal; on GPUs, where that would make them wait, each `logging_steps`.
     """
 
     def __init__(self, folder: str | Path | None, options: TrainingOptions, accelerator: Accelerator) -> None:
-        self.checkpoints = Checkpoints(folder, options.keep_checkpoints) if folder else None
+        self.checkpoints = CheckpointFolder(folder, options.keep_checkpoints) if folder else None
         self.accelerator = accelerator
         self.every, self.unit = options.checkpoint_interval or (0.0, "")
         self.agree_every = 1 if accelerator.device.type == "cpu" else options.logging_steps
         self.identity: fingerprint.Identity = {}
-        self.began = time.perf_counter()
         self.seconds_spared = 0.0  # of a run that was not stopped
-        self._before = 0.0
-        self._last = time.monotonic()
-        self._told: Callable[[], int] = lambda: 0
-
-    def find(self, resume: str | None, known: Mapping[str, Any]) -> Saved | None:
-        """The checkpoint to go on from: the newest for `resume` "", or the one at that path; None to begin.
-
-        Raises OptionError where it is of a run of which not all that is `known` was so.
-        """
-        self.identity = dict(known)
-        if resume is None or not self.checkpoints:
-            return None
-        saved = self._found(Path(resume) if resume else None)
-        if saved is None:
-            log.info("There is no checkpoint in %s yet: the run begins.", self.checkpoints.folder)
-            return None
-        self.require_same(saved, known)
-        fingerprint.say_what_differs(saved.values["surroundings"], fingerprint.surroundings())
-        self._before = saved.values["seconds"]
-        log.info("Going on from %s.", saved.path)
-        return saved
-
-    def require_same(self, saved: Saved | None, known: Mapping[str, Any]) -> None:
-        """Note more of what a run is, and raise OptionError where that is not so in `saved`."""
-        self.identity |= known
-        if saved:
-            fingerprint.require_same(saved.values["run"], known)
+        self._started_at = time.perf_counter()
+        self._earlier_seconds = 0.0
+        self._saved_at = time.monotonic()
+        self._received_signal: Callable[[], int] = lambda: 0
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken, those parts of it that were stopped included."""
-        return self._before + time.perf_counter() - self.began
+        """How long the run has taken, including what it took before it was stopped."""
+        return self._earlier_seconds + time.perf_counter() - self._started_at
 
-    def require_room(self, trained: int) -> None:
-        """Say what room checkpoints of so many weights that train will take. Every process calls it.
+    def find(self, resume: str | None, identity: fingerprint.Identity) -> SavedCheckpoint | None:
+        """The checkpoint to resume from: the newest for `resume` "", or the one at that path; None to start.
 
-        Those that are there already give theirs. Each process raises OptionError where the disk has not enough.
+        Raises OptionError for a checkpoint of a run with another `identity`, or of another version of this package.
+        """
+        self.identity = dict(identity)
+        if resume is None or not self.checkpoints:
+            return None
+        saved = self._find(self.checkpoints, Path(resume) if resume else None)
+        if saved is None:
+            log.info("No checkpoint in %s yet: starting from the beginning.", self.checkpoints.folder)
+            return None
+        if saved.values.get("format") != _FORMAT:
+            raise OptionError(
+                f"{saved.path} was written by another version of nlp_transfer, which this one cannot resume; start "
+                f"over with --overwrite_output_dir."
+            )
+        fingerprint.require_same(saved.values["run"], identity)
+        fingerprint.log_differences(saved.values["environment"], fingerprint.environment())
+        self._earlier_seconds = saved.values["seconds"]
+        log.info("Resuming from %s.", saved.path)
+        return saved
+
+    def require_same_inputs(self, saved: SavedCheckpoint | None, model: TransferModel, train: TokenInputs) -> None:
+        """OptionError where the weights or the tokens are not those of the run that wrote `saved`."""
+        if not self.checkpoints:
+            return
+        identity = fingerprint.weights_of(model) | fingerprint.tokens_of(train.lengths)
+        self.identity |= identity
+        if saved:
+            fingerprint.require_same(saved.values["run"], identity)
+
+    def require_disk_room(self, trained: int) -> None:
+        """Log the room on disk that checkpoints of so many trained weights take. Every process calls it.
+
+        Checkpoints that are there already make way. Each process raises OptionError where the disk has too little.
         """
         if not self.checkpoints or not self.every:
             return
-        refused: list[str | None] = [None]
+        errors: list[str | None] = [None]
         if self.accelerator.is_main_process:
-            refused = [self._has_no_room(self.checkpoints, trained)]
+            errors = [_disk_room_error(self.checkpoints, trained)]
         if self.accelerator.num_processes > 1:
-            broadcast_object_list(refused)
-        if refused[0]:
-            raise OptionError(refused[0])
-
-    def _has_no_room(self, checkpoints: Checkpoints, trained: int) -> str | None:
-        there = next(folder for folder in checkpoints.folder.parents if folder.exists())
-        # Weights, AdamW's two moments and the best weights, in fp32; a new one is whole before the oldest goes.
-        needed, free = (checkpoints.keep + 1) * 4 * 4 * trained, shutil.disk_usage(there).free + checkpoints.bytes
-        if needed > free:
-            return (
-                f"no room on disk for checkpoints in {checkpoints.folder}: they need {needed / 1e6:,.0f} MB and "
-                f"{free / 1e6:,.0f} MB are free; free some, give a smaller --keep_checkpoints, or name an --output_dir "
-                f"on another disk."
-            )
-        log.info("Checkpoints will take up to %s MB.", f"{needed / 1e6:,.0f}")
-        return None
+            broadcast_object_list(errors)
+        if errors[0]:
+            raise OptionError(errors[0])
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Inside, a first signal is heeded by `after_step`."""
-        with noting_signals() if self.checkpoints else contextlib.nullcontext(self._told) as self._told:
+    def stopping_on_signals(self) -> Iterator[None]:
+        """Inside, a first SIGTERM or SIGINT is reported by `requested`, so that the run stops after a step."""
+        deferred = deferred_signals() if self.checkpoints else contextlib.nullcontext(self._received_signal)
+        with deferred as self._received_signal:
             yield
 
-    def wants(self, number: int, plan: Plan, run_ends: bool) -> tuple[int, bool]:
-        """The signal that tells the run to stop (0 if none does), and whether a checkpoint is due after a step."""
+    def requested(self, step: int, plan: Plan, run_ends: bool) -> tuple[int, bool]:
+        """The signal that asks the run to stop (0 for none), and whether a checkpoint is due after a step.
+
+        Every process calls it, and gets the same.
+        """
         if not self.checkpoints:
             return 0, False
-        stop, due = self._told(), self._is_due(number, plan, run_ends)
-        if self.accelerator.num_processes > 1 and (number % self.agree_every == 0 or number == plan.last_step):
-            asked = torch.tensor([stop, due and self.accelerator.is_main_process], device=self.accelerator.device)
-            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
-            return int(asked[0]), bool(asked[1])
-        return (stop, due) if self.accelerator.num_processes == 1 else (0, due and self.unit != "minutes")
+        stop, is_due = self._received_signal(), self._is_due(step, plan, run_ends)
+        if self.accelerator.num_processes > 1 and (step % self.agree_every == 0 or step == plan.last_step):
+            ours = torch.tensor([stop, is_due and self.accelerator.is_main_process], device=self.accelerator.device)
+            torch.distributed.all_reduce(ours, torch.distributed.ReduceOp.MAX)
+            return int(ours[0]), bool(ours[1])
+        return (stop, is_due) if self.accelerator.num_processes == 1 else (0, is_due and self.unit != "minutes")
 
-    def stops(self) -> int:
-        """The signal that tells the run to stop, 0 if none does. Every process calls it, and hears the same."""
-        stop = self._told() if self.checkpoints else 0
+    def stop_signal(self) -> int:
+        """The signal that asks the run to stop, 0 for none. Every process calls it, and gets the same."""
+        stop = self._received_signal() if self.checkpoints else 0
         if self.checkpoints and self.accelerator.num_processes > 1:
-            told = torch.tensor(stop, device=self.accelerator.device)
-            torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-            stop = int(told)
+            ours = torch.tensor(stop, device=self.accelerator.device)
+            torch.distributed.all_reduce(ours, torch.distributed.ReduceOp.MAX)
+            stop = int(ours)
         return stop
 
-    def keep(self, place: Place, state: State, trainer: Trainer) -> None:
+    def save(self, point: ResumePoint, state: RunState, trainer: Trainer) -> None:
         """Write a checkpoint. Every process calls it; each raises UserError where the disk is full."""
         assert self.checkpoints
-        values, files = state.gather(trainer.optimizer, trainer.rates)
+        values, files = state.gather(trainer.optimizer, trainer.lr_scheduler)
         values |= {
+            "format": _FORMAT,
             "run": self.identity,
-            "place": asdict(place),
+            "resume_point": asdict(point),
             "seconds": self.seconds,
-            "surroundings": fingerprint.surroundings(),
+            "environment": fingerprint.environment(),
         }
-        failed: list[str | None] = [None]
+        errors: list[str | None] = [None]
         if self.accelerator.is_main_process:
             try:
-                self.checkpoints.write(place.before + place.step, values, files)
-            except UserError as error:  # which the other processes wait to hear of
-                failed = [str(error)]
+                self.checkpoints.write(point.earlier_steps + point.step, values, files)
+            except UserError as error:  # which the other processes wait for
+                errors = [str(error)]
         if self.accelerator.num_processes > 1:
-            broadcast_object_list(failed)
-        if failed[0]:
-            raise UserError(failed[0])
-        self._last = time.monotonic()
+            broadcast_object_list(errors)
+        if errors[0]:
+            raise UserError(errors[0])
+        self._saved_at = time.monotonic()
 
-    def stop(self, number: int, step: int) -> None:
+    def interrupt(self, number: int, step: int) -> None:
         """Leave the run, whose checkpoint is written, because of the signal `number`."""
         for tracker in self.accelerator.trackers:
             tracker.finish()
         name = signal.Signals(number).name
-        raise Interrupted(number, f"stopped by {name} after step {step}; --resume goes on from there.")
+        raise Interrupted(number, f"stopped by {name} after step {step}; --resume continues from there.")
 
-    def _found(self, path: Path | None) -> Saved | None:
+    def _find(self, checkpoints: CheckpointFolder, path: Path | None) -> SavedCheckpoint | None:
         """The same checkpoint for every process: the first one looks for it."""
-        assert self.checkpoints
-        found: list[Any] = [None]
+        saved: SavedCheckpoint | None = None
+        answers: list[Any] = [None]
         if self.accelerator.is_main_process:
             try:
-                saved = self.checkpoints.at(path) if path else self.checkpoints.newest()
-                found = [str(saved.path) if saved else None]
+                saved = checkpoints.at(path) if path else checkpoints.newest()
+                answers = [str(saved.path) if saved else None]
             except UserError as error:
-                found = [error]
+                answers = [error]
         if self.accelerator.num_processes > 1:
-            broadcast_object_list(found)
-        if isinstance(found[0], UserError):
-            raise found[0]
-        if found[0] is None or self.accelerator.is_main_process:
-            return saved if self.accelerator.is_main_process else None
-        return self.checkpoints.at(Path(found[0]))
+            broadcast_object_list(answers)
+        if isinstance(answers[0], UserError):
+            raise answers[0]
+        if answers[0] is None or self.accelerator.is_main_process:
+            return saved
+        return checkpoints.at(Path(answers[0]))
 
-    def _is_due(self, number: int, plan: Plan, run_ends: bool) -> bool:
+    def _is_due(self, step: int, plan: Plan, run_ends: bool) -> bool:
         if not self.every:
             return False
         if run_ends:  # scoring may take long, and be stopped
             return True
         if self.unit == "minutes":
-            return time.monotonic() - self._last >= 60 * self.every
+            return time.monotonic() - self._saved_at >= 60 * self.every
         if self.unit == "steps":
-            return number % max(1, round(self.every)) == 0
-        return (number - plan.first_step) % max(1, round(self.every * plan.steps_per_epoch)) == 0
+            return step % max(1, round(self.every)) == 0
+        return (step - plan.first_step) % max(1, round(self.every * plan.steps_per_epoch)) == 0
+
+
+def _disk_room_error(checkpoints: CheckpointFolder, trained: int) -> str | None:
+    existing = next(folder for folder in checkpoints.folder.parents if folder.exists())
+    # Weights, AdamW's two moments and the best weights, in fp32; a new one is complete before the oldest goes.
+    needed, free = (checkpoints.keep + 1) * 4 * 4 * trained, shutil.disk_usage(existing).free + checkpoints.bytes
+    if needed > free:
+        return (
+            f"no room on disk for checkpoints in {checkpoints.folder}: they need {needed / 1e6:,.0f} MB and "
+            f"{free / 1e6:,.0f} MB are free; free some, give a smaller --keep_checkpoints, or name an --output_dir "
+            f"on another disk."
+        )
+    log.info("Checkpoints will take up to %s MB.", f"{needed / 1e6:,.0f}")
+    return None

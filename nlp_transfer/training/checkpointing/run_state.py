@@ -1,4 +1,4 @@
-"""On what does the next step of a run depend, and how is it put back?"""
+"""The state of a run: gathered for a checkpoint, and loaded from one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from nlp_transfer.errors import UserError
-from nlp_transfer.training.best_weights import Best
-from nlp_transfer.training.checkpointing.checkpoint_files import Saved
+from nlp_transfer.training.best_weights import BestWeights
+from nlp_transfer.training.checkpointing.checkpoint_files import SavedCheckpoint
 from nlp_transfer.training.collapse import Collapse
 from nlp_transfer.training.progress import Progress
 
@@ -25,35 +25,35 @@ Files = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class State:
-    """What changes while a run trains, beside an optimizer, its schedule, and the random states of the processes.
+class RunState:
+    """What changes while a run trains, besides the optimizer, its lr_scheduler, and the random states of the processes.
 
     `weights` are all that may train in some stage, and the buffers that are saved with a network, by the names that
-    they have before any truncation. They are held as training has them: word embeddings for the words that are read
-    alone.
-    What is not here is made again as it was made first: by the strategy, from the same checkpoint and the same seed.
+    they have before any truncation. They are saved as training holds them: with a pruned vocabulary, word embeddings
+    of the words in the data alone. What is not here is computed again as at the start of the run: by the strategy, from
+    the same pretrained weights and the same seed.
     """
 
     accelerator: Accelerator
     weights: Mapping[str, Tensor]
-    best: Best
+    best: BestWeights
     progress: Progress
     collapse: Collapse
 
     @classmethod
-    def of(cls, module: nn.Module, best: Best, progress: Progress, collapse: Collapse) -> State:
+    def of(cls, module: nn.Module, best: BestWeights, progress: Progress, collapse: Collapse) -> RunState:
         """The state of a run that trains `module`, before anything in it is truncated."""
-        kept = set(module.state_dict())
-        buffers = {name: buffer for name, buffer in module.named_buffers() if name in kept}
+        saved = set(module.state_dict())
+        buffers = {name: buffer for name, buffer in module.named_buffers() if name in saved}
         return cls(progress.accelerator, dict(module.named_parameters()) | buffers, best, progress, collapse)
 
-    def gather(self, optimizer: torch.optim.Optimizer, rates: LRScheduler) -> tuple[Values, Files]:
-        """Everything, as plain values and as tensors by file. Every process calls it, and the first one has all."""
+    def gather(self, optimizer: torch.optim.Optimizer, lr_scheduler: LRScheduler) -> tuple[Values, Files]:
+        """The state as plain values, and as tensors by file. Every process calls it; the first one gets all of it."""
         values = {
-            "best": self.best.values(),
-            "progress": self.progress.values(),
+            "best": self.best.state_dict(),
+            "progress": self.progress.state_dict(),
             "collapse": vars(self.collapse),
-            "schedule": rates.state_dict(),
+            "lr_scheduler": lr_scheduler.state_dict(),
             "groups": [
                 {k: v for k, v in group.items() if k != "params"} for group in optimizer.state_dict()["param_groups"]
             ],
@@ -64,31 +64,33 @@ class State:
             "optimizer": _moments(optimizer),
             "best": self.best.weights,
         }
-        mine = random_states(self.accelerator.device) | {"loss": self.progress.loss.cpu()}
-        everyone = gather_object([mine]) if self.accelerator.num_processes > 1 else [mine]
-        return values, files | {f"process-{rank}": states for rank, states in enumerate(everyone)}
+        own = random_states(self.accelerator.device) | {"loss": self.progress.loss.cpu()}
+        of_processes = gather_object([own]) if self.accelerator.num_processes > 1 else [own]
+        return values, files | {f"process-{rank}": states for rank, states in enumerate(of_processes)}
 
-    def put_back(self, saved: Saved, optimizer: torch.optim.Optimizer, rates: LRScheduler) -> None:
-        """Make everything what it was when `saved` was written. UserError where the network is another one."""
+    def load(self, saved: SavedCheckpoint, optimizer: torch.optim.Optimizer, lr_scheduler: LRScheduler) -> None:
+        """Load the state that a checkpoint holds. UserError where its network has other weights."""
         values = saved.values
-        self.best.put_back(values["best"], saved.tensors("best"))
-        self._put_weights(saved)
-        _put_moments(optimizer, saved.tensors("optimizer"), values["groups"])
-        rates.load_state_dict(values["schedule"])
+        self.best.load_state_dict(values["best"], saved.tensors("best"))
+        self._load_weights(saved)
+        _load_moments(optimizer, saved.tensors("optimizer"), values["groups"])
+        lr_scheduler.load_state_dict(values["lr_scheduler"])
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(values["scaler"])
         vars(self.collapse).update(values["collapse"])
-        mine = saved.tensors(f"process-{self.accelerator.process_index}")
-        self.progress.put_back(values["progress"], mine.pop("loss"))
-        set_random_states(mine, self.accelerator.device)
+        own = saved.tensors(f"process-{self.accelerator.process_index}")
+        self.progress.load_state_dict(values["progress"], own.pop("loss"))
+        set_random_states(own, self.accelerator.device)
 
-    def _put_weights(self, saved: Saved) -> None:
-        kept = saved.tensors("weights")
+    def _load_weights(self, saved: SavedCheckpoint) -> None:
+        weights = saved.tensors("weights")
         shapes = {name: self.weights[name].shape for name in self._changed()}
-        if shapes != {name: tensor.shape for name, tensor in kept.items()}:
-            raise UserError(f"{saved.path} is of a network with other weights; begin anew with --overwrite_output_dir.")
+        if shapes != {name: tensor.shape for name, tensor in weights.items()}:
+            raise UserError(
+                f"{saved.path} holds the weights of another network; start over with --overwrite_output_dir."
+            )
         with torch.no_grad():
-            for name, tensor in kept.items():
+            for name, tensor in weights.items():
                 self.weights[name].copy_(tensor)
 
     def _changed(self) -> list[str]:
@@ -106,23 +108,23 @@ def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{place}.{name}": tensor for place, moments in state.items() for name, tensor in moments.items()}
 
 
-def _put_moments(
+def _load_moments(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: Sequence[Mapping[str, Any]]
 ) -> None:
-    whole = optimizer.state_dict()
+    now = optimizer.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         place, _, name = key.partition(".")
         state.setdefault(int(place), {})[name] = tensor
-    for group, saved in zip(whole["param_groups"], groups, strict=True):
+    for group, saved in zip(now["param_groups"], groups, strict=True):
         group.update({name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": now["param_groups"]})
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:
     """The states of all generators of this process that training draws from: torch's, NumPy's and Python's.
 
-    Quick dropout (`dropout.drop`) draws its seeds from torch's.
+    Fast dropout (`fast_dropout.drop`) draws its seeds from torch's.
     """
     numpy = np.random.get_state(legacy=False)
     _, python, gauss = random.getstate()
@@ -139,7 +141,7 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Make the generators go on from what `random_states` gave."""
+    """Set the generators to what `random_states` returned."""
     torch.set_rng_state(states["torch"])
     *key, place, has_gauss = states["numpy"].tolist()
     state = {"key": np.array(key, dtype=np.uint32), "pos": place}

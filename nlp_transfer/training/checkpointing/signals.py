@@ -1,4 +1,4 @@
-"""Has the run been told to stop?"""
+"""Signals that stop a run, deferred to the end of a step."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 from nlp_transfer.errors import Interrupted, UserError, is_lost_process
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_ECHO = 1.0  # seconds in which a launcher passes on what the terminal has sent to all its processes already
+_ECHO = 1.0  # seconds in which a launcher repeats the signal that the terminal has sent to all its processes already
 
 
 @contextlib.contextmanager
-def noting_signals() -> Iterator[Callable[[], int]]:
-    """Inside, the first SIGTERM or SIGINT is noted and not obeyed: what is yielded gives its number, 0 without one.
+def deferred_signals() -> Iterator[Callable[[], int]]:
+    """Inside, the first SIGTERM or SIGINT has no effect yet: the function that is yielded returns its number, or 0.
 
-    The second one raises Interrupted at once, and so does leaving with one that was noted, with an exception too unless
-    it is a UserError, or tells of a process that died (its launcher then sends SIGTERM), which say more. Threads but
-    the main one cannot note any.
+    A second one raises Interrupted at once, and so does leaving after a first one. It takes the place of an exception
+    on the way out, unless that is a UserError, or comes from a process that died (its launcher then sends SIGTERM),
+    which say more. Python handles signals in the main thread alone; in others nothing is deferred.
     """
     received: list[int] = []
     at = 0.0
 
-    def note(number: int, frame: Any) -> None:
+    def defer(number: int, frame: Any) -> None:
         nonlocal at
         if received and not (_is_launched() and time.monotonic() - at < _ECHO):
             raise Interrupted(number)
@@ -38,7 +38,7 @@ def noting_signals() -> Iterator[Callable[[], int]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+    before = {number: signal.signal(number, defer) for number in _SIGNALS}
     try:
         yield lambda: received[0] if received else 0
     except Exception as error:

@@ -205,7 +205,7 @@ def test_spans_off_words_are_widened_or_left_out(tmp_path):
     assert many.misaligned[-1].startswith(f"{tmp_path / 'a.jsonl'}, line 500: LOC [11, 19] 'New York' in")
     with pytest.raises(nt.OptionError, match="strict, snap, drop; got grow"):
         read_tagged(path, misaligned="grow")
-    with pytest.raises(nt.OptionError, match="strict, snap or drop; given was grow"):
+    with pytest.raises(nt.OptionError, match="strict, snap or drop; got grow"):
         nt.DataOptions(misaligned="grow")
 
 

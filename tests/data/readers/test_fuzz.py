@@ -1,6 +1,7 @@
 """No file ends a reader but by an error that a user can mend, and every row of a file is read or reported.
 
-NLP_TRANSFER_FUZZ=20000 pytest -n 0 tests/data/test_fuzz.py tries so many files over all forms.
+A plain run tries the same few files of each form every time; --whole tries others in each run. Of the latter
+NLP_TRANSFER_FUZZ=20000 pytest --rest tests/data/readers/test_fuzz.py tries so many over all forms.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from nlp_transfer.data.prediction_rows import open_texts
 from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.errors import UserError
 
-FILES = int(os.environ.get("NLP_TRANSFER_FUZZ", "420"))
+FILES = int(os.environ.get("NLP_TRANSFER_FUZZ", "800"))
 
 ODD = " \t\r\n\"',;|#{}[]:\\-_=\0\ufeff\u0301\u200d\u2028\x85\x1c\xa0é😀猫ไทยOBI0123"
 CHARACTERS = st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"]))
@@ -265,10 +266,14 @@ def rows_in_any_form(draw: Callable, folder: Path, columns: dict[str, st.SearchS
 LABELLED = [delimited, json_lines, json_list, parquet, arrow, saved, label_folders, frame]
 TAGGED = [conll, spans, word_lists, brat, docbin]
 EACH = max(1, FILES // (len(LABELLED) + len(TAGGED) + len(PROBLEMS)))
-fuzzed = settings(
+MANY = settings(
     max_examples=EACH, deadline=None, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )  # fmt: skip
+FEW = settings(MANY, max_examples=8, derandomize=True)
+fuzzed = pytest.mark.parametrize(
+    "files", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.whole)]
+)
 
 
 def damage(draw: Callable, source: object) -> bool:
@@ -324,29 +329,39 @@ def check(
             assert found.count + found.skipped == count
 
 
+@fuzzed
 @pytest.mark.parametrize("form", LABELLED)
+def test_texts_with_labels(tmp_path, form, files):
+    @files
+    @given(data=st.data())
+    def each(data: st.DataObject) -> None:
+        check(data, tmp_path / "file", form, read_classification)
+
+    each()
+
+
 @fuzzed
-@given(data=st.data())
-def test_texts_with_labels(tmp_path_factory, form, data):
-    check(data, tmp_path_factory.getbasetemp() / f"fuzz-{form.__name__}", form, read_classification)
-
-
 @pytest.mark.parametrize("problem", PROBLEMS)
-@fuzzed
-@given(data=st.data())
-def test_labels_of_every_problem(tmp_path_factory, problem, data):
+def test_labels_of_every_problem(tmp_path, problem, files):
     columns, options = PROBLEMS[problem]
-    folder = tmp_path_factory.getbasetemp() / "fuzz-problem"
 
     def form(draw: Callable, folder: Path) -> tuple[object, int]:
         return rows_in_any_form(draw, folder, columns)
 
-    check(data, folder, form, read_classification, must_skip=True, **options)
+    @files
+    @given(data=st.data())
+    def each(data: st.DataObject) -> None:
+        check(data, tmp_path / "file", form, read_classification, must_skip=True, **options)
+
+    each()
 
 
-@pytest.mark.parametrize("form", TAGGED)
 @fuzzed
-@given(data=st.data(), manner=st.sampled_from(["strict", "snap", "drop"]))
-def test_words_with_tags(tmp_path_factory, form, data, manner):
-    folder = tmp_path_factory.getbasetemp() / f"fuzz-{form.__name__}"
-    check(data, folder, form, read_tagged, misaligned=manner)
+@pytest.mark.parametrize("form", TAGGED)
+def test_words_with_tags(tmp_path, form, files):
+    @files
+    @given(data=st.data(), manner=st.sampled_from(["strict", "snap", "drop"]))
+    def each(data: st.DataObject, manner: str) -> None:
+        check(data, tmp_path / "file", form, read_tagged, misaligned=manner)
+
+    each()

@@ -82,7 +82,7 @@ def test_half_a_choice_counts_as_none(tmp_path):
     (tmp_path / "logs").mkdir()
     for half in ('{"name": "full", "opt', '{"name": "full"}', "[]"):
         (tmp_path / "logs" / "strategy.json").write_text(half)
-        assert choose_strategy.chosen(tmp_path) is None
+        assert choose_strategy.read_choice(tmp_path) is None
 
 
 def test_features_are_taken_where_more_than_chance_speaks_for_them():
@@ -179,7 +179,7 @@ def test_what_a_step_holds_depends_on_device_processes_windows_and_shards(
     assert asked("cuda", processes=4) == (1, True, 1, "1.0")
     rows, _, windows, _ = asked("cpu", long_texts="window")
     assert rows == 8 * windows > 8
-    monkeypatch.setattr(choose_strategy, "are_asked_for", lambda: True)
+    monkeypatch.setattr(choose_strategy.fsdp, "is_requested", lambda: True)
     assert choose_strategy._fitting(None, None, options, None)[0] == "head_then_full"
 
 
@@ -227,7 +227,7 @@ def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, trainin
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
     assert outcome.status == 0, outcome.err
     assert "Strategy head_then_full, as chosen when the run began." in outcome.err
-    assert "Going on from" in outcome.err
+    assert "Resuming from" in outcome.err
     assert asked == []
     assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
 
@@ -238,3 +238,21 @@ def test_auto_takes_no_option_of_a_strategy_and_fit_takes_no_auto(checkpoint, re
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
     with pytest.raises(nt.OptionError, match="the strategy auto is chosen before fit"):
         nt.fit(model, review_splits, options, strategy="auto")
+
+
+def test_the_strategy_and_the_options_that_name_it_are_returned_and_nothing_else_changes(
+    asked, checkpoint, review_splits, options, tmp_path
+):
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    run = {"model": model, "splits": review_splits, "accelerator": nt.make_accelerator(options),
+           "cache": nt.CacheOptions()}  # fmt: skip
+    auto = nt.StrategyOptions(strategy="auto")
+    strategy, named = nt.resolve_strategy(nt.strategy_from(auto), auto, training=options, folder=tmp_path, **run)
+    assert (strategy, named) == (nt.strategies.HeadThenFull(), nt.StrategyOptions(strategy="head_then_full"))
+    assert auto == nt.StrategyOptions(strategy="auto")
+    lora = nt.StrategyOptions(strategy="lora", lora_r=4)
+    unchanged = nt.resolve_strategy(nt.strategy_from(lora), lora, training=options, folder=tmp_path, **run)
+    assert unchanged == (nt.strategies.Lora(lora_r=4), lora)
+    with pytest.warns(DeprecationWarning, match=r"nt\.settled is now nt\.resolve_strategy"):
+        strategy = nt.settled(nt.strategy_from(auto), auto, options=options, folder=tmp_path, **run)
+    assert (strategy, auto) == (nt.strategies.HeadThenFull(), named)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlp_transfer.experiments.compare.entries import Entry
-from nlp_transfer.metrics import RowCounts, label_counts
-from nlp_transfer.training.best_weights import is_error
+from nlp_transfer.metrics import RowCounts, is_error, label_counts
 
 ROWS = 200
 SCRATCH, SVM, MAJORITY = "scratch", "TF-IDF + linear SVM", "majority label"

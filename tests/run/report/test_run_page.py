@@ -76,7 +76,7 @@ def reported(checkpoint, tmp_path_factory) -> Callable[[str], Path]:
         report = nt.evaluate_run(model, splits, run, Accelerator(), batch_size=7)
         folder = tmp_path_factory.mktemp(task)
         given = nt.DataOptions(train_file=f"/home/me/{EVIL.replace('/', '')}.csv"), nt.TrainingOptions(verify=False)
-        write_run(folder, model, splits, report, *given)
+        write_run(folder, model, splits, report, given)
         made[task] = folder
         return folder
 
@@ -202,7 +202,7 @@ def test_a_page_is_drawn_again_and_runs_are_set_side_by_side(reported, tmp_path)
     for flags, told in (
         ([], "name the folder of a run"),
         ([str(folder), str(folder)], "a run is named twice"),
-        (["--output_file", "page.html", str(folder)], "the folders of runs stand first, then the options"),
+        (["--output_file", "page.html", str(folder)], "the folders of runs come first, then the options"),
         (["gone"], "gone holds no run: there is no report.json"),
         ([str(folder), str(ner)], "is a run of ner and"),
         ([str(other)], "report.json does not hold what a page shows"),

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 import nlp_transfer as nt
 from nlp_transfer.system import atomic_files
 from nlp_transfer.training.checkpointing import checkpoint_files
-from nlp_transfer.training.checkpointing.checkpoint_files import Checkpoints
+from nlp_transfer.training.checkpointing.checkpoint_files import CheckpointFolder
 
 TENSORS = {
     "weights": {"a": torch.tensor([1.0, -0.0, float("nan"), 1e-42]), "b": torch.arange(6).view(2, 3).t()},
@@ -26,11 +26,11 @@ FILES = {"best.safetensors", "checksums.json", "values.json", "weights.safetenso
 
 
 @pytest.fixture
-def checkpoints(tmp_path) -> Checkpoints:
-    return Checkpoints(tmp_path / "run" / "checkpoints", keep=2)
+def checkpoints(tmp_path) -> CheckpointFolder:
+    return CheckpointFolder(tmp_path / "run" / "checkpoints", keep=2)
 
 
-def write(checkpoints: Checkpoints, *steps: int) -> None:
+def write(checkpoints: CheckpointFolder, *steps: int) -> None:
     for step in steps:
         checkpoints.write(step, {"step": step}, TENSORS)
 
@@ -43,7 +43,7 @@ def test_what_is_read_is_what_was_written(checkpoints):
     values = {"score": 0.1 + 0.2, "none": None, "tiny": 5e-324, "least": float("-inf"), "list": [1, "ä"]}
     path = checkpoints.write(7, values, TENSORS)
     assert set(names(path)) == FILES
-    saved = Checkpoints(checkpoints.folder).newest()
+    saved = CheckpointFolder(checkpoints.folder).newest()
     assert (saved.path, saved.values) == (path, values)
     for name, tensors in TENSORS.items():
         read = saved.tensors(name)
@@ -61,11 +61,11 @@ def test_the_newest_stay(checkpoints):
 
 def test_those_of_another_run_and_of_a_future_that_is_run_again_go(checkpoints):
     write(checkpoints, 2, 4)
-    other = Checkpoints(checkpoints.folder, keep=2)
+    other = CheckpointFolder(checkpoints.folder, keep=2)
     write(other, 3)
     assert names(checkpoints.folder) == ["step-00000003"]
     write(other, 5)
-    again = Checkpoints(checkpoints.folder, keep=2)
+    again = CheckpointFolder(checkpoints.folder, keep=2)
     assert again.at(checkpoints.folder / "step-00000003").values == {"step": 3}
     write(again, 4)
     assert names(checkpoints.folder) == ["step-00000003", "step-00000004"]
@@ -84,7 +84,7 @@ def test_a_damaged_one_is_named_and_the_one_before_it_taken(checkpoints, caplog,
     else:
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-    later = Checkpoints(checkpoints.folder)
+    later = CheckpointFolder(checkpoints.folder)
     with caplog.at_level("INFO", "nlp_transfer"):
         assert later.newest().values == {"step": 1}
     assert "step-00000002 is damaged" in caplog.text
@@ -92,14 +92,14 @@ def test_a_damaged_one_is_named_and_the_one_before_it_taken(checkpoints, caplog,
     with pytest.raises(nt.UserError, match="step-00000002 is damaged"):
         later.at(path.parent)
     write(later, 2)
-    assert Checkpoints(checkpoints.folder).newest().values == {"step": 2}
+    assert CheckpointFolder(checkpoints.folder).newest().values == {"step": 2}
 
 
-def test_where_none_is_sound_that_is_said(checkpoints):
+def test_where_all_are_damaged_the_error_names_them(checkpoints):
     write(checkpoints, 1, 2)
     for path in checkpoints.folder.glob("*/values.json"):
         path.write_text("{}")
-    with pytest.raises(nt.UserError, match=r"no checkpoint .* is sound \(step-00000002 .*; step-00000001 .* anew"):
+    with pytest.raises(nt.UserError, match=r"every checkpoint .* is damaged \(step-00000002 .*; step-00000001 .* over"):
         checkpoints.newest()
 
 
@@ -130,7 +130,7 @@ class KilledError(BaseException):
     pass
 
 
-def _calls(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: int, stop_at: int) -> int:
+def _calls(checkpoints: CheckpointFolder, monkeypatch: pytest.MonkeyPatch, step: int, stop_at: int) -> int:
     """Write, and raise before one of all calls that reach the disk; how many there were."""
     calls = 0
 
@@ -162,13 +162,13 @@ def _calls(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: int,
 
 
 def test_a_kill_at_any_instant_leaves_the_old_one_or_the_new(tmp_path, monkeypatch):
-    total = _calls(Checkpoints(tmp_path / "all"), monkeypatch, 1, stop_at=10**6)
+    total = _calls(CheckpointFolder(tmp_path / "all"), monkeypatch, 1, stop_at=10**6)
     assert total > 15
     for stop_at in range(1, total + 10):
         folder = tmp_path / str(stop_at)
-        write(Checkpoints(folder, keep=1), 1)
-        _calls(Checkpoints(folder, keep=1), monkeypatch, 2, stop_at)
-        later = Checkpoints(folder, keep=1)
+        write(CheckpointFolder(folder, keep=1), 1)
+        _calls(CheckpointFolder(folder, keep=1), monkeypatch, 2, stop_at)
+        later = CheckpointFolder(folder, keep=1)
         found = later.newest().values["step"]
         assert found in (1, 2)
         assert found == 2 or stop_at <= total
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(checkpoints, monkeypa
     assert names(checkpoints.folder) == []
     write(checkpoints, 1)
     monkeypatch.setattr(checkpoint_files, "save_file", full)
-    with pytest.raises(nt.UserError, match=r"step 2 .*step-00000001 is whole, and --resume goes on from it"):
+    with pytest.raises(nt.UserError, match=r"step 2 .*step-00000001 is complete, and --resume continues from it"):
         write(checkpoints, 2)
     assert names(checkpoints.folder) == ["step-00000001"]
     assert checkpoints.newest().values == {"step": 1}

@@ -20,7 +20,7 @@ import nlp_transfer as nt
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import Interrupted
-from nlp_transfer.training import stage, steps
+from nlp_transfer.training import loop, steps
 from nlp_transfer.training.checkpointing import checkpoint_files as on_disk
 from nlp_transfer.types import RunResult
 
@@ -201,16 +201,16 @@ def kept(folder: Path) -> list[int]:
 @pytest.mark.parametrize("what", ["weights", "optimizer", "process-0"])
 def test_the_test_would_notice_what_is_forgotten(fit, unbroken, monkeypatch, what):
     killed(fit, 8)
-    tensors = on_disk.Saved.tensors
+    tensors = on_disk.SavedCheckpoint.tensors
 
-    def forgetful(saved: on_disk.Saved, name: str) -> dict[str, torch.Tensor]:
+    def forgetful(saved: on_disk.SavedCheckpoint, name: str) -> dict[str, torch.Tensor]:
         found = tensors(saved, name)
         if name == what:
             found = {key: torch.zeros_like(t) if t.is_floating_point() else t for key, t in found.items()}
             found |= {"torch": torch.get_rng_state()} if name == "process-0" else {}
         return found
 
-    monkeypatch.setattr(on_disk.Saved, "tensors", forgetful)
+    monkeypatch.setattr(on_disk.SavedCheckpoint, "tensors", forgetful)
     assert not same(fit(resume="")[0], unbroken[0])
 
 
@@ -301,7 +301,7 @@ def test_a_signal_writes_a_checkpoint_after_the_step(fit, unbroken, tmp_path, nu
     before = signal.getsignal(number)
     with pytest.MonkeyPatch.context() as patch:
         signalled(patch, number, step)
-        with pytest.raises(Interrupted, match=f"stopped by {number.name} after step {step}; --resume goes on") as end:
+        with pytest.raises(Interrupted, match=f"stopped by {number.name} after step {step}; --resume continues") as end:
             fit(checkpoint_every=[])
     assert end.value.number == number
     assert signal.getsignal(number) is before
@@ -317,18 +317,18 @@ def test_a_signal_in_the_last_evaluation_writes_a_checkpoint(fit, tmp_path, more
     unbroken, expected = fit(folder="others", **told)
     assert expected.steps < 72 if more else expected.steps == 16
     evaluations = sum("validation_loss" in entry for entry in expected.history)
-    outputs_of, calls = stage.outputs_of, 0
+    logits_of, calls = loop._logits_of, 0
 
     def with_signal(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == evaluations:
             os.kill(os.getpid(), signal.SIGTERM)
-        return outputs_of(*arguments)
+        return logits_of(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "outputs_of", with_signal)
-        with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {expected.steps}; --resume goes on"):
+        patch.setattr(loop, "_logits_of", with_signal)
+        with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {expected.steps}; --resume continues"):
             fit(**told)
     assert kept(tmp_path) == [expected.steps]
     resumed, result = fit(resume="", **told)
@@ -370,9 +370,9 @@ def test_options_that_would_change_the_run_are_refused_by_name(fit, changed, say
 def test_other_rows_and_other_weights_are_refused(fit, review_splits, checkpoint):
     killed(fit, 5)
     other = replace(review_splits, train=review_splits.validation)
-    with pytest.raises(nt.OptionError, match="the train rows: not the same as then"):
+    with pytest.raises(nt.OptionError, match="the train rows: its content has changed"):
         fit(resume="", splits=other)
-    with pytest.raises(nt.OptionError, match="the weights of --model_name_or_path: not the same"):
+    with pytest.raises(nt.OptionError, match="the weights of --model_name_or_path: its content has changed"):
         fit(resume="", encoder=checkpoint("distilbert"))
 
 
@@ -383,7 +383,7 @@ def test_a_source_is_known_by_what_it_holds(fit, reviews, tmp_path):
     fit(resume="", strategy=nt.strategies.Replay(str(tmp_path / "b.csv")))
     killed(fit, 5, strategy=nt.strategies.Replay(str(tmp_path / "a.csv")))
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text() + "fine,praise\n")
-    with pytest.raises(nt.OptionError, match="--source_file: not the same"):
+    with pytest.raises(nt.OptionError, match="--source_file: its content has changed"):
         fit(resume="", strategy=nt.strategies.Replay(str(tmp_path / "a.csv")))
 
 
@@ -407,8 +407,16 @@ def test_a_damaged_newest_one_is_passed_over(fit, unbroken, tmp_path, caplog):
     os.truncate(tmp_path / "checkpoints" / "step-00000006" / "optimizer.safetensors", 100)
     with caplog.at_level("INFO", "nlp_transfer"):
         assert same(fit(resume="")[0], unbroken[0])
-    assert "step-00000006 is damaged (optimizer.safetensors is not what was written)" in caplog.text
-    assert "Going on from " + str(tmp_path / "checkpoints" / "step-00000003") in caplog.text
+    assert "step-00000006 is damaged (optimizer.safetensors has changed since it was written)" in caplog.text
+    assert "Resuming from " + str(tmp_path / "checkpoints" / "step-00000003") in caplog.text
+
+
+def test_a_checkpoint_of_another_version_is_refused(fit, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("nlp_transfer.training.checkpointing.manager._FORMAT", 1)
+        killed(fit, 5)
+    with pytest.raises(nt.OptionError, match=r"step-00000003 was written by another version .*--overwrite_output_dir"):
+        fit(resume="")
 
 
 def test_where_there_is_none_the_run_begins(fit, unbroken):
@@ -431,7 +439,7 @@ def test_kept_states_may_have_to_be_computed_again_but_not_for_each_batch(fit, t
     shutil.rmtree(tmp_path / "cache")
     assert same(fit(resume="", strategy=strategy)[0], unbroken)
     killed(fit, 6, strategy=strategy)
-    with pytest.raises(nt.OptionError, match=r"states of frozen layers .*--cache_gb"):
+    with pytest.raises(nt.OptionError, match=r"activations of frozen layers .*--cache_gb"):
         fit(resume="", strategy=strategy, cache=nt.CacheOptions(cache_gb=0))
 
 

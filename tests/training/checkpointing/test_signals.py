@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from nlp_transfer.errors import Interrupted, UserError
-from nlp_transfer.training.checkpointing.signals import noting_signals
+from nlp_transfer.training.checkpointing.signals import deferred_signals
 
 
 def send(number: int = signal.SIGTERM) -> None:
@@ -21,7 +21,7 @@ def test_the_first_is_noted_the_second_raises_and_handlers_are_given_back(number
     before = signal.getsignal(number)
 
     def listen() -> None:
-        with noting_signals() as told:
+        with deferred_signals() as told:
             assert told() == 0
             send(number)
             assert told() == number
@@ -35,7 +35,7 @@ def test_the_first_is_noted_the_second_raises_and_handlers_are_given_back(number
 
 
 def test_one_that_nobody_heeded_is_not_forgotten():
-    with pytest.raises(Interrupted) as end, noting_signals():
+    with pytest.raises(Interrupted) as end, deferred_signals():
         send()
     assert end.value.number == signal.SIGTERM
 
@@ -53,7 +53,7 @@ def test_an_exception_on_the_way_out_does_not_forget_it(signals, error, comes_ou
     """That of an attempt that has collapsed is caught outside, where the next one would begin."""
 
     def fail() -> None:
-        with noting_signals():
+        with deferred_signals():
             for _ in range(signals):
                 send()
             raise error
@@ -69,7 +69,7 @@ def test_what_a_launcher_repeats_at_once_is_no_second_one(monkeypatch):
 
     def listen() -> None:
         nonlocal now
-        with noting_signals() as told:
+        with deferred_signals() as told:
             send(signal.SIGINT)
             send()
             assert told() == signal.SIGINT
@@ -85,7 +85,7 @@ def test_another_thread_than_the_main_one_notes_none():
     seen: list[int] = []
 
     def listen() -> None:
-        with noting_signals() as told:
+        with deferred_signals() as told:
             seen.append(told())
 
     thread = threading.Thread(target=listen)

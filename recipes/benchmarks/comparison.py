@@ -1,4 +1,4 @@
-"""How do the turns of `recipes/benchmark.py` compare, side by side?"""
+"""How do the turns of `recipes/benchmarks/benchmark.py` compare, side by side?"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import nlp_transfer as nt
 from nlp_transfer.encoders.cost import training_flops
+from nlp_transfer.metrics import span_scores
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,4 @@ def agreement(gold: list[Any], given: list[Any], job: Job) -> float:
     """Accuracy of labels, or strict F1 of entities."""
     if not job.tags:
         return float(np.mean([g == t for g, t in zip(given, gold, strict=True)]))
-    from seqeval.metrics import f1_score  # brings scikit-learn
-    from seqeval.scheme import IOB2
-
-    return float(f1_score(gold, given, mode="strict", scheme=IOB2))
+    return float(span_scores(given, gold, "IOB2")["f1_strict"])

@@ -1,7 +1,7 @@
 """Measure training and predicting beside what one would use instead, on this machine.
 
-    python recipes/benchmark.py --suite quick
-    python recipes/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
+    python recipes/benchmarks/benchmark.py --suite quick
+    python recipes/benchmarks/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
 
 Each side takes its turns in fresh processes (peers.py) on the same rows, encoder, number of steps, batch size, rate
 and seed: A B, then B A, and so on. Without files it takes the sample set of the package. Nothing is downloaded. The
@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from comparison import compare, interleaved, precision_named, speed, table
 from tqdm import tqdm
@@ -52,6 +52,8 @@ SAME_IN_PEERS = {
 @dataclass
 class BenchmarkOptions:
     """What is measured, and beside whom."""
+
+    _argument_group_name: ClassVar[str] = "benchmark"
 
     task: str = nt.option("classification", help="classification or ner.")
     suite: str = nt.option("quick", help="quick: 24 steps a turn; full: whole runs.")
@@ -125,7 +127,7 @@ def main() -> None:
         # Twice, and the better: another program may have been busy at one of the times.
         peaks = {precision: max(peak, after["peaks"][precision]) for precision, peak in before["peaks"].items()}
         results = {
-            "command": shlex.join(["python", "recipes/benchmark.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "recipes/benchmarks/benchmark.py", *sys.argv[1:]]),
             "machine": before["machine"],
             "gemm_flops_per_second": peaks,
             "options": asdict(benchmark) | asdict(data) | {"strategy": strategy},

@@ -1,6 +1,6 @@
-"""One turn of `recipes/benchmark.py`, in a process of its own: we, or a peer of ours, train or predict once.
+"""One turn of `recipes/benchmarks/benchmark.py`, in a process of its own: we, or a peer of ours, train or predict once.
 
-    python recipes/peers.py '{"side": "plain", ...}'
+    python recipes/benchmarks/peers.py '{"side": "plain", ...}'
 
 It prints one line of JSON: what the turn gave, or {"skipped": why} where it cannot run on this machine. A peer does
 what its users would write. Of this package it takes the names of checkpoints, which layers freeze, and the counting.
@@ -65,10 +65,10 @@ def ours(job: Job) -> dict[str, Any]:
     nt.set_seed(training.seed)
     model = nt.TransferModel.load(job.encoder, head, max_length=job.max_length)
     lengths = watch(model.network)
-    run = nt.fit(model, splits, training, accelerator, strategy, cache)
-    report = nt.evaluate_run(model, splits, run, accelerator, cache=cache)
+    run = nt.fit(model, splits, options=training, accelerator=accelerator, strategy=strategy, cache=cache)
+    report = nt.evaluate_run(model, splits, run=run, accelerator=accelerator, cache=cache)
     assert report
-    nt.write_run(Path(job.folder), model, splits, report, data, training)
+    nt.write_run(Path(job.folder), model, splits=splits, report=report, options=(data, training))
     seconds = sum(len(part) for part in lengths) / run.rows_per_second
     precision = hardware.precision(job.mixed_precision)
     return trained(model.network, lengths, seconds, precision, model.encoder.frozen_layers) | {
