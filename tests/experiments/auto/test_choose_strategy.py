@@ -214,14 +214,14 @@ def test_a_tagger_says_what_it_takes(task_flags, training_flags, tmp_path):
 def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, training_flags, tmp_path):
     flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
     with pytest.MonkeyPatch.context() as patch:
-        seen = Progress.step
+        update = Progress.update
 
-        def step(self, step):
+        def stopped_at_step_3(self, step):
             if step.number == 3:
                 signal.raise_signal(signal.SIGTERM)
-            seen(self, step)
+            update(self, step)
 
-        patch.setattr(Progress, "step", step)
+        patch.setattr(Progress, "update", stopped_at_step_3)
         assert run_recipe("classify", flags, tmp_path).status == 143
     asked.clear()
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
