@@ -26,7 +26,7 @@ MOVED = {
     "config.sources": "config.input_options",
     "config.tasks": "config.head_options",
     "config.training": "config.training_options",
-    "config.values": "config.option_values",
+    "config.values": "config.option_fields",
     "data.annotated": "data.readers.annotated",
     "data.cells": "data.readers.cells",
     "data.columns": "data.readers.columns",
@@ -91,7 +91,7 @@ MOVED = {
     "strategies.base": "strategies.strategy",
     "strategies.replayed": "strategies.replay_sources",
     "optim": "strategies.param_groups",
-    "stages": "training.stage",
+    "stages": "training.loop",
     "updates": "training.steps",
     "plan": "training.plan",
     "progress": "training.progress",
@@ -198,7 +198,13 @@ MOVED = {
 
 MOVED_NAMES = {
     "activations": dict.fromkeys(("Key", "Store", "cache_folder", "main"), "activations.activation_store"),
-    "training": dict.fromkeys(("TRACKERS", "fit", "make_accelerator", "require_score", "set_seed"), "training.loop"),
+    "training": {
+        "TRACKERS": "training.accelerator",
+        "fit": "training.loop",
+        "make_accelerator": "training.accelerator",
+        "require_score": "training.option_check",
+        "set_seed": "training.loop",
+    },
 }
 """Package whose name was a module's -> what that module defined -> the module that defines it now."""
 
