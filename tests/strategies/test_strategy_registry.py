@@ -12,7 +12,7 @@ import pytest
 import nlp_transfer as nt
 from nlp_transfer.config.option_fields import Range
 from nlp_transfer.config.parsing import to_yaml
-from nlp_transfer.experiments.compare.candidates import candidates_from
+from nlp_transfer.experiments.candidates import candidates_from
 from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.strategies import STRATEGIES, Freeze, Stage, strategy_registry
 from nlp_transfer.strategies.strategy_options import declare_options_of
