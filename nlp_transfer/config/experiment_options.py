@@ -8,14 +8,11 @@ from typing import Any, ClassVar
 from nlp_transfer.config.option_fields import check_values, option, require_given
 from nlp_transfer.errors import OptionError
 
-_TASKS = ("classification", "sentiment", "ner")
 _TASK_HELP = "Task of the rows: classification, sentiment, ner, or that of another registered head."
 
 
 def _inferred_task() -> Any:
-    return option(
-        None, help="Task of the rows.", choices=_TASKS, default_text="inferred from the columns of --train_file"
-    )
+    return option(None, help=_TASK_HELP, default_text="inferred from the columns of --train_file")
 
 
 def _seed() -> Any:

@@ -65,7 +65,7 @@ def entries_of(
         for learned in folder.result(trial.name)["learned"]:
             path = folder.of(trial.name)
             counts = {
-                name: head.counts(*read_predictions(path / predictions_file(learned["name"], name), head))
+                name: head.all_counts(*read_predictions(path / predictions_file(learned["name"], name), head))
                 for name in {"validation", split}
             }
             name = BASELINE_NAMES.get(learned["name"], learned["name"]) or trial.candidate.name

@@ -120,7 +120,7 @@ def _write_predictions_of(learned: Learned, head: TaskHead, splits: Splits, fold
     scores = {}
     for split, predictions in learned.predictions.items():
         references = head.references(getattr(splits, split).data[:])
-        scores[split] = {k: v for k, v in head.score(predictions, references).items() if isinstance(v, float)}
+        scores[split] = {k: v for k, v in head.all_scores(predictions, references).items() if isinstance(v, float)}
         write_predictions(folder / predictions_file(learned.name, split), head, predictions, references)
     costs = {name: value for name, value in vars(learned).items() if name != "predictions"}
     return {**costs, "scores": scores}
