@@ -117,7 +117,7 @@ def tune(
     and a later call resumes it: `Search`. Raises OptionError for an impossible strategy or range, or a score that the
     task does not have, and UserError where no trial was completed.
     """
-    assert splits.test is None, "a search never reads test rows"
+    splits = replace(splits, test=None)  # a search never reads test rows
     assert splits.validation is not None
     _validate_options(strategy, training)
     if training.metric_for_best_model:
