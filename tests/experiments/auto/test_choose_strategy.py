@@ -82,7 +82,7 @@ def test_half_a_choice_counts_as_none(tmp_path):
     (tmp_path / "logs").mkdir()
     for half in ('{"name": "full", "opt', '{"name": "full"}', "[]"):
         (tmp_path / "logs" / "strategy.json").write_text(half)
-        assert choose_strategy.chosen(tmp_path) is None
+        assert choose_strategy.read_choice(tmp_path) is None
 
 
 def test_features_are_taken_where_more_than_chance_speaks_for_them():
@@ -214,14 +214,14 @@ def test_a_tagger_says_what_it_takes(task_flags, training_flags, tmp_path):
 def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, training_flags, tmp_path):
     flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
     with pytest.MonkeyPatch.context() as patch:
-        seen = Progress.step
+        seen = Progress.update
 
         def step(self, step):
             if step.number == 3:
                 signal.raise_signal(signal.SIGTERM)
             seen(self, step)
 
-        patch.setattr(Progress, "step", step)
+        patch.setattr(Progress, "update", step)
         assert run_recipe("classify", flags, tmp_path).status == 143
     asked.clear()
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
