@@ -62,13 +62,14 @@ from .experiments.auto.choose_strategy import (
     resolve_strategy as resolve_strategy,
     settled as settled,
 )
-from .experiments.compare.candidates import candidates_from as candidates_from
-from .experiments.compare.comparison import compare as compare
+from .experiments.candidates import candidates_from as candidates_from
+from .experiments.compare.comparison import (
+    Comparison as Comparison,
+    compare as compare,
+)
+from .experiments.compare.comparison_files import write_comparison as write_comparison
 from .experiments.compare.comparison_folder import ComparisonFolder as ComparisonFolder
 from .experiments.compare.comparison_table import comparison_table as comparison_table
-from .experiments.compare.result import Comparison as Comparison
-from .experiments.compare.task_rows import read_task as read_task
-from .experiments.compare.write_comparison import write_comparison as write_comparison
 from .experiments.select.select_encoders import (
     Selection as Selection,
     select_encoders as select_encoders,
@@ -77,6 +78,7 @@ from .experiments.select.selection_table import (
     selection_table as selection_table,
     write_selection as write_selection,
 )
+from .experiments.task_rows import read_task as read_task
 from .experiments.tune.tuning import (
     require_optuna as require_optuna,
     rows_to_tune_on as rows_to_tune_on,

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import nlp_transfer as nt
+from nlp_transfer.heads import HEADS
+from nlp_transfer.strategies import STRATEGIES
 
 PACKAGE = Path(str(files("nlp_transfer")))
 
@@ -67,6 +69,26 @@ def test_each_room_has_modules_and_none_stands_beside_them():
 def test_no_two_modules_share_a_name():
     names = [path.stem for path in MODULES.values() if path.stem not in ("__init__", "__main__")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_the_wheel_holds_every_package_and_the_recipes():
+    listed = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert set(listed) == there | {"nlp_transfer.recipes"}
+
+
+def test_nobody_asks_which_head_or_strategy_it_holds():
+    asked = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance"):
+                continue
+            kinds = {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)}
+            known = {head.__name__ for head in HEADS.values()} | {"TaskHead", "TextHead"}
+            known |= {strategy.__name__ for strategy in STRATEGIES.values()} - {"Auto"}
+            if kinds & known and room(module) != "heads":
+                asked.append(f"{module}, line {node.lineno}: {', '.join(kinds & known)}")
+    assert asked == [], "what differs between heads or strategies is an attribute or a method of them"
 
 
 def test_there_are_no_cycles():
@@ -173,6 +195,8 @@ def test_everything_public_says_what_it_is(module):
     for node in tree.body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
             continue
+        if any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list):
+            continue  # the function that they are of says what it is
         if not ast.get_docstring(node):
             mute.append(node.name)
         if isinstance(node, ast.ClassDef):

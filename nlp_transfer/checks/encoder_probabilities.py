@@ -45,7 +45,7 @@ def features_and_labels(
         there = _there(splits)
     else:
         head = _head(splits)
-    model = _loaded(options, head)
+    model = TransferModel.from_options(replace(options, keep_head=False), head)
     Features().setup(model, seed)
     model.encoder.freeze(model.encoder.depth)
     accelerator = _accelerator(model)
@@ -71,7 +71,7 @@ def trained_chances(splits: Splits, options: ModelOptions, seeds: Sequence[int])
     probabilities = []
     for seed in seeds:
         set_seed(seed)
-        model = _loaded(options, _head(splits))
+        model = TransferModel.from_options(replace(options, keep_head=False), _head(splits))
         accelerator = _accelerator(model)
         training = TrainingOptions(num_train_epochs=1, per_device_train_batch_size=_BATCH, seed=seed)
         with quiet():
@@ -90,16 +90,6 @@ def _there(splits: Splits) -> list[Rows]:
 def _head(splits: Splits) -> TextClassificationHead:
     names = {label for rows in _there(splits) for label in values(rows.data, "label")}
     return TextClassificationHead(sorted(map(str, names)), pooling="mean", pairs=are_pairs(splits))
-
-
-def _loaded(options: ModelOptions, head: TaskHead) -> TransferModel:
-    return TransferModel.load(
-        options.model_name_or_path,
-        head,
-        max_length=options.max_length,
-        revision=options.model_revision,
-        trust_remote_code=options.trust_remote_code,
-    )
 
 
 def _accelerator(model: TransferModel) -> Accelerator:

@@ -8,13 +8,11 @@ from typing import Any, ClassVar
 from nlp_transfer.config.option_fields import check_values, option, require_given
 from nlp_transfer.errors import OptionError
 
-_TASKS = ("classification", "sentiment", "ner")
+_TASK_HELP = "Task of the rows: classification, sentiment, ner, or that of another registered head."
 
 
 def _inferred_task() -> Any:
-    return option(
-        None, help="Task of the rows.", choices=_TASKS, default_text="inferred from the columns of --train_file"
-    )
+    return option(None, help=_TASK_HELP, default_text="inferred from the columns of --train_file")
 
 
 def _seed() -> Any:
@@ -84,7 +82,7 @@ class TuningOptions:
     _argument_group_name: ClassVar[str] = "tuning"
     _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy",)  # options of others that its help leaves out
 
-    task: str = option("classification", help="Task of the rows.", choices=_TASKS)
+    task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(
         default_factory=lambda: ["full", "lora"],
         help="Strategies to try, with commas or blanks between them.",
@@ -124,7 +122,7 @@ class CompareOptions:
     _argument_group_name: ClassVar[str] = "comparison"
     _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy",)  # options of others that its help leaves out
 
-    task: str = option("classification", help="Task of the rows.", choices=_TASKS)
+    task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(
         default_factory=lambda: ["freeze", "features", "lora", "head_then_full", "full"],
         help="Those to compare, with commas or blanks between them; freeze:2, features:svm and lora:16 say how many "

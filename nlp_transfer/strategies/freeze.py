@@ -53,3 +53,7 @@ class Freeze(Strategy):
                 f"{encoder.family} encoder has."
             )
         return [Stage(encoder.depth - self.trainable_layers, epochs, learning_rate)]
+
+    @property
+    def is_probe(self) -> bool:
+        return not self.trainable_layers

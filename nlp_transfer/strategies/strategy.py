@@ -101,6 +101,11 @@ class Strategy:
     def initialise(self, model: TransferModel, train: Inputs) -> None:
         """Give the weights of a stage a start that is made from the training rows; by default they keep theirs."""
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether it trains one linear layer on the frozen encoder, which suits other options of the head."""
+        return False
+
     def trained(self, model: TransferModel) -> nn.Module:
         """The module whose weights train; by default the network."""
         return model.network

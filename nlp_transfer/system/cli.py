@@ -1,4 +1,4 @@
-"""How does a recipe speak, and how does it stop?"""
+"""The run of a recipe: its log on stderr, its errors in one line, its exit status."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from typing import Any, NoReturn
 from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk, is_lost_process, is_out_of_memory
 
 _LOST = (
-    "another process of this run has died, and so does this one; the launcher names it (its rank, and the signal that "
-    "ended it). Where it kept checkpoints, --resume goes on."
+    "another process of this run has died, so this one stops as well; the launcher names it (its rank and signal). "
+    "If the run wrote checkpoints, --resume continues it."
 )
 
 _OUT_OF_MEMORY = (
-    "out of memory where nothing is learned; give a smaller --per_device_eval_batch_size, or a smaller --max_length."
+    "out of memory during evaluation; give a smaller --per_device_eval_batch_size, or a smaller --max_length."
 )
 
 
 def run_recipe(main: Callable[[], None]) -> None:
-    """Run a recipe's `main`; turn what a user can mend into one line on stderr and exit status 2.
+    """Run a recipe's `main`; an error that the user can correct is one line on stderr and exit status 2.
 
-    What the package logs goes to stderr. With several processes only the first one of a machine says anything. A run
-    that is told to end exits with status 130 (Ctrl-C) or 143 (SIGTERM), after its `RunFolder` has cleaned up; one that
-    trains writes a checkpoint first (`fit`).
+    The package logs to stderr; with several processes only the first one of a machine does. A run that is interrupted
+    exits with status 130 (Ctrl-C) or 143 (SIGTERM), after its `RunFolder` has cleaned up; one that trains writes a
+    checkpoint first (`fit`).
     """
-    speaks = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    if not speaks or not sys.stderr.isatty():
+    prints = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if not prints or not sys.stderr.isatty():
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-    with _logging(speaks), _stopping_on_sigterm():
+    with _logging(prints), _stopping_on_sigterm():
         try:
             main()
         except RunFinished as error:
-            _say(str(error), speaks)
+            _print(str(error), prints)
         except UserError as error:
-            _stop(str(error), 2, speaks)
+            _stop(str(error), 2, prints)
         except Interrupted as error:
-            _stop(str(error), 128 + error.number, speaks)
+            _stop(str(error), 128 + error.number, prints)
         except KeyboardInterrupt:
-            _stop("interrupted.", 130, speaks)
+            _stop("interrupted.", 130, prints)
         except Exception as error:
-            if is_lost_process(error):  # said by any process: the first one may be the one that died
-                _stop(_LOST, 1, speaks=True)
-            if is_out_of_memory(error):  # said by any process as well; training has taken smaller parts before
-                _stop(_OUT_OF_MEMORY, 2, speaks=True)
+            if is_lost_process(error):  # any process prints it: the first one may be the one that died
+                _stop(_LOST, 1, prints=True)
+            if is_out_of_memory(error):  # any process, too; training has split its batch before
+                _stop(_OUT_OF_MEMORY, 2, prints=True)
             if not is_full_disk(error):
                 raise
             where = getattr(error, "filename", None) or "output folder"
-            _stop(f"no room left on disk ({where}); free some, or choose another.", 2, speaks)
+            _stop(f"no room left on disk ({where}); free some, or choose another.", 2, prints)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, what a run tells of itself is not told, as of many trials; warnings are."""
+    """Inside, only warnings are logged, as for one of many trials."""
     logger = logging.getLogger("nlp_transfer")
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -67,8 +67,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logging(speaks: bool) -> Iterator[None]:
-    handler = logging.StreamHandler() if speaks else logging.NullHandler()
+def _logging(prints: bool) -> Iterator[None]:
+    handler = logging.StreamHandler() if prints else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("nlp_transfer")
     logger.addHandler(handler)
@@ -93,11 +93,11 @@ def _stopping_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(line: str, status: int, speaks: bool) -> NoReturn:
-    _say(f"error: {line}", speaks)
+def _stop(line: str, status: int, prints: bool) -> NoReturn:
+    _print(f"error: {line}", prints)
     raise SystemExit(status)
 
 
-def _say(line: str, speaks: bool) -> None:
-    if speaks:
+def _print(line: str, prints: bool) -> None:
+    if prints:
         print(line, file=sys.stderr)

@@ -122,10 +122,8 @@ def _fit_once(
     model.head.forget_calibration()  # that of other weights
     strategy.setup(model, options.seed)
     model.network.to(accelerator.device)  # frozen layers run before anything is prepared
-    train = TokenInputs(model.encode(splits.train.data, "Training rows"), model.pad_id)
-    validation = None
-    if splits.validation:
-        validation = TokenInputs(model.encode(splits.validation.data, "Validation rows"), model.pad_id)
+    train = _encoded(model, splits.train, "Training rows")
+    validation = _encoded(model, splits.validation, "Validation rows") if splits.validation else None
     inputs = [train, validation] if validation else [train]
     manager.require_same_inputs(saved, model, train)
     epochs = epochs_of(train, options, accelerator.num_processes)
@@ -149,9 +147,8 @@ def _fit_once(
             last = _train(run, saved)
         score = best.restore()
     strategy.finish(model)
-    if validation and splits.validation and model.head.is_tuned:
-        logits = _logits_of_trained(model, validation, options, accelerator, cache)
-        model.head.tune(logits, splits.validation.data[:])
+    if validation and splits.validation:
+        _calibrate(model, validation, splits.validation, options, accelerator, cache)
     return RunResult(
         metric=best.metric,
         best_score=score,
@@ -165,6 +162,10 @@ def _fit_once(
         restarts=attempt.number,
         seconds_spared=manager.seconds_spared,
     )
+
+
+def _encoded(model: TransferModel, rows: Rows, name: str) -> TokenInputs:
+    return TokenInputs(model.encode(rows.data, name), model.pad_id)
 
 
 def _trains_embeddings_of_data_alone(strategy: Strategy, model: TransferModel, stages: Sequence[Stage]) -> bool:
@@ -344,19 +345,23 @@ def _evaluate(run: _Run, inputs: Inputs, step: Step, run_ends: bool) -> None:
         raise Collapsed(step.number)
 
 
-def _logits_of_trained(
+def _calibrate(
     model: TransferModel,
     inputs: TokenInputs,
+    rows: Rows,
     options: TrainingOptions,
     accelerator: Accelerator,
     cache: CacheOptions | None,
-) -> list[np.ndarray]:
-    """Logits of each row, `(items, labels)`, of the trained network; activations of frozen layers are cached."""
+) -> None:
+    """Fit the temperature or the thresholds of the head, where it has any, to the validation rows."""
+    if not model.head.is_tuned:
+        return
     frozen, depth = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
     if depth:
         frozen.run([inputs], [depth])
     with frozen.truncated(depth) as inputs_of:
-        return _logits_of(model, inputs_of(inputs), options, accelerator)
+        logits = _logits_of(model, inputs_of(inputs), options, accelerator)
+    model.head.tune(logits, rows.data[:])
 
 
 def _logits_of(

@@ -1,4 +1,4 @@
-"""Measure training and predicting beside what one would use instead, on this machine.
+"""Measure the speed of training and predicting beside that of plain loops and transformers, on this machine.
 
     python recipes/benchmarks/benchmark.py --suite quick
     python recipes/benchmarks/benchmark.py --suite full --train_file train.jsonl --test_file test.jsonl --peers plain
@@ -83,7 +83,7 @@ class BenchmarkOptions:
 
 
 def main() -> None:
-    """Read, take turns, compare, write: one straight path."""
+    """Read data, take turns, compare, write."""
     benchmark, data, strategy_options, output = nt.parse(
         [BenchmarkOptions, nt.DataOptions, nt.StrategyOptions, nt.OutputOptions], __doc__
     )
@@ -143,9 +143,9 @@ def main() -> None:
     log.info("The benchmark is in %s.", folder.target)
 
 
-def require_known(option: str, given: Sequence[str], known: Sequence[str]) -> None:
+def require_known(option: str, names: Sequence[str], known: Sequence[str]) -> None:
     """Raise OptionError for a name that is not known."""
-    for name in given:
+    for name in names:
         if name not in known:
             raise nt.OptionError(f"--{option} {name} is unknown; known are {', '.join(known)}.")
 
@@ -193,42 +193,42 @@ def take_turns(
         for number, side in tqdm(order, unit="turn", leave=False, disable=None):
             if side in skipped:
                 continue
-            found = take_turn(side, job, scratch)
-            if "skipped" in found:
-                skipped[side] = found["skipped"]
+            result = take_turn(side, job, scratch)
+            if "skipped" in result:
+                skipped[side] = result["skipped"]
                 continue
-            turns.append({"round": number, "side": side} | found)
-            log.info("%s, round %d: %.1f rows/s, %.1f s in all", side, number + 1, speed(found), found["seconds"])
+            turns.append({"round": number, "side": side} | result)
+            log.info("%s, round %d: %.1f rows/s, %.1f s in all", side, number + 1, speed(result), result["seconds"])
     return turns, skipped
 
 
 def take_turn(side: str, job: Mapping[str, Any], scratch: str) -> dict[str, Any]:
     """One turn in a process of its own: what it printed, and the `seconds` from its start to its end.
 
-    Raises UserError with the last line of what it said where it failed.
+    Raises UserError with the last line of its stderr where it failed.
     """
     folder = Path(scratch) / ("ours" if side in ("ours_predicting", "pipeline") else side)
     if folder.name == side:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    told = json.dumps({**job, "side": side, "folder": str(folder)})
+    job_of_side = json.dumps({**job, "side": side, "folder": str(folder)})
     started = time.perf_counter()
     child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("peers.py")), told],
+        [sys.executable, str(Path(__file__).with_name("peers.py")), job_of_side],
         env=without_launcher(os.environ),
         capture_output=True,
         text=True,
     )
     seconds = time.perf_counter() - started
     if child.returncode:
-        said = [line for line in child.stderr.splitlines() if line.strip()] or ["it said nothing"]
-        why = f"signal {-child.returncode} ended it." if child.returncode < 0 else said[-1].removeprefix("error: ")
+        output = [line for line in child.stderr.splitlines() if line.strip()] or ["it printed nothing"]
+        why = f"signal {-child.returncode} ended it." if child.returncode < 0 else output[-1].removeprefix("error: ")
         raise nt.UserError(f"the turn of {side} failed: {why}")
     return json.loads(child.stdout.splitlines()[-1]) | {"seconds": seconds}
 
 
 def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what a launcher said to this process: a turn is one process, on one GPU at most."""
+    """The environment without what a launcher has set for this process: a turn is one process, on one GPU at most."""
     prefixes = ("ACCELERATE_", "TORCHELASTIC_", "MASTER_", "FSDP_")
     gpu = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     if environment.get("OMP_NUM_THREADS") == "1" and any(name.startswith("ACCELERATE_") for name in environment):
@@ -249,14 +249,14 @@ def markdown(results: Mapping[str, Any], job: Mapping[str, Any], splits: nt.Spli
     test = splits.test or splits.validation or splits.train
     peaks = [f"{precision_named(p)} {f / 1e9:,.0f} GFLOP/s" for p, f in results["gemm_flops_per_second"].items()]
     strategy = ", ".join(f"{name} {value}" for name, value in job["strategy"].items() if name != "name")
-    said = (
+    settings = (
         f"{options['task'].capitalize()} with {Path(job['encoder']).name}, {job['strategy']['name']}"
         f"{f' ({strategy})' if strategy else ''}: {job['steps']:,} steps of {job['batch_size']} of "
         f"{len(splits.train.data):,} rows, rate {job['rate']:g}, seed {job['seed']}; scored on {len(test.data):,} rows "
         f"({'strict F1' if options['task'] == 'ner' else 'accuracy'}). Medians of {options['repeats']} turns; ratios "
         f"round by round: median (least..most)."
     )
-    lines = ["# Benchmark", "", f"    {results['command']}", "", f"Machine: {machine['line']}.", "", said, ""]
+    lines = ["# Benchmark", "", f"    {results['command']}", "", f"Machine: {machine['line']}.", "", settings, ""]
     lines += [
         line for kind in ("training", "predicting") if results[kind] for line in (*table(kind, results[kind]), "")
     ]

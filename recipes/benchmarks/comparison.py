@@ -1,4 +1,4 @@
-"""How do the turns of `recipes/benchmarks/benchmark.py` compare, side by side?"""
+"""The comparison of turns, side by side, for `recipes/benchmarks/benchmark.py`."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def compare(turns: Sequence[Turn], peaks: Mapping[str, float]) -> dict[str, dict
     for turn in sorted(turns, key=lambda turn: turn["round"]):  # a stable sort: round 0 keeps its order
         of.setdefault(turn["side"], []).append(turn)
     ours, *peers = of
-    found = {side: _medians(theirs, peaks) for side, theirs in of.items()}
+    medians = {side: _medians(theirs, peaks) for side, theirs in of.items()}
     for peer in peers:
         pairs = list(zip(of[ours], of[peer], strict=True))
-        found[peer]["times_work"] = spread([speed(mine) / speed(theirs) for mine, theirs in pairs])
-        found[peer]["times_whole"] = spread([theirs["seconds"] / mine["seconds"] for mine, theirs in pairs])
-    return found
+        medians[peer]["times_work"] = spread([speed(mine) / speed(theirs) for mine, theirs in pairs])
+        medians[peer]["times_whole"] = spread([theirs["seconds"] / mine["seconds"] for mine, theirs in pairs])
+    return medians
 
 
 def _medians(turns: Sequence[Turn], peaks: Mapping[str, float]) -> dict[str, Any]:
     names = [name for name, value in turns[0].items() if isinstance(value, int | float) and name != "round"]
-    found = {name: median(turn[name] for turn in turns) for name in names}
-    found["rows_per_second"] = median(map(speed, turns))
+    medians = {name: median(turn[name] for turn in turns) for name in names}
+    medians["rows_per_second"] = median(map(speed, turns))
     if "flops" in turns[0]:
-        found["precision"] = turns[0]["precision"]
-        found["utilisation"] = median(t["flops"] / t["work_seconds"] / peaks[t["precision"]] for t in turns)
-    return found
+        medians["precision"] = turns[0]["precision"]
+        medians["utilisation"] = median(t["flops"] / t["work_seconds"] / peaks[t["precision"]] for t in turns)
+    return medians
 
 
 def speed(turn: Turn) -> float:
@@ -66,14 +66,14 @@ def table(kind: str, sides: Mapping[str, Mapping[str, Any]]) -> list[str]:
     trains = kind == "training"
     lines = [[kind, "rows/s", "ours is", "whole, s", "ours is", "score", "memory, MB"]]
     lines[0] += ["weights trained", "tokens", "of peak"] * trains
-    for side, found in sides.items():
-        memory = found.get("peak_memory")
-        line = [side, f"{found['rows_per_second']:,.1f}", _times(found.get("times_work"))]
-        line += [f"{found['seconds']:,.1f}", _times(found.get("times_whole"))]
-        line += [f"{100 * found['score']:.1f}", f"{memory / 1e6:,.0f}" if memory else "?"]
+    for side, medians in sides.items():
+        memory = medians.get("peak_memory")
+        line = [side, f"{medians['rows_per_second']:,.1f}", _times(medians.get("times_work"))]
+        line += [f"{medians['seconds']:,.1f}", _times(medians.get("times_whole"))]
+        line += [f"{100 * medians['score']:.1f}", f"{memory / 1e6:,.0f}" if memory else "?"]
         if trains:
-            line += [f"{found['trained_weights']:,.0f}", f"{found['tokens']:,.0f}"]
-            line += [f"{found['utilisation']:.0%} {precision_named(found['precision'])}"]
+            line += [f"{medians['trained_weights']:,.0f}", f"{medians['tokens']:,.0f}"]
+            line += [f"{medians['utilisation']:.0%} {precision_named(medians['precision'])}"]
         lines.append(line)
     first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
     lines.insert(1, ["-" * first, *("-" * (width - 1) + ":" for width in others)])

@@ -1,4 +1,4 @@
-"""One turn of `recipes/benchmarks/benchmark.py`, in a process of its own: we, or a peer of ours, train or predict once.
+"""One turn of `recipes/benchmarks/benchmark.py` in a process of its own: this package, or a peer, trains or predicts.
 
     python recipes/benchmarks/peers.py '{"side": "plain", ...}'
 
@@ -126,9 +126,9 @@ def trainer(job: Job, **settings: Any) -> dict[str, Any]:
     rows = features(job, "train", tokenizer, names)
     loop = transformers.Trainer(network, arguments, train_dataset=rows, data_collator=collate)
     seconds = loop.train().metrics["train_runtime"]
-    found = loop.predict(features(job, "test", tokenizer, names))
+    output = loop.predict(features(job, "test", tokenizer, names))
     loop.save_model(f"{job.folder}/model")
-    answers = zip(found.predictions.argmax(-1).tolist(), found.label_ids.tolist(), strict=True)
+    answers = zip(output.predictions.argmax(-1).tolist(), output.label_ids.tolist(), strict=True)
     precision = "bf16" if arguments.bf16 else "no"
     return trained(network, lengths, seconds, precision) | {"score": score(list(answers), names, job)}
 
@@ -148,9 +148,9 @@ def ours_predicting(job: Job) -> dict[str, Any]:
     model.network.to(DEVICE)
     texts = [row["words" if job.tags else "text"] for row in rows]
     started = time.perf_counter()
-    found = model.predict(texts, batch_size=job.batch_size)
+    predictions = model.predict(texts, batch_size=job.batch_size)
     seconds = time.perf_counter() - started
-    answers = [list(answer.tags) if job.tags else answer.label for answer in found]
+    answers = [list(answer.tags) if job.tags else answer.label for answer in predictions]
     return predicted(rows, answers, seconds, job)
 
 
@@ -162,12 +162,12 @@ def pipeline(job: Job) -> dict[str, Any]:
     ask = transformers.pipeline(kind, f"{job.folder}/model", dtype=torch.float32, device=DEVICE, **settings)
     texts = [" ".join(row["words"]) if job.tags else row["text"] for row in rows]
     started = time.perf_counter()
-    found = ask(texts, batch_size=job.batch_size)
+    predictions = ask(texts, batch_size=job.batch_size)
     seconds = time.perf_counter() - started
     if not job.tags:
-        return predicted(rows, [answer["label"] for answer in found], seconds, job)
+        return predicted(rows, [answer["label"] for answer in predictions], seconds, job)
     answers = []
-    for row, tokens in zip(rows, found, strict=True):
+    for row, tokens in zip(rows, predictions, strict=True):
         # A word's tag is that of its first token; with the blank before it, byte-level tokens may begin one earlier.
         tags = {token["start"]: token["entity"] for token in reversed(tokens)}
         places = np.cumsum([0, *(len(word) + 1 for word in row["words"])])[:-1].tolist()
@@ -222,19 +222,19 @@ SIDES: dict[str, Callable[[Job], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Take the turn that the one argument tells, and say what it gave."""
+    """Take the turn that the one argument describes, and print its result."""
     job = Job(**json.loads(sys.argv[1]))
     transformers.logging.set_verbosity_error()
     try:
-        found = SIDES[job.side](job)
+        result = SIDES[job.side](job)
     except ModuleNotFoundError as error:
         if job.side.startswith("ours"):
             raise
-        found = {"skipped": f"{error.name} is not installed"}
+        result = {"skipped": f"{error.name} is not installed"}
     memory = {"peak_memory": peak_memory()}
     if DEVICE == "cuda":
         memory["peak_gpu_memory"] = torch.cuda.max_memory_allocated()
-    print(json.dumps(memory | found))
+    print(json.dumps(memory | result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is a side of the benchmark told, and what does it tell of its turn? The same for all sides (peers.py)."""
+"""The job of one turn of the benchmark, and its result, alike for all sides (peers.py)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nlp_transfer.metrics import span_scores
 
 @dataclass(frozen=True)
 class Job:
-    """What a turn is told: the same for every side, but for `side` and `folder`.
+    """The settings of a turn: the same for every side, but for `side` and `folder`.
 
     `files` maps train, validation and test to JSONL files. `folder` is where a trained network goes, and where a turn
     that predicts finds one.
@@ -54,7 +54,7 @@ def features(job: Job, split: str, tokenizer: Any, names: Sequence[str]) -> list
     rows, ids = job.rows(split), {name: place for place, name in enumerate(names)}
     texts = [row["words" if job.tags else "text"] for row in rows]
     encoded = tokenizer(texts, truncation=True, is_split_into_words=job.tags)
-    found = []
+    rows_of_features = []
     for i, row in enumerate(rows):
         labels: Any = ids[row["label"]] if not job.tags else []
         if job.tags:
@@ -63,8 +63,8 @@ def features(job: Job, split: str, tokenizer: Any, names: Sequence[str]) -> list
                 # A tag that train has not is scored as wrong, and no tag of train stands for it.
                 is_first = word is not None and word != before
                 labels.append(ids.get(row["tags"][word], len(ids)) if is_first else -100)
-        found.append({"input_ids": encoded["input_ids"][i], "labels": labels})
-    return found
+        rows_of_features.append({"input_ids": encoded["input_ids"][i], "labels": labels})
+    return rows_of_features
 
 
 def random_batches(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
@@ -89,7 +89,7 @@ def watch(network: nn.Module) -> list[Tensor]:
 def trained(
     network: Any, lengths: list[Tensor], seconds: float, precision: str, first_layer: int = 0
 ) -> dict[str, Any]:
-    """What every side tells of its training; layers under `first_layer` did not run in it."""
+    """The result of training, of every side; layers under `first_layer` did not run in it."""
     rows = torch.cat(lengths).cpu().numpy()
     base = network.get_base_model() if hasattr(network, "get_base_model") else network
     return {
@@ -103,23 +103,23 @@ def trained(
 
 
 def predicted(rows: list[dict[str, Any]], answers: list[Any], seconds: float, job: Job) -> dict[str, Any]:
-    """What either side tells of its predicting."""
+    """The result of predicting, of either side."""
     gold = [row["tags" if job.tags else "label"] for row in rows]
     return {"work_seconds": seconds, "rows": len(rows), "score": agreement(gold, answers, job)}
 
 
 def score(answers: list[tuple[Any, Any]], names: Sequence[str], job: Job) -> float:
-    """The score of pairs of label ids, given and gold, or of rows of them."""
+    """The score of pairs of label ids, predicted and gold, or of rows of them."""
     known = [*names, "B-a type that train has not"]
     if not job.tags:
-        return agreement([known[gold] for _, gold in answers], [known[given] for given, _ in answers], job)
+        return agreement([known[gold] for _, gold in answers], [known[guess] for guess, _ in answers], job)
     # The Trainer pads rows of a test set to the longest with -100 as well.
     kept = [[(g, t) for g, t in zip(*pair, strict=True) if t != -100] for pair in answers]
     return agreement([[known[t] for _, t in row] for row in kept], [[known[g] for g, _ in row] for row in kept], job)
 
 
-def agreement(gold: list[Any], given: list[Any], job: Job) -> float:
+def agreement(gold: list[Any], predicted_labels: list[Any], job: Job) -> float:
     """Accuracy of labels, or strict F1 of entities."""
     if not job.tags:
-        return float(np.mean([g == t for g, t in zip(given, gold, strict=True)]))
-    return float(span_scores(given, gold, "IOB2")["f1_strict"])
+        return float(np.mean([g == t for g, t in zip(predicted_labels, gold, strict=True)]))
+    return float(span_scores(predicted_labels, gold, "IOB2")["f1_strict"])

@@ -21,7 +21,7 @@ from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.strategies import Freeze, Gradual, Stage, Strategy, features
+from nlp_transfer.strategies import Freeze, Gradual, Stage, Strategy, feature_extraction
 from nlp_transfer.system import locking
 
 LAYERS = 3
@@ -304,8 +304,10 @@ def test_a_network_that_cannot_be_taken_apart_is_trained_whole_and_that_is_said(
     assert whole == plain
     assert_equal_weights(model, other)
     told: list[list[object]] = []  # to a second process, which waits for what the first one fits
-    monkeypatch.setattr(features, "PartialState", lambda: SimpleNamespace(is_main_process=True, num_processes=2))
-    monkeypatch.setattr(features, "broadcast_object_list", told.append)
+    monkeypatch.setattr(
+        feature_extraction, "PartialState", lambda: SimpleNamespace(is_main_process=True, num_processes=2)
+    )
+    monkeypatch.setattr(feature_extraction, "broadcast_object_list", told.append)
     with pytest.raises(nt.ModelError, match="bert does not give its states alone"):
         run(checkpoint("bert", LAYERS), "classification", rows, nt.strategies.Features(), cache)
     assert isinstance(told[0][0], nt.ModelError)

@@ -15,7 +15,7 @@ from conftest import RECIPES, review_lines
 pytestmark = pytest.mark.whole  # builds a wheel, and starts a dozen processes
 
 ROOT = RECIPES.parent
-SHIPPED = ("nlp_transfer", "recipes", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+SHIPPED = ("nlp_transfer", "recipes", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,11 @@ def installed(tmp_path_factory) -> Path:
     environment = folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
+    there = ["--python", str(environment / "bin" / "python")]
+    # The checkout, where PYTHONPATH names it, counts as installed.
+    subprocess.run([*pip, *there, "install", "--no-deps", "--no-index", "--ignore-installed", wheel], check=True)
     # A .pth file puts the dependencies behind the wheel, and runs none of the .pth files that stand beside them.
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    pip_there = [*pip, "--python", str(environment / "bin" / "python")]
-    subprocess.run([*pip_there, "install", "--no-deps", "--no-index", wheel], check=True)
     return environment / "bin"
 
 
@@ -73,8 +74,8 @@ def test_the_command_comes_with_the_wheel_and_runs_recipes(run, tmp_path, traini
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.startswith("test (24 rows)")
     assert (tmp_path / "runs" / "classify" / "model" / "model.safetensors").is_file()
-    bad = run("nlp-transfer", "classify", "--train_file", "gone.csv")
-    assert (bad.returncode, bad.stdout, bad.stderr) == (2, "", "error: gone.csv does not exist; check the path.\n")
+    bad = run("nlp-transfer", "classify", "--train_file", "missing.conll")
+    assert (bad.returncode, bad.stdout, bad.stderr) == (2, "", "error: missing.conll does not exist; check the path.\n")
 
 
 def test_trainings_that_compare_starts_are_processes_of_their_own(run, tmp_path, training_flags):

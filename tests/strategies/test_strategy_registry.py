@@ -12,7 +12,7 @@ import pytest
 import nlp_transfer as nt
 from nlp_transfer.config.option_fields import Range
 from nlp_transfer.config.parsing import to_yaml
-from nlp_transfer.experiments.compare.candidates import candidates_from
+from nlp_transfer.experiments.candidates import candidates_from
 from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.strategies import STRATEGIES, Freeze, Stage, strategy_registry
 from nlp_transfer.strategies.strategy_options import declare_options_of
@@ -89,7 +89,7 @@ def test_compare_and_tune_know_it(registered):
 
 def test_it_trains_in_shards_if_it_says_so(registered):
     fsdp.refuse_options(nt.TrainingOptions(), TopLayers(), None)
-    with pytest.raises(nt.OptionError, match="--strategy l2sp cannot be had"):
+    with pytest.raises(nt.OptionError, match="--strategy l2sp does not work with FSDP shards"):
         fsdp.refuse_options(nt.TrainingOptions(), nt.strategy_named("l2sp"), None)
 
 

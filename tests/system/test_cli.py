@@ -1,4 +1,4 @@
-"""A recipe speaks in single lines, and its exit status tells how it ended."""
+"""A recipe prints its errors as single lines, and its exit status says how it ended."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from conftest import RECIPES
 
 import nlp_transfer as nt
 from nlp_transfer.system.command import main, recipes
+from nlp_transfer.training.progress import Progress
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_the_cache_is_listed_and_cleared(command, tmp_path, monkeypatch):
     monkeypatch.setenv("NLP_TRANSFER_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache" / ("0" * 32)).mkdir(parents=True)
     status, out, _ = command("cache", "list")
-    assert (status, out.splitlines()[-1]) == (0, f"1 folder, 0.0 MB in all, in {tmp_path / 'cache'}")
+    assert (status, out.splitlines()[-1]) == (0, f"1 folder, 0.0 MB in total, in {tmp_path / 'cache'}")
     assert command("cache", "clear")[:2] == (0, f"1 folder, 0.0 MB freed, in {tmp_path / 'cache'}\n")
     assert os.listdir(tmp_path / "cache") == []
 
@@ -117,3 +119,26 @@ def test_a_recipe_runs_as_its_file_does(command, task_flags, training_flags, fin
     assert again == (
         2, "", "error: --output_dir run already holds a run; name another, or give --overwrite_output_dir.\n"
     )  # fmt: skip
+
+
+@pytest.mark.whole
+def test_a_recipe_that_sigterm_stops_can_be_resumed(
+    command, task_flags, training_flags, finished, tmp_path, monkeypatch
+):
+    flags = [*task_flags["classify"], *training_flags, "--output_dir", "run"]
+    step = Progress.update
+
+    def stopped_at_the_third(self, given):
+        if given.number == 3:
+            signal.raise_signal(signal.SIGTERM)
+        step(self, given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "update", stopped_at_the_third)
+        status, _, err = command("classify", *flags)
+    assert status == 143
+    assert "error: stopped by SIGTERM after step 3; " in err
+    status, _, err = command("classify", *flags, "--resume")
+    assert status == 0, err
+    predictions = Path("run", "predictions.jsonl")
+    assert predictions.read_text() == (finished("classify")[0] / "predictions.jsonl").read_text()

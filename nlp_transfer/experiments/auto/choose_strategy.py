@@ -1,4 +1,4 @@
-"""Which strategy suits these rows and this encoder? Their number, lengths and size say so, or a trial on some rows."""
+"""The choice of `--strategy auto`: by the number of rows, by memory, or by trials on some of the rows."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.encoders.cost import free_memory, training_memory
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.experiments.auto.try_candidates import halved, metric_of, named, probes, score_of
-from nlp_transfer.heads import NERHead, TaskHead
+from nlp_transfer.experiments.auto.try_candidates import candidate_named, features_candidates, halved, score_of
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy, StrategyOptions
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
+from nlp_transfer.system.cli import quiet
 from nlp_transfer.training import fsdp
 from nlp_transfer.training.accelerator import make_accelerator
 from nlp_transfer.training.plan import epochs_of
 
 log = logging.getLogger(__name__)
 
-_LEAST = 40  # rows: of fewer nothing can be held out that tells strategies apart
+_LEAST = 40  # rows: of fewer too few can be held out to tell strategies apart
 _ENOUGH, _SCARCE = 300, 10  # rows a label
 _HELD_OUT, _MOST_HELD_OUT = 1 / 3, 1000  # share of the training rows that a trial is scored on, and rows at most
 _SHARE_OF_MEMORY = 0.8  # of what is free; how much training takes is an estimate
@@ -126,7 +127,7 @@ def choose_strategy(
 
     Siblings are not tried: with 25 to 75 rows a label `full` and `lora` were behind `head_then_full`, by a point on
     SST-2 and by 9 and 30 on TREC; `freeze` does what `features` does, and `scratch` wins where an encoder knows nothing
-    of the language. Every process of a run calls this, and hears the same.
+    of the language. Every process of a run calls this, and gets the same.
 
     >>> choice = choose_strategy(model, splits)
     >>> fit(model, splits, strategy=choice.strategy)
@@ -149,7 +150,7 @@ def choose_strategy(
     if each >= _ENOUGH:
         why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so nothing is tried"
         return untried(trains, why, "which does not need many steps")
-    if isinstance(head, NERHead):
+    if head.labels_words:
         why = "tags want an encoder that is trained for them, so nothing is tried"
         return untried(trains, why, "which does not need many rows")
     if count < _LEAST:
@@ -169,7 +170,7 @@ def choose_strategy(
 def _fitting(
     encoder: Encoder, inputs: TokenInputs, options: TrainingOptions, accelerator: Accelerator
 ) -> tuple[str, str]:
-    """What trains the encoder in the memory that there is, or "", and how much it takes. The first process decides."""
+    """What trains the encoder in the free memory, or "", and how much memory it takes. The first process decides."""
     if fsdp.is_requested():
         return "head_then_full", "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
@@ -185,16 +186,17 @@ def _fitting(
     to_spare = _SHARE_OF_MEMORY * free_memory(accelerator.device)
     trains = next((name for name, bytes_ in takes.items() if bytes_ <= to_spare), "")
     all_ = takes["head_then_full"]
-    told = [trains, f"to train all takes about {all_ / 1e9:.1f} GB of memory of {to_spare / 1e9:.1f} to spare"]
+    decision = [trains, f"to train all takes about {all_ / 1e9:.1f} GB of memory of {to_spare / 1e9:.1f} to spare"]
     if accelerator.num_processes > 1:
-        broadcast_object_list(told)
-    return told[0], told[1]
+        broadcast_object_list(decision)
+    return decision[0], decision[1]
 
 
 def _frozen(head: TaskHead) -> str:
     """What only runs the encoder: `features`, or `freeze` for a head that has to be trained by steps."""
     try:
-        head.require_features(next(iter(head.classifiers), ""))
+        with quiet():
+            head.require_features(next(iter(head.classifiers), ""))
     except OptionError:
         return "freeze"
     return "features"
@@ -204,7 +206,7 @@ def _tried(
     trains: str, model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions,
     cache: CacheOptions | None, facts: str, is_scarce: bool,
 ) -> Choice:  # fmt: skip
-    """What trials choose, which learn some rows and are judged on others; `trains` is what trains the encoder."""
+    """The choice of trials that learn some rows and are judged on others; `trains` is what trains the encoder."""
     trial = replace(
         options, early_stopping_patience=None, report_to=[], metric_for_best_model=None, eval_steps=None,
         checkpoint_every=[], torch_compile=False,
@@ -212,23 +214,28 @@ def _tried(
     )  # fmt: skip
     scores: dict[str, float] = {}
     features = halved(
-        probes(model.head), lambda name, rows: score_of(name, model, rows, judged, trial, cache), learned, trial.seed
+        features_candidates(model.head),
+        lambda candidate, rows: score_of(candidate, model, rows, judged, trial, cache),
+        learned,
+        trial.seed,
     )
-    for name in (features, trains):
-        score = score_of(name, model, learned, judged, trial, cache)
+    candidates = {candidate.name: candidate for candidate in (features, candidate_named(trains))}
+    for name, candidate in candidates.items():
+        score = score_of(candidate, model, learned, judged, trial, cache)
         scores |= {} if score is None else {name: score}
-    usual, other = (features, trains) if is_scarce else (trains, features)
+    usual, other = (features.name, trains) if is_scarce else (trains, features.name)
     name, so = _decided(usual, other, scores, len(judged.data))
     listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
-    why = f"auto: {metric_of(model.head)} on {len(judged.data):,} rows that neither has seen: {listed}."
-    return Choice(*named(name), (facts, why, so), scores)
+    why = f"auto: {model.head.choice_metric} on {len(judged.data):,} rows held out of training: {listed}."
+    chosen = candidates[name]
+    return Choice(chosen.strategy, dict(chosen.options), (facts, why, so), scores)
 
 
 def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -> tuple[str, str]:
-    """What is chosen, and why: the `usual` one, unless the `other` leads by more than a standard error."""
+    """The choice and its reason: the `usual` candidate, unless the `other` leads by more than a standard error."""
     if usual not in scores or other not in scores:
         name = next(iter(scores), usual)
-        return name, f"auto: {name}, as the other one cannot be trained here."
+        return name, f"auto: {name}, as the other candidate cannot be trained here."
     lead, error = 100 * (scores[other] - scores[usual]), 100 * _error(scores[other], judged)
     if lead > error:
         return other, f"auto: {other}, which leads by {lead:.1f}, more than a standard error ({error:.1f})."

@@ -1,56 +1,66 @@
-"""How good is a candidate on rows that it has not seen, and which of several is the best for the least work?"""
+"""The candidates of `--strategy auto`, their scores on held-out training rows, and successive halving."""
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-from accelerate.utils import broadcast_object_list
 
-from nlp_transfer.config import CacheOptions, TrainingOptions
-from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.errors import UserError
-from nlp_transfer.heads import MultiLabelHead, RegressionHead, TaskHead
-from nlp_transfer.models.inference import infer
+from nlp_transfer.experiments.candidates import Candidate
+from nlp_transfer.experiments.trial import Trial, TrialSetup
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies import strategy_named
 from nlp_transfer.system.cli import quiet
-from nlp_transfer.training.accelerator import make_accelerator
-from nlp_transfer.training.loop import fit
 
 log = logging.getLogger(__name__)
 
+_CLASSIFIERS = ("svm", "logistic", "linear_svm")  # each was the best on some data set; of equals the first is taken
+_NEEDS_SKOPS = "svm"
 
-def probes(head: TaskHead) -> tuple[str, ...]:
-    """`features` with each classifier that can be the best; of two that are as good the first is taken."""
-    if isinstance(head, RegressionHead):
-        return ("features",)
-    may_be_any = not isinstance(head, MultiLabelHead) and importlib.util.find_spec("skops")
-    return tuple(f"features:{classifier}" for classifier in (("svm", *LINEAR) if may_be_any else LINEAR))
+_T = TypeVar("_T")
 
 
-def halved(names: Sequence[str], score: Callable[[str, Rows], float | None], rows: Rows, seed: int) -> str:
+def candidate_named(name: str, **options: str) -> Candidate:
+    """The candidate of a strategy for the model at hand, with options of the strategy."""
+    return Candidate(":".join([name, *options.values()]), "", name, tuple(options.items()))
+
+
+def features_candidates(head: TaskHead) -> tuple[Candidate, ...]:
+    """`features` with each classifier that can be the best for the head."""
+    if len(head.classifiers) < 2:
+        return (candidate_named("features"),)
+    has_skops = importlib.util.find_spec("skops") is not None
+    usual = [name for name in _CLASSIFIERS if name in head.classifiers and (has_skops or name != _NEEDS_SKOPS)]
+    return tuple(candidate_named("features", classifier=name) for name in usual or head.classifiers)
+
+
+def halved(candidates: Sequence[_T], score: Callable[[_T, Rows], float | None], rows: Rows, seed: int) -> _T:
     """The candidate that successive halving leaves (Jamieson and Talwalkar 2016): the worse half goes in each round.
 
     A round has twice the rows of the one before, and all `rows` are left for the last candidate.
     """
     order = _drawn(rows, seed)
-    while len(names) > 1:
-        some = order[: len(order) >> math.ceil(math.log2(len(names)))]
-        few = replace(rows, data=rows.data.select(some))
-        seen = {name: -math.inf if (found := score(name, few)) is None else found for name in names}
-        names = sorted(names, key=seen.__getitem__, reverse=True)[: (len(names) + 1) // 2]
-    return names[0]
+    while len(candidates) > 1:
+        places = order[: len(order) >> math.ceil(math.log2(len(candidates)))]
+        few = replace(rows, data=rows.data.select(places))
+        scores = [score(candidate, few) for candidate in candidates]
+        best_first = sorted(
+            zip(candidates, scores, strict=True),
+            key=lambda scored: -math.inf if scored[1] is None else scored[1],
+            reverse=True,
+        )
+        candidates = [candidate for candidate, _ in best_first[: (len(candidates) + 1) // 2]]
+    return candidates[0]
 
 
 def _drawn(rows: Rows, seed: int) -> np.ndarray:
@@ -62,50 +72,24 @@ def _drawn(rows: Rows, seed: int) -> np.ndarray:
     return np.concatenate([order[np.sort(first)], np.delete(order, first)])
 
 
-def named(name: str) -> tuple[str, dict[str, Any]]:
-    """A candidate's strategy, and its options."""
-    strategy, _, classifier = name.partition(":")
-    return strategy, {"classifier": classifier} if classifier else {}
-
-
 def score_of(
-    name: str, model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions, cache: CacheOptions | None
+    candidate: Candidate,
+    model: TransferModel,
+    learned: Rows,
+    judged: Rows,
+    training: TrainingOptions,
+    cache: CacheOptions | None,
 ) -> float | None:
     """The score of a candidate that has learned some rows, on others; None where it cannot be trained so."""
-    strategy, given = named(name)
-    tried = TransferModel(
-        copy.deepcopy(model.network), copy.copy(model.head), model.tokenizer, model.max_length, model.new_parameters,
-        model.checkpoint,
-    )  # fmt: skip
-    accelerator = make_accelerator(options)
+    metric = model.head.choice_metric
     # What is fitted at once takes nothing from the rows that judge it, and reads their features from the cache.
-    judging = judged if strategy == "features" else None
-    options = replace(options, metric_for_best_model=metric_of(tried.head) if judging else None)
+    validation = None if candidate.make().trains_by_steps else judged
+    training = replace(training, metric_for_best_model=metric if validation else None)
+    setup = TrialSetup(model.head, ModelOptions(), training, cache)
     try:
         with quiet():
-            run = fit(
-                tried, Splits(learned, judging, None), options, accelerator, strategy_named(strategy, **given), cache
-            )
-            if judging:
-                return run.best_score
-            inputs = TokenInputs(tried.encode(judged.data), tried.pad_id)
-            outputs = infer(
-                tried.network,
-                tried.head,
-                inputs,
-                batch_size=options.per_device_eval_batch_size,
-                accelerator=accelerator,
-                progress=name,
-            )
+            trained = Trial(candidate, seed=training.seed).train(Splits(learned, validation, None), setup, model=model)
+            return trained.result.best_score if validation else trained.score(judged, metric, candidate.name)
     except UserError as error:
-        log.info("auto: %s is left out: %s", name, error)
+        log.info("auto: %s is left out: %s", candidate.name, error)
         return None
-    found = [float(tried.head.evaluate(outputs, judged.data[:])[metric_of(tried.head)])]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(found)
-    return found[0]
-
-
-def metric_of(head: TaskHead) -> str:
-    """The score by which candidates are compared, of which more is better."""
-    return "pearson" if isinstance(head, RegressionHead) else head.best_metric

@@ -1,1 +1,1 @@
-"""Which encoder and strategy should be taken, how sure is that, and does the transfer pay?"""
+"""Comparison of strategies and encoders on the same rows, beside baselines that need no transfer."""

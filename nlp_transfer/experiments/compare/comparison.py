@@ -1,4 +1,4 @@
-"""How are candidates set side by side on the same rows?"""
+"""Comparison of candidates on the same rows: their training in trials, and what follows from the results."""
 
 from __future__ import annotations
 
@@ -6,32 +6,88 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from statistics import mean
 
 from nlp_transfer.config import CacheOptions, CompareOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.pretrained import Checkpoint
 from nlp_transfer.errors import ModelError, OptionError, UserError
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
-from nlp_transfer.experiments.compare.entries import entries_of
-from nlp_transfer.experiments.compare.result import Comparison
-from nlp_transfer.experiments.compare.running import run_trials, workers_for
+from nlp_transfer.experiments.compare.entries import Entry, entries_of
 from nlp_transfer.experiments.compare.shared_rows import SharedRows
-from nlp_transfer.experiments.compare.trial import Job, Trial
-from nlp_transfer.experiments.compare.versions import of_other_versions
-from nlp_transfer.experiments.compare.work import do
-from nlp_transfer.heads import TaskHead
+from nlp_transfer.experiments.compare.summary import Group, Line, groups_of
+from nlp_transfer.experiments.compare.trial_processes import run_trials, workers_for
+from nlp_transfer.experiments.compare.trial_results import Job, run_trial
+from nlp_transfer.experiments.compare.verdict import chosen, notes, verdict
+from nlp_transfer.experiments.trial import Trial, TrialSetup
+from nlp_transfer.experiments.trial_fingerprint import encoder_weights, fingerprint
+from nlp_transfer.heads import TaskHead, head_named
+from nlp_transfer.metrics import is_error
 from nlp_transfer.run.report.wording import without_folders
-from nlp_transfer.system import hardware
-from nlp_transfer.training.checkpointing.fingerprint import content, files_of
+from nlp_transfer.training.checkpointing.fingerprint import Identity, versions
 from nlp_transfer.training.option_check import require_score
 
 log = logging.getLogger(__name__)
 
-_FREE = ("seed", "logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints",
-         "metric_for_best_model")  # fmt: skip
+_OF_TAGS = (
+    "No majority label stands beside: a tag of no entity for each word has an F1 of 0. In place of TF-IDF, which reads "
+    "whole texts, there is a gazetteer of the names in training."
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidates beside baselines on each share of the rows, the largest first, and the verdict on them.
+
+    `split` names the rows that were scored, of which there are `rows`. `taken` is the line that the verdict tells to
+    take, on most rows; where transfer does not pay it is a baseline. `failures` are the reasons of trainings that
+    failed, by candidate.
+    """
+
+    task: str
+    metric: str
+    split: str
+    rows: int
+    groups: tuple[Group, ...]
+    taken: Line
+    verdict: str
+    notes: tuple[str, ...]
+    failures: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        entries: Sequence[Entry],
+        task: str,
+        metric: str,
+        split: str,
+        failures: Mapping[str, str],
+        more_notes: Sequence[str] = (),
+    ) -> Comparison:
+        """The comparison of entries, `more_notes` first. UserError where no candidate was trained."""
+        groups = groups_of(entries, metric)
+        if not groups:
+            reasons = "; ".join(dict.fromkeys(failures.values()))
+            raise UserError(f"no candidate could be trained and set beside a baseline: {reasons}")
+        rows = len(groups[0].best.entry.counts[0])
+        of_tags = [_OF_TAGS] if head_named(task).labels_words else []
+        return cls(
+            task,
+            metric,
+            split,
+            rows,
+            tuple(groups),
+            chosen(groups[0], metric),
+            verdict(groups[0], metric, rows),
+            (*more_notes, *notes(groups, metric, split, failures), *of_tags),
+            failures,
+        )
+
+    def ranked(self, group: Group) -> list[Line]:
+        """Its lines, the best on validation first."""
+        sign = 1 if is_error(self.metric) else -1
+        return sorted(group.lines, key=lambda line: sign * mean(line.entry.validation))
 
 
 def compare(
@@ -44,18 +100,17 @@ def compare(
     training: TrainingOptions | None = None,
     cache: CacheOptions | None = None,
 ) -> Comparison:
-    """Train and score each candidate on each fraction with each seed, and set them side by side.
+    """Train and score each candidate on each fraction with each seed, and compare the results.
 
-    What came of each training lies in `folder`; what is there already is not done again. A training that fails is told
-    with its reason, and stops no other. A program of its own calls this under `if __name__ == "__main__"`, for each
-    training is a new process. Raises OptionError for a metric that the task has not, and where there are no validation
-    rows to choose by; UserError where no candidate could be trained.
+    The results of each training are written to `folder`; what is there already is not trained again. A training that
+    fails is reported with its reason, and stops no other. A program of its own calls this under `if __name__ ==
+    "__main__"`, for each training is a new process. Raises OptionError for a metric that the task does not have, and
+    where there are no validation rows to choose by; UserError where no candidate could be trained.
 
-    >>> found = nt.compare(folder, nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"]), splits, head)
-    >>> print(found.verdict)
+    >>> comparison = nt.compare(folder, nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"]), splits, head)
+    >>> print(comparison.verdict)
     """
-    options, model = options or CompareOptions(), model or ModelOptions()
-    training, cache = training or TrainingOptions(), cache or CacheOptions()
+    options, model, training = options or CompareOptions(), model or ModelOptions(), training or TrainingOptions()
     _validate_options(options, training)
     if splits.validation is None:
         raise OptionError(
@@ -64,17 +119,22 @@ def compare(
         )
     metric = options.metric or training.metric_for_best_model or head.best_metric
     require_score(metric, head, splits.validation, "metric", but=("loss",))
-    weights, lost = _weights_of(candidates, model)
-    if lost and not weights:
-        raise ModelError(next(iter(lost.values())))
-    folder.open_for(_identity(splits, head, metric, model, training, cache) | weights | _files_of(candidates))
+    weights, missing_encoders = _weights_of(candidates, model)
+    if missing_encoders and not weights:
+        raise ModelError(next(iter(missing_encoders.values())))
+    setup = TrialSetup(head, model, replace(training, metric_for_best_model=metric), cache or CacheOptions())
+    folder.open_for(fingerprint(setup, splits, candidates) | weights)
     try:
         trials = trials_of(candidates, options, training.seed)
-        older = of_other_versions(folder, trials)
-        for said in older:
-            log.warning(said)
-        failures = {trial.name: lost[trial.candidate.encoder] for trial in trials if trial.candidate.encoder in lost}
-        for encoder, reason in lost.items():
+        of_other_versions = other_versions(folder, trials)
+        for note in of_other_versions:
+            log.warning(note)
+        failures = {
+            trial.name: missing_encoders[trial.candidate.encoder]
+            for trial in trials
+            if trial.candidate.encoder in missing_encoders
+        }
+        for encoder, reason in missing_encoders.items():
             log.warning("%s is left out: %s", encoder, reason)
         possible = [trial for trial in trials if trial.name not in failures]
         if missing := sum(not folder.has(trial.name) for trial in possible):
@@ -82,15 +142,14 @@ def compare(
             workers = workers_for(options.workers, missing)
             log.info("%d trainings, %d at once.", len(possible), workers)
             try:
-                job = Job(rows, head, model, training, cache, metric)
-                failures |= run_trials(possible, job, folder, do, workers)
+                failures |= run_trials(possible, Job(setup, rows), folder, run_trial, workers)
             finally:
                 rows.remove()
     finally:
         folder.close()
     split = "test" if splits.test else "validation"
     entries = entries_of(folder, possible, head, metric, split)
-    return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures), older)
+    return Comparison.of(entries, head.task, metric, split, _by_candidate(trials, failures), of_other_versions)
 
 
 def _validate_options(options: CompareOptions, training: TrainingOptions) -> None:
@@ -106,17 +165,16 @@ def _validate_options(options: CompareOptions, training: TrainingOptions) -> Non
         )
 
 
-def _by_candidate(trials: Sequence[Trial], failures: Mapping[str, str]) -> dict[str, str]:
-    """Why candidates failed, by name: once for all trainings of one where they failed alike."""
-    reasons: dict[str, list[str]] = {}
-    for trial in trials:
-        if trial.name in failures:  # pages are published, and the log has told the whole paths
-            reasons.setdefault(trial.candidate.name, []).append(without_folders(failures[trial.name]))
-    counts = Counter(trial.candidate.name for trial in trials)
-    return {
-        name: "; ".join(f"{said} ({told.count(said)} of {counts[name]} trainings)" for said in dict.fromkeys(told))
-        for name, told in reasons.items()
-    }
+def _weights_of(candidates: Sequence[Candidate], model: ModelOptions) -> tuple[Identity, dict[str, str]]:
+    """The digests of the weights of the encoders; and, of those that cannot be loaded, the reasons, by encoder."""
+    weights: Identity = {}
+    missing = {}
+    for encoder in dict.fromkeys(c.encoder for c in candidates if c.encoder):
+        try:
+            weights |= encoder_weights(encoder, model)
+        except UserError as error:
+            missing[encoder] = str(error)
+    return weights, missing
 
 
 def trials_of(candidates: Sequence[Candidate], options: CompareOptions, seed: int) -> list[Trial]:
@@ -129,36 +187,33 @@ def trials_of(candidates: Sequence[Candidate], options: CompareOptions, seed: in
     ]
 
 
-def _identity(
-    splits: Splits, head: TaskHead, metric: str, model: ModelOptions, training: TrainingOptions, cache: CacheOptions
-) -> dict[str, Any]:
-    """What of a comparison may not change while trials are added to it, by the name that a user knows it by."""
-    told = {f"--{name}": value for name, value in vars(training).items() if name not in _FREE}
-    told["--mixed_precision"] = hardware.precision(training.mixed_precision)
-    told |= {"--metric": metric, "the task": head.task, "--cache_dtype": cache.cache_dtype}
-    told |= {f"--{name}": value for name, value in head.options().items() if name != "labels"}
-    told |= {f"--{name}": getattr(model, name) for name in ("max_length", "model_revision", "keep_head")}
-    told |= {"the labels": list(head.labels)}
-    for name, rows in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
-        told[f"the {name} rows"] = f"#{rows.sha256}" if rows else None
-    return told
+def other_versions(folder: ComparisonFolder, trials: Sequence[Trial]) -> list[str]:
+    """A sentence on the results in `folder` that came from other versions than those installed; none where none did.
+
+    They are reported and not refused: a new release of a library need not cost the hours that were spent.
+    """
+    now, count = versions(), 0
+    before: dict[str, set[str]] = {}
+    for trial in trials:
+        recorded = folder.result(trial.name).get("versions", {}) if folder.has(trial.name) else {}
+        changed = {name: recorded[name] for name in now if name in recorded and recorded[name] != now[name]}
+        count += bool(changed)
+        for name, number in changed.items():
+            before.setdefault(name, set()).add(number)
+    if not count:
+        return []
+    named = "; ".join(f"{name} {', '.join(sorted(numbers))} (now {now[name]})" for name, numbers in before.items())
+    return [f"{count} of {len(trials)} trainings come from other versions, which may be why scores differ: {named}."]
 
 
-def _files_of(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """What the files hold that options of candidates name."""
-    told = {f"--{option} of {c.name}": (value, content(value)) for c in candidates for option, value in c.options}
-    return {name: held for name, (value, held) in told.items() if held != value}
-
-
-def _weights_of(candidates: Sequence[Candidate], model: ModelOptions) -> tuple[dict[str, str], dict[str, str]]:
-    """What tells the weights of each encoder; and why, of each that cannot be had."""
-    found, lost = {}, {}
-    for encoder in dict.fromkeys(c.encoder for c in candidates if c.encoder):
-        try:
-            checkpoint = Checkpoint.find(
-                encoder, revision=model.model_revision, trust_remote_code=model.trust_remote_code
-            )
-            found[f"the weights of {encoder}"] = files_of(Path(checkpoint.source))
-        except UserError as error:
-            lost[encoder] = str(error)
-    return found, lost
+def _by_candidate(trials: Sequence[Trial], failures: Mapping[str, str]) -> dict[str, str]:
+    """The reasons of failures by the name of the candidate, one that several trainings share once."""
+    reasons: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.name in failures:  # pages are published, and the log has the full paths
+            reasons.setdefault(trial.candidate.name, []).append(without_folders(failures[trial.name]))
+    counts = Counter(trial.candidate.name for trial in trials)
+    return {
+        name: "; ".join(f"{one} ({its.count(one)} of {counts[name]} trainings)" for one in dict.fromkeys(its))
+        for name, its in reasons.items()
+    }

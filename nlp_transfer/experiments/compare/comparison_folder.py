@@ -1,4 +1,4 @@
-"""Where does a comparison keep what it has learned, so that it never learns it twice?"""
+"""The folder of a comparison, with a folder for each trial, so that no trial runs twice."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.errors import OptionError
+from nlp_transfer.experiments.trial_fingerprint import as_json, changes
 from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.locking import Lock
 
 log = logging.getLogger(__name__)
 
-_ABOUT, _TRIALS, _ROWS, _FAILED = "identity.json", "trials", "rows", "failed"
+_FINGERPRINT, _TRIALS, _ROWS, _FAILED = "identity.json", "trials", "rows", "failed"
 _HIDDEN = ".incomplete-"
 _LOCK = ".lock"
 RESULT = "result.json"
 
 
 class ComparisonFolder:
-    """A folder with a folder for each trial, which has its name when it is whole, and a hidden one before.
+    """A folder with a folder for each trial, which gets its name when it is complete, and is hidden before.
 
-    A comparison that was stopped, by whatever, goes on where it stopped when it is started again; more candidates, more
-    seeds and more fractions may be asked for then. What would change the results may not, and is refused by name.
+    A comparison that was stopped, by whatever, resumes when it is started again; more candidates, seeds and fractions
+    may be asked for then. What would change the results may not, and is refused by name.
 
-    Raises OptionError for a folder that holds something else, unless `overwrite`: then trials that are there are
-    removed.
+    Raises OptionError for a folder that holds something else, unless `overwrite`: then its trials are removed.
     """
 
     def __init__(self, target: str | Path, overwrite: bool = False) -> None:
@@ -37,14 +37,14 @@ class ComparisonFolder:
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"--output_dir {target} is not a folder; name one that is, or a new one.")
         names = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
-        there = [name for name in names if not name.startswith(_HIDDEN) and name != _LOCK]
-        if there and _ABOUT not in there and not overwrite:
+        visible = [name for name in names if not name.startswith(_HIDDEN) and name != _LOCK]
+        if visible and _FINGERPRINT not in visible and not overwrite:
             raise OptionError(
-                f"--output_dir {target} holds something else than a comparison; name another, or give "
+                f"--output_dir {target} holds something other than a comparison; name another folder, or give "
                 "--overwrite_output_dir."
             )
         self._overwrite = overwrite
-        busy = f"--output_dir {target}: another comparison is at work there; wait for its end, or name another folder."
+        busy = f"--output_dir {target} is in use by another comparison; wait for its end, or name another folder."
         self._lock = Lock(self.path / _LOCK, busy)
 
     @property
@@ -56,11 +56,11 @@ class ComparisonFolder:
     def _trials(self) -> Path:
         return self.path / _TRIALS
 
-    def open_for(self, told: Mapping[str, Any]) -> None:
-        """Begin, or go on with, the comparison that is `told`; nothing is written before. No other may until `close`.
+    def open_for(self, fingerprint: Mapping[str, Any]) -> None:
+        """Begin or resume the comparison with that fingerprint, and lock the folder until `close`.
 
-        OptionError that names what of it is not as it was when it began, where the folder cannot be written to, or
-        where another process works in it.
+        Nothing is written before. OptionError that names what of the fingerprint changed since the comparison began,
+        where the folder cannot be written to, or where another process works in it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -68,39 +68,36 @@ class ComparisonFolder:
         except OSError as error:
             raise OptionError(f"cannot write to --output_dir {self.path}: {error.strerror}.") from error
         try:
-            self._open_for(told)
+            self._open_for(fingerprint)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Let others work here."""
+        """Unlock the folder."""
         self._lock.release()
 
-    def _open_for(self, told: Mapping[str, Any]) -> None:
-        path = self.path / _ABOUT
-        now: dict[str, Any] = json.loads(json.dumps(told, default=str))
-        then: dict[str, Any] = {}
+    def _open_for(self, fingerprint: Mapping[str, Any]) -> None:
+        path = self.path / _FINGERPRINT
+        now, before = as_json(fingerprint), {}
         if path.is_file() and not self._overwrite:
-            then = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name in now if name in then and then[name] != now[name]]
-        if changed:
-            said = "; ".join(_change(name, then[name], now[name]) for name in changed)
+            before = json.loads(path.read_text(encoding="utf-8"))
+        if changed := changes(before, now):
             raise OptionError(
-                f"--output_dir {self.path} holds another comparison: {said}. Name another folder, or give "
-                "--overwrite_output_dir to begin anew."
+                f"--output_dir {self.path} holds another comparison: {'; '.join(changed)}. Name another folder, or "
+                "give --overwrite_output_dir to start over."
             )
         try:
             if self._overwrite:
                 shutil.rmtree(self._trials, ignore_errors=True)
             self._clean_up()
-            self.write(_ABOUT, json.dumps(then | now, indent=1, ensure_ascii=False) + "\n")
+            self.write(_FINGERPRINT, json.dumps(before | now, indent=1, ensure_ascii=False) + "\n")
             self._trials.mkdir(exist_ok=True)
         except OSError as error:
             raise OptionError(f"cannot write to --output_dir {self.path}: {error.strerror}.") from error
 
     def _clean_up(self) -> None:
-        """Keep what a comparison that was killed had just done, and remove what it had not, and what failed."""
+        """Keep the trial that a comparison that was killed had just completed; remove incomplete and failed ones."""
         shutil.rmtree(self.path / _FAILED, ignore_errors=True)
         for left in self._trials.glob(f"{_HIDDEN}*"):
             name = left.name.removeprefix(_HIDDEN)
@@ -114,15 +111,15 @@ class ComparisonFolder:
         return (self._trials / name / RESULT).is_file()
 
     def result(self, name: str) -> dict[str, Any]:
-        """That result."""
+        """The result of that trial."""
         return json.loads((self._trials / name / RESULT).read_text(encoding="utf-8"))
 
     def seconds(self, name: str) -> float:
-        """How long that trial took in all."""
+        """The duration of that trial in all."""
         return float(self.result(name)["seconds"])
 
     def of(self, name: str) -> Path:
-        """The folder of a trial that is done."""
+        """The folder of a trial that is complete."""
         return self._trials / name
 
     def hidden(self, name: str) -> Path:
@@ -137,7 +134,7 @@ class ComparisonFolder:
         return folder
 
     def keep(self, name: str) -> None:
-        """Give the folder of a trial its name, now that it is whole."""
+        """Give the folder of a trial its name, now that it is complete."""
         os.rename(self.hidden(name), self.of(name))
 
     def put_aside(self, name: str) -> None:
@@ -148,11 +145,5 @@ class ComparisonFolder:
         os.rename(self.hidden(name), target)
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the folder, whole or not at all."""
+        """Write a file of the folder atomically."""
         write_atomically(self.path / name, text)
-
-
-def _change(name: str, then: Any, now: Any) -> str:
-    if str(then).startswith("#") or str(now).startswith("#"):
-        return f"{name} are not those of then"
-    return f"{name} was {'none' if then is None else then} and is {'none' if now is None else now}"

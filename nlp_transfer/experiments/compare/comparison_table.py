@@ -1,4 +1,4 @@
-"""What does a person at a terminal, or a spreadsheet, see of a comparison?"""
+"""Tables of a comparison: as plain text for a terminal, and as CSV."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from nlp_transfer.experiments.compare.result import Comparison
-from nlp_transfer.experiments.compare.summary import Group, Line
-from nlp_transfer.experiments.compare.units import bounds, shown
+from nlp_transfer.experiments.compare.comparison import Comparison
+from nlp_transfer.experiments.compare.summary import Group, Line, bounds, shown
 from nlp_transfer.metrics import Interval
 from nlp_transfer.run.report.wording import public
 
 
-def comparison_table(found: Comparison) -> str:
+def comparison_table(comparison: Comparison) -> str:
     """The verdict, the candidates beside the baselines on most rows, and scores on fewer rows, as plain text."""
-    parts = [found.verdict, "", caption(found, found.groups[0]), *_aligned(rows_of(found, found.groups[0]))]
-    if len(found.groups) > 1:
-        parts += ["", *_aligned(curve_rows(found))]
-    parts += ["", *_aligned(gain_rows(found))]
-    if found.notes:
-        parts += ["", *found.notes]
+    parts = [
+        comparison.verdict,
+        "",
+        caption(comparison, comparison.groups[0]),
+        *_aligned(rows_of(comparison, comparison.groups[0])),
+    ]
+    if len(comparison.groups) > 1:
+        parts += ["", *_aligned(curve_rows(comparison))]
+    parts += ["", *_aligned(gain_rows(comparison))]
+    if comparison.notes:
+        parts += ["", *comparison.notes]
     return "\n".join(parts)
 
 
-def rows_of(found: Comparison, group: Group) -> list[list[str]]:
+def rows_of(comparison: Comparison, group: Group) -> list[list[str]]:
     """A heading and a line for each entry of a group, the best on validation first."""
     costs = [name for name in _COSTS if any(getattr(line.entry, name) is not None for line in group.lines)]
-    heading = ["", found.metric, "95%", "to best", "to baseline", "seconds", *(_COSTS[name] for name in costs)]
-    return [heading, *(_row(line, found.metric, costs) for line in found.ranked(group))]
+    heading = ["", comparison.metric, "95%", "to best", "to baseline", "seconds", *(_COSTS[name] for name in costs)]
+    return [heading, *(_row(line, comparison.metric, costs) for line in comparison.ranked(group))]
 
 
-def caption(found: Comparison, group: Group) -> str:
-    """What the numbers of a group are."""
+def caption(comparison: Comparison, group: Group) -> str:
+    """A sentence on what the numbers of a group are."""
     return (
-        f"{found.split.capitalize()} ({found.rows:,} rows) after {group.rows:,} rows to learn from, beside "
+        f"{comparison.split.capitalize()} ({comparison.rows:,} rows) after {group.rows:,} rows to learn from, beside "
         f"{group.best.entry.name} (best on validation) and {group.baseline.entry.name} (best baseline):"
     )
 
@@ -57,44 +61,44 @@ def _row(line: Line, metric: str, costs: Sequence[str]) -> list[str]:
 
 
 def difference_in_words(difference: Interval | None, metric: str) -> str:
-    """As in `-0.2 (-0.9..0.5)`; a dash where there is nothing to tell."""
+    """As in `-0.2 (-0.9..0.5)`; a dash for None."""
     if difference is None:
         return "-"
     return f"{shown(difference.score, metric, signed=True)} ({bounds(difference, metric)})"
 
 
-def curve_rows(found: Comparison) -> list[list[str]]:
+def curve_rows(comparison: Comparison) -> list[list[str]]:
     """A heading and a line for each entry: its score by the number of rows that it learned from."""
-    groups = list(reversed(found.groups))
+    groups = list(reversed(comparison.groups))
     heading = ["by rows to learn from", *(f"{group.rows:,}" for group in groups)]
     lines = []
-    for line in found.ranked(found.groups[0]):
+    for line in comparison.ranked(comparison.groups[0]):
         scores = ({other.entry.name: other.entry for other in group.lines} for group in groups)
         there = (entries.get(line.entry.name) for entries in scores)
-        lines.append([line.entry.name, *(shown(entry.score, found.metric) if entry else "-" for entry in there)])
+        lines.append([line.entry.name, *(shown(entry.score, comparison.metric) if entry else "-" for entry in there)])
     return [heading, *lines]
 
 
-def gain_rows(found: Comparison, *, whole: bool = False) -> list[list[str]]:
+def gain_rows(comparison: Comparison, *, whole: bool = False) -> list[list[str]]:
     """A heading, and the gains of each candidate and the rows that they are worth.
 
     On fewer rows than most they are those of the best one, unless `whole`.
     """
     lines = [["transfer gain", "rows", "over", "gain (95%)", "rows that one would need"]]
-    for group in found.groups:
-        for line in found.ranked(group) if whole or group is found.groups[0] else [group.best]:
+    for group in comparison.groups:
+        for line in comparison.ranked(group) if whole or group is comparison.groups[0] else [group.best]:
             lines += [
-                [line.entry.name, f"{group.rows:,}", gain.over, difference_in_words(gain.difference, found.metric),
+                [line.entry.name, f"{group.rows:,}", gain.over, difference_in_words(gain.difference, comparison.metric),
                  str(gain.rows_needed)]
                 for gain in line.gains
             ]  # fmt: skip
     return lines
 
 
-def as_csv(found: Comparison) -> str:
-    """A line for each entry on each share of the rows; numbers as they are, empty where there is nothing to tell."""
+def as_csv(comparison: Comparison) -> str:
+    """A line for each entry on each share of the rows; numbers as they are, empty for None."""
     file = io.StringIO()
-    lines = [record(line, group) for group in found.groups for line in found.ranked(group)]
+    lines = [record(line, group) for group in comparison.groups for line in comparison.ranked(group)]
     writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     for line in lines:
@@ -106,7 +110,7 @@ def as_csv(found: Comparison) -> str:
 def record(line: Line, group: Group) -> dict[str, Any]:
     """All numbers of an entry by name."""
     entry = line.entry
-    told: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "name": entry.name,
         "encoder": public(entry.encoder) if entry.encoder else None,
         "is_baseline": entry.is_baseline,
@@ -122,12 +126,12 @@ def record(line: Line, group: Group) -> dict[str, Any]:
         "validation": sum(entry.validation) / len(entry.validation),
     }
     for name, difference in (("best", line.to_best), ("baseline", line.to_baseline)):
-        told |= {
+        numbers |= {
             f"less_{name}{end}": difference and getattr(difference, part)
             for end, part in (("", "score"), ("_low", "low"), ("_high", "high"))
         }
-    told["seconds"] = entry.seconds
-    return told | {name: getattr(entry, name) for name in _COSTS} | {"scores": list(entry.scores)}
+    numbers["seconds"] = entry.seconds
+    return numbers | {name: getattr(entry, name) for name in _COSTS} | {"scores": list(entry.scores)}
 
 
 _COSTS = {"trained_weights": "trained", "peak_memory": "memory", "gpu_memory": "GPU memory", "disk": "disk"}

@@ -1,4 +1,4 @@
-"""What did each candidate and baseline come to on each share of the rows, over all seeds?"""
+"""Results of each candidate and baseline on each share of the rows, over all seeds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
+from nlp_transfer.experiments.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
-from nlp_transfer.experiments.compare.saved_predictions import read_predictions
-from nlp_transfer.experiments.compare.trial import Trial, pooling_of
-from nlp_transfer.experiments.compare.work import predictions_file
+from nlp_transfer.experiments.compare.trial_results import predictions_file, probe_options_of, read_predictions
+from nlp_transfer.experiments.trial import Trial
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.heads.baselines import BASELINE_NAMES
 from nlp_transfer.metrics import RowCounts
@@ -22,9 +21,9 @@ class Entry:
     """A candidate, or a baseline, on a share of the training rows.
 
     `validation` and `scores` are the main score of each seed, on validation and on the rows that are reported, and
-    `counts` what each row adds to it. `rows` is the number of training rows. Of what it cost, `seconds` is
-    the mean over seeds, and `peak_memory`, `gpu_memory` and `disk` (bytes) the most; None where there is nothing to
-    tell. `flags` are what the recipe of the task is told to train it.
+    `validation_counts` and `counts` what each row adds to it. `rows` is the number of training rows. `seconds` is the
+    mean over seeds, and `peak_memory`, `gpu_memory` and `disk` (bytes) the maximum; None where it was not measured.
+    `flags` are those with which the recipe of the task trains it.
     """
 
     name: str
@@ -59,27 +58,26 @@ def entries_of(
     folder: ComparisonFolder, trials: Sequence[Trial], head: TaskHead, metric: str, split: str
 ) -> list[Entry]:
     """Entries of the trials that `folder` has results of, in their order; `split` is the one that is reported."""
-    found: dict[tuple[str, float], list[_Part]] = {}
+    parts: dict[tuple[str, float], list[_Part]] = {}
     for trial in trials:
         if not folder.has(trial.name):
             continue
         for learned in folder.result(trial.name)["learned"]:
+            path = folder.of(trial.name)
             counts = {
-                name: head.counts(
-                    *read_predictions(folder.of(trial.name) / predictions_file(learned["name"], name), head)
-                )
+                name: head.all_counts(*read_predictions(path / predictions_file(learned["name"], name), head))
                 for name in {"validation", split}
             }
-            name = BASELINE_NAMES.get(learned["name"], trial.candidate.name)
-            found.setdefault((name, trial.fraction), []).append(_Part(trial, learned, counts))
+            name = BASELINE_NAMES.get(learned["name"], learned["name"]) or trial.candidate.name
+            parts.setdefault((name, trial.fraction), []).append(_Part(trial, learned, counts))
     return [
-        _entry(name, fraction, parts, metric, split, _flags(parts[0].trial.candidate, head))
-        for (name, fraction), parts in found.items()
+        _entry(name, fraction, of_entry, metric, split, _flags(of_entry[0].trial.candidate, head))
+        for (name, fraction), of_entry in parts.items()
     ]
 
 
 class _Part(NamedTuple):
-    """What one trial says of an entry."""
+    """The results of an entry in one trial."""
 
     trial: Trial
     learned: dict[str, Any]
@@ -87,11 +85,11 @@ class _Part(NamedTuple):
 
 
 def _flags(candidate: Candidate, head: TaskHead) -> tuple[str, ...]:
-    """What the recipe of the task is told besides."""
+    """The flags of the strategy, and those of the head."""
     if candidate.strategy == BASELINES:
         return ()
-    more = [part for name, value in pooling_of(candidate, head).items() for part in (f"--{name}", value)]
-    return (*candidate.flags(), *more)
+    of_head = [part for name, value in probe_options_of(candidate, head).items() for part in (f"--{name}", str(value))]
+    return (*candidate.flags(), *of_head)
 
 
 def _entry(
@@ -111,10 +109,10 @@ def _entry(
         validation_counts=tuple(part.counts["validation"] for part in parts),
         counts=tuple(part.counts[split] for part in parts),
         seconds=mean(part["seconds"] for part in learned),
-        **{name: _most(learned, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
+        **{name: _largest(learned, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
         flags=flags,
     )
 
 
-def _most(learned: Sequence[dict[str, Any]], name: str) -> int | None:
+def _largest(learned: Sequence[dict[str, Any]], name: str) -> int | None:
     return max((part[name] for part in learned if part[name] is not None), default=None)

@@ -1,4 +1,4 @@
-"""How do the processes of a comparison share the rows that were read once?"""
+"""Rows that the processes of a comparison share: read once, and mapped from Arrow files by each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SharedRows:
 
     @classmethod
     def write(cls, splits: Splits, folder: Path) -> SharedRows:
-        """Write the rows of all splits into `folder`, which is made anew."""
+        """Write the rows of all splits into `folder`, which is emptied before."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         about = {}

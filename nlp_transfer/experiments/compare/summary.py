@@ -1,17 +1,32 @@
-"""Which candidate is best, how sure is that, and what was the transfer worth?"""
+"""Scores of a comparison with their intervals, their differences, and the rows that the transfer is worth."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import NamedTuple
 
 from nlp_transfer.experiments.compare.entries import Entry
-from nlp_transfer.experiments.compare.learning_curve import RowsNeeded, rows_needed
 from nlp_transfer.heads.baselines import BASELINE_NAMES
 from nlp_transfer.metrics import Interval, difference, interval, is_error
 
 _OF_WORDS = tuple(BASELINE_NAMES[name] for name in ("tfidf_svm", "tfidf_ridge", "gazetteer"))
+
+MARGIN = 0.02
+"""A difference too small to act on: two points, of an error 2% of it."""
+
+
+class RowsNeeded(NamedTuple):
+    """About how many rows a score takes; `bound` is "more" or "less" where that is outside of the rows tried."""
+
+    rows: int
+    bound: str = ""
+
+    def __str__(self) -> str:
+        """In words."""
+        return {"": f"{self.rows:,}", "more": f"more than {self.rows:,}", "less": f"{self.rows:,} or fewer"}[self.bound]
 
 
 @dataclass(frozen=True)
@@ -25,10 +40,10 @@ class Gain:
 
 @dataclass(frozen=True)
 class Line:
-    """An entry, how sure its score is, and how it stands beside the best candidate and the best baseline.
+    """An entry with the interval of its score, and its differences to the best candidate and to the best baseline.
 
-    A difference is None where it is one with itself; `gains` are those over `scratch` and over the baseline that reads
-    words alone, and baselines have none.
+    The difference to itself is None; `gains` are those over `scratch` and over the baseline that reads words alone, and
+    baselines have none.
     """
 
     entry: Entry
@@ -100,3 +115,47 @@ def best_of(entries: Sequence[Entry], metric: str) -> Entry:
     """The entry with the best mean score on validation; of equals the one that took less time."""
     sign = -1 if is_error(metric) else 1
     return max(entries, key=lambda entry: (sign * mean(entry.validation), -entry.seconds))
+
+
+def rows_needed(curve: Sequence[tuple[int, float]], score: float, *, less_is_better: bool = False) -> RowsNeeded:
+    """How many rows it takes to reach `score` on a learning curve of (rows, score), between points along log rows.
+
+    A curve that falls is taken to stay at its best: who has more rows may leave some out.
+
+    >>> rows_needed([(100, 0.5), (1000, 0.7)], 0.6)
+    RowsNeeded(rows=316, bound='')
+    """
+    sign = -1 if less_is_better else 1
+    wanted, best = sign * score, -math.inf
+    before: tuple[int, float] | None = None
+    for rows, reached in sorted(curve):
+        best = max(best, sign * reached)
+        if best >= wanted:
+            if before is None:
+                return RowsNeeded(rows, "less")
+            share = (wanted - before[1]) / (best - before[1])
+            return RowsNeeded(round(math.exp(math.log(before[0]) + share * math.log(rows / before[0]))))
+        before = (rows, best)
+    assert before, "a curve has a point"
+    return RowsNeeded(before[0], "more")
+
+
+def shown(value: float, metric: str, *, signed: bool = False) -> str:
+    """A score in points of 100, and an error as it is.
+
+    >>> shown(0.9612, "accuracy"), shown(-0.002, "accuracy", signed=True), shown(0.25, "mse")
+    ('96.1', '-0.2', '0.250')
+    """
+    sign = "+" if signed else ""
+    text = f"{value:{sign}.3f}" if is_error(metric) else f"{100 * value:{sign}.1f}"
+    return text if float(text) else text.lstrip("+-")
+
+
+def bounds(interval: Interval, metric: str, *, signed: bool = False) -> str:
+    """The ends of an interval, as in `-0.9..0.5`."""
+    return f"{shown(interval.low, metric)}..{shown(interval.high, metric)}"
+
+
+def margin_of(metric: str, score: float) -> float:
+    """The difference to a score that is too small to act on."""
+    return MARGIN * abs(score) if is_error(metric) else MARGIN

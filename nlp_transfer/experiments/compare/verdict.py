@@ -1,18 +1,17 @@
-"""What should a person do, in two sentences?"""
+"""The verdict of a comparison: what to take, in two sentences, and notes on the numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 
-from nlp_transfer.experiments.compare.summary import Group, Line, best_of
-from nlp_transfer.experiments.compare.units import bounds, margin_of, shown
+from nlp_transfer.experiments.compare.summary import Group, Line, best_of, bounds, margin_of, shown
 from nlp_transfer.metrics import Interval, difference, interval, is_error
 from nlp_transfer.system.durations import in_words
 
-_NEAR = 0.5  # of the margin: validation scores that are taken for equal
-_SPARES = 0.8  # of the time: what is not quicker than that is not worth a lower score
-_ANEW = "choose anew on more validation rows"
+_NEAR = 0.5  # of the margin: validation scores that close are taken as equal
+_MOST_TIME = 0.8  # of that of the best: what is not quicker is not worth a lower score
+_CHOOSE_AGAIN = "choose again on more validation rows"
 _PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7: "a seventh", 8: "an eighth",
           9: "a ninth", 10: "a tenth"}  # fmt: skip
 
@@ -20,7 +19,7 @@ _PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 7
 def chosen(group: Group, metric: str) -> Line:
     """The line to take: the cheapest of those that validation puts beside the best, among candidates and best baseline.
 
-    Scored rows have no say, so that they stay what tells how good the choice is. `scratch` is taken where it is best
+    Scored rows are not used, so that they stay an unbiased measure of the choice. `scratch` is taken where it is best
     alone: it costs what a candidate does, give or take how busy the machine was.
     """
     best = group.best
@@ -38,7 +37,7 @@ def _cheapest_beside(best: Line, lines: Sequence[Line], metric: str) -> Line:
         line
         for line in lines
         if sign * (mean(line.entry.validation) - most) >= -near
-        and line.entry.seconds <= _SPARES * best.entry.seconds
+        and line.entry.seconds <= _MOST_TIME * best.entry.seconds
         and not _is_worse(difference(line.entry.validation_counts, best.entry.validation_counts)[metric], metric)
     ]
     return min(beside, key=lambda line: line.entry.seconds, default=best)
@@ -55,29 +54,30 @@ def verdict(group: Group, metric: str, rows: int) -> str:
     baseline, gain = group.baseline.entry, line.to_baseline
     assert gain, "a candidate is no baseline"
     if line in lost:
-        said = f"Negative transfer: {line.entry.name} is worse than {baseline.name} {_told(gain, metric)}"
+        text = f"Negative transfer: {line.entry.name} is worse than {baseline.name} {_difference(gain, metric)}"
         if taken is line:
-            said += f" on the rows scored here, though validation chose it ({_lead(line, group.baseline, metric)})"
-            return f"{said}: {_ANEW}. {_costs(line, group.baseline)}"
+            text += f" on the rows scored here, though validation chose it ({_lead(line, group.baseline, metric)})"
+            return f"{text}: {_CHOOSE_AGAIN}. {_costs(line, group.baseline)}"
         score = shown(line.entry.score, metric)
-        return f"{said}: take {taken.entry.name}. Of the candidates {line.entry.name} is best ({metric} {score})."
+        return f"{text}: take {taken.entry.name}. Of the candidates {line.entry.name} is best ({metric} {score})."
     first = [_negative(lost, baseline.name, metric)] if lost else []
     second = [] if first else [_costs(line, group.baseline)]
     if not _is_better(gain, metric):
         lead = _lead(taken, group.baseline if taken is line else line, metric, " on validation")
-        said = f"{line.entry.name} is not surely better than {baseline.name} {_told(gain, metric)}"
-        said += f": take {taken.entry.name} ({lead}), or score more than these {rows:,} rows to tell."
+        text = f"{line.entry.name} is not surely better than {baseline.name} {_difference(gain, metric)}"
+        text += f": take {taken.entry.name} ({lead}), or score more than these {rows:,} rows to be sure."
     elif taken is not line:
-        said = f"{line.entry.name} is surely better than {baseline.name} on the rows scored here {_told(gain, metric)}"
-        said += f", though validation chose {baseline.name} ({_lead(taken, line, metric)}): {_ANEW}."
+        text = f"{line.entry.name} is surely better than {baseline.name} on the rows scored here "
+        text += f"{_difference(gain, metric)}, though validation chose {baseline.name} "
+        text += f"({_lead(taken, line, metric)}): {_CHOOSE_AGAIN}."
     else:
-        said = _take(group, line, metric, rows)
+        text = _take(group, line, metric, rows)
         second = [] if first else [_worth(line, baseline.name, metric)]
-    return " ".join([*first, said, *second])
+    return " ".join([*first, text, *second])
 
 
 def _lead(line: Line, other: Line, metric: str, where: str = "") -> str:
-    """How validation, which chose, saw a line beside another.
+    """The lead of a line over another on validation, which chose.
 
     >>> _lead(line, other, "accuracy", " on validation")
     '0.5 behind on validation, and quicker'
@@ -85,8 +85,8 @@ def _lead(line: Line, other: Line, metric: str, where: str = "") -> str:
     points = _sign(metric) * (mean(line.entry.validation) - mean(other.entry.validation))
     if float(shown(points, metric)) > 0:
         return f"{shown(points, metric)} ahead{where}"
-    seen = (f"{shown(-points, metric)} behind" if float(shown(points, metric)) else "as good") + where
-    return f"{seen}, and quicker" if line.entry.seconds < other.entry.seconds else seen
+    behind = (f"{shown(-points, metric)} behind" if float(shown(points, metric)) else "as good") + where
+    return f"{behind}, and quicker" if line.entry.seconds < other.entry.seconds else behind
 
 
 def _costs(line: Line, other: Line) -> str:
@@ -100,23 +100,23 @@ def notes(groups: Sequence[Group], metric: str, split: str, failures: Mapping[st
     """What a reader has to know of the numbers, a sentence each."""
     group = groups[0]
     seeds = max(len(line.entry.seeds) for line in group.lines)
-    found = []
+    sentences = []
     if seeds == 1:
-        found.append("One seed: how much scores vary from seed to seed is not known (--seeds 3).")
+        sentences.append("One seed: how much scores vary from seed to seed is not known (--seeds 3).")
     short = [line.entry.name for line in group.lines if len(line.entry.seeds) < seeds]
     if short:
-        found.append(f"Fewer seeds than the others have: {', '.join(short)}.")
+        sentences.append(f"Fewer seeds than the others have: {', '.join(short)}.")
     if split == "validation":
-        found.append("No test rows: the scores are of the validation rows that chose, and too good for that.")
+        sentences.append("No test rows: the scores are those of the validation rows that chose, and are optimistic.")
     best = group.best.entry
     for name, sure in (("validation", interval(best.validation_counts)[metric]), (split, group.best.interval)):
         rows = len(best.validation_counts[0] if name == "validation" else best.counts[0])
-        found += _too_few(name, rows, sure, metric)
-    return list(dict.fromkeys(found)) + [f"Failed: {name}: {reason}" for name, reason in failures.items()]
+        sentences += _too_few(name, rows, sure, metric)
+    return list(dict.fromkeys(sentences)) + [f"Failed: {name}: {reason}" for name, reason in failures.items()]
 
 
 def _too_few(split: str, rows: int, sure: Interval, metric: str) -> Iterator[str]:
-    """What to do about an interval that is wider than what can be acted on."""
+    """How many rows would narrow an interval that is too wide to act on."""
     half, wanted = (sure.high - sure.low) / 2, margin_of(metric, sure.score)
     needed = rows * (half / wanted) ** 2 if wanted else 0.0
     if not half and not is_error(metric):  # all rows are right, or none, and draws of them alike: 3 / rows may be wrong
@@ -124,7 +124,7 @@ def _too_few(split: str, rows: int, sure: Interval, metric: str) -> Iterator[str
     if half > wanted > 0:
         points = "" if is_error(metric) else " points"
         yield (
-            f"{split.capitalize()} has {rows:,} rows, which tell a score to ±{shown(half, metric)}{points}; "
+            f"{split.capitalize()} has {rows:,} rows, which measure a score to ±{shown(half, metric)}{points}; "
             f"±{shown(wanted, metric)} would take about {_rounded(needed):,} rows."
         )
 
@@ -138,7 +138,7 @@ def _take(group: Group, taken: Line, metric: str, rows: int) -> str:
         share = part_of(taken.entry.seconds, best.entry.seconds)
         return (
             f"{name}, on validation as good as {best.entry.name} at {share} of the time, is surely worse on the rows "
-            f"scored here {_told(taken.to_best, metric)}: take {name}, or choose anew on more validation rows."
+            f"scored here {_difference(taken.to_best, metric)}: take {name}, or {_CHOOSE_AGAIN}."
         )
     return f"{_beside(group, taken, metric, rows)}: take {name}."
 
@@ -148,17 +148,17 @@ def _beside(group: Group, taken: Line, metric: str, rows: int) -> str:
     assert taken.to_best
     low = taken.to_best.low if _sign(metric) > 0 else -taken.to_best.high
     is_as_good = low >= -margin_of(metric, group.best.entry.score)
-    how = "is as good as" if is_as_good else f"cannot be told by {rows:,} rows from"
+    how = "is as good as" if is_as_good else f"cannot be distinguished by {rows:,} rows from"
     return (
-        f"{taken.entry.name} {how} {group.best.entry.name} {_told(taken.to_best, metric)} at "
+        f"{taken.entry.name} {how} {group.best.entry.name} {_difference(taken.to_best, metric)} at "
         f"{part_of(taken.entry.seconds, group.best.entry.seconds)} of the time"
     )
 
 
 def _negative(lost: Sequence[Line], baseline: str, metric: str) -> str:
-    told = [f"{line.entry.name} {_told(line.to_baseline, metric)}" for line in lost if line.to_baseline]
+    names = [f"{line.entry.name} {_difference(line.to_baseline, metric)}" for line in lost if line.to_baseline]
     are = "is" if len(lost) == 1 else "are"
-    named = " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    named = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return f"Negative transfer: {named} {are} worse than {baseline}."
 
 
@@ -166,10 +166,10 @@ def _worth(taken: Line, baseline: str, metric: str) -> str:
     assert taken.to_baseline
     needed = next((gain.rows_needed for gain in taken.gains if gain.over == baseline), None)
     rows = f", which would need {needed} labelled rows for that" if needed and needed.bound != "less" else ""
-    return f"That is {_told(taken.to_baseline, metric, 'better')} than {baseline}{rows}."
+    return f"That is {_difference(taken.to_baseline, metric, 'better')} than {baseline}{rows}."
 
 
-def _told(difference: Interval, metric: str, how: str = "") -> str:
+def _difference(difference: Interval, metric: str, how: str = "") -> str:
     if how:
         if is_error(metric):  # of which less is better
             difference = Interval(-difference.score, -difference.high, -difference.low)

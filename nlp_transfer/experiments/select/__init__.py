@@ -1,1 +1,1 @@
-"""Which encoder, and which of its layers, before anything is trained?"""
+"""Ranking of encoders and their layers by their features, before anything is trained."""

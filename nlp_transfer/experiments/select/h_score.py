@@ -1,4 +1,4 @@
-"""How far do labels lie apart in the features, in units of how far items do?"""
+"""H-score: the spread of labels in the features, relative to that of items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does each layer of an encoder give for each text, or each word?"""
+"""The features that each layer of an encoder gives for each text or word."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def features_by_layer(
     accelerator: Accelerator,
     cache: CacheOptions | None = None,
 ) -> dict[int, np.ndarray]:
-    """What each layer gives for the `kept` texts or words, `{layer: (kept, width)}`, layers counted from 1.
+    """The features of the `kept` texts or words at each layer, `{layer: (kept, width)}`, layers counted from 1.
 
-    The encoder runs once; what its layers give is kept on disk as `cache` says. A text's features are the mean of its
-    tokens' states, at every layer: the first token says little where no head was ever trained on it, and a pooler was
+    The encoder runs once; its activations are cached on disk as `cache` says. A text's features are the mean of its
+    tokens' states, at every layer: the first token holds little where no head was ever trained on it, and a pooler was
     pretrained for another end (a probe of MiniLM on TREC: 43% through the pooler, 80% on the mean). A word's are the
     state of its first subword, as in `--strategy features`. `kept` is a mask of the texts, or of the words of all
     sentences. Layers at which the network cannot be taken apart are left out; where that is the last one, ModelError.
@@ -38,14 +38,14 @@ def features_by_layer(
     frozen = FrozenLayers(encoder, accelerator, cache)
     layers = [encoder.depth] if encoder.shares_layers else list(range(1, encoder.depth + 1))
     frozen.run([inputs], layers)
-    found = {}
+    features = {}
     for layer in layers:
         with frozen.truncated(layer) as feed:
             if (fed := feed(inputs)) is not inputs:
-                found[layer] = _vectors(fed)[kept]
-    if encoder.depth not in found:
-        raise ModelError(f"{encoder.family} does not give its states alone, so its layers cannot be compared.")
-    return found
+                features[layer] = _vectors(fed)[kept]
+    if encoder.depth not in features:
+        raise ModelError(f"{encoder.family} does not return its hidden states alone, so its layers cannot be compared.")
+    return features
 
 
 def _vectors(inputs: Inputs) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How likely are the labels under a Bayesian linear model of the features?"""
+"""LogME: the evidence of the labels under a Bayesian linear model of the features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     basis, singular, _ = np.linalg.svd(features.astype(np.float64), full_matrices=False)
     marks = (labels[:, None] == np.unique(labels)).astype(np.float64)
     spread = singular**2
-    inside = (basis.T @ marks) ** 2  # of each label what the features can say, along each direction
+    inside = (basis.T @ marks) ** 2  # of each label what the features explain, along each direction
     outside = np.maximum((marks**2).sum(axis=0) - inside.sum(axis=0), 0.0)
     evidences = [_evidence(spread, inside[:, label], outside[label], len(labels)) for label in range(marks.shape[1])]
     return float(np.mean(evidences))

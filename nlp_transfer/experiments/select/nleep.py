@@ -1,4 +1,4 @@
-"""How likely are the labels, given in which cluster of the features an item lies?"""
+"""NLEEP: the likelihood of the labels, given the clusters of the features."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def nleep(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> float:
     clusters = min(_CLUSTERS_A_LABEL * len(np.unique(labels)), max(2, len(labels) // _ITEMS_A_CLUSTER), len(labels))
     mixture = GaussianMixture(clusters, covariance_type="diag", reg_covar=1e-3, max_iter=50, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a mixture that has not quite settled
+        warnings.simplefilter("ignore")  # of a mixture that has not quite converged
         return leep(mixture.fit(points).predict_proba(points), labels)
 
 

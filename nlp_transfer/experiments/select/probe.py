@@ -1,4 +1,4 @@
-"""How much of the labels does a linear classifier read off the features of items that it has not seen?"""
+"""Linear probe of features in cross-validation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRENGTHS = (0.001, 0.01, 0.1)  # C of logistic regression on standardised feat
 
 @dataclass(frozen=True)
 class Probe:
-    """Probabilities out of fold, `(items, labels)`: what classifiers that were fitted to other items say of each."""
+    """Probabilities out of fold, `(items, labels)`: of each item those of a classifier fitted to other items."""
 
     chances: np.ndarray
     strength: float
@@ -36,15 +36,17 @@ def probe(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: in
     folds = int(np.clip(np.bincount(labels)[np.unique(labels)].min(), 2, FOLDS))
     chances = np.zeros((len(_STRENGTHS), len(labels), int(labels.max()) + 1))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fits that stop early, and of labels that a fold has not seen
+        warnings.simplefilter("ignore")  # of fits that stop early, and of labels that a fold lacks
         parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
-        for seen, unseen in parts:
-            scaler = StandardScaler().fit(features[seen].astype(np.float64))
-            known, asked = (scaler.transform(features[places].astype(np.float64)) for places in (seen, unseen))
+        for train, held_out in parts:
+            scaler = StandardScaler().fit(features[train].astype(np.float64))
+            train_features, other_features = (
+                scaler.transform(features[places].astype(np.float64)) for places in (train, held_out)
+            )
             classifier = LogisticRegression(max_iter=100, tol=1e-3, warm_start=True)
             for row, strength in enumerate(_STRENGTHS):  # each starts from the one before
-                classifier.set_params(C=strength).fit(known, labels[seen])
-                chances[row][np.ix_(unseen, classifier.classes_)] = classifier.predict_proba(asked)
+                classifier.set_params(C=strength).fit(train_features, labels[train])
+                chances[row][np.ix_(held_out, classifier.classes_)] = classifier.predict_proba(other_features)
     likely = np.log(np.maximum(chances[:, np.arange(len(labels)), labels], 1e-12)).mean(axis=1)
     best = int(likely.argmax())
     return Probe(chances[best], _STRENGTHS[best])

@@ -1,4 +1,4 @@
-"""How sure is it that one encoder is better than another?"""
+"""Confidence in a ranking of encoders, by bootstrap."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def counts_of(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, out
     Accuracy; with `outside`, the label of words in no entity, F1 of the other words, since to find no entity at all
     would be accurate. `predicted`, `labels` and `groups` are ids `(items,)`.
     """
-    gold, said = labels != outside, predicted != outside
+    gold, found = labels != outside, predicted != outside
     right = 2.0 * (gold & (predicted == labels))
     parts = np.zeros((int(groups.max()) + 1, 2))
-    np.add.at(parts, groups, np.stack([right, gold.astype(float) + said], axis=1))
+    np.add.at(parts, groups, np.stack([right, gold.astype(float) + found], axis=1))
     return RowCounts(parts, lambda sums: {"score": sums[:, 0] / sums[:, 1]})
 
 

@@ -1,4 +1,4 @@
-"""Which rows are looked at, and which texts or words of them?"""
+"""The sample of rows by which encoders are ranked, with its texts or words."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nlp_transfer.heads import NERHead, TaskHead, TextClassificationHead
 from nlp_transfer.heads.sentiment import are_scores
 from nlp_transfer.heads.text_head import are_pairs
 
-_LEAST = 20  # texts or words: fewer say nothing of an encoder
+_LEAST = 20  # texts or words: fewer cannot rank encoders
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some training rows, and the texts or words in them that are told apart.
+    """Some training rows, and the items in them that are classified: texts or words.
 
     `kept` is a mask of the texts of all rows, or of their words; of what is kept, `(items,)`, `labels` are ids in
     `names`, and `groups` the ids of what shares a fold and a draw: a sentence, or rows of one text. `outside` is the
@@ -44,7 +44,7 @@ class Sample:
 def sample_of(splits: Splits, most: int, seed: int = 0) -> Sample:
     """At most `most` rows of train, each label with its share; of sentences, at most twice as many words.
 
-    Words are told apart by the type of their entity: where one begins is another matter. Those in entities are taken
+    The label of a word is the type of its entity, without its position in it. Those in entities are taken
     up to half, the others at random, since a sentence is mostly words in no entity, which every encoder gets right.
     DataError for rows that have several labels or numbers, and where too few are left.
     """
@@ -61,18 +61,18 @@ def sample_of(splits: Splits, most: int, seed: int = 0) -> Sample:
         _, rows = hold_out(rows, most / total, seed, None if is_tagged else "label")
     if is_tagged:
         tags = list(values(rows.data, "tags"))
-        found = np.array([tag.partition("-")[2] or "O" for row in tags for tag in row])
+        items = np.array([tag.partition("-")[2] or "O" for row in tags for tag in row])
         groups = np.repeat(np.arange(len(tags)), [len(row) for row in tags])
-        kept = _kept_words(found != "O", 2 * most, np.random.default_rng(seed))
+        kept = _kept_words(items != "O", 2 * most, np.random.default_rng(seed))
     else:
-        found = np.array(list(values(rows.data, "label")))
+        items = np.array(list(values(rows.data, "label")))
         groups = np.unique(list(values(rows.data, "text")), return_inverse=True)[1]
-        kept = np.ones(len(found), bool)
-    known, labels = np.unique(found[kept], return_inverse=True)
+        kept = np.ones(len(items), bool)
+    known, labels = np.unique(items[kept], return_inverse=True)
     if len(labels) < _LEAST or len(known) < 2:
         raise DataError(
             f"{rows.source}: {len(labels)} texts or words of {len(known)} label{'s' * (len(known) != 1)} are too few "
-            f"to tell encoders apart; give {_LEAST} of two labels at least."
+            f"to rank encoders; give at least {_LEAST} of two labels."
         )
     groups = np.unique(groups[kept], return_inverse=True)[1]
     outside = int(np.searchsorted(known, "O")) if is_tagged else None

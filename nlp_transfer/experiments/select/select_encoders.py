@@ -1,4 +1,4 @@
-"""Which of several encoders suits these rows, and how sure is that?"""
+"""The ranking of encoders for some rows, before any is trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
-from nlp_transfer.config import CacheOptions, SelectionOptions
+from nlp_transfer.config import CacheOptions, ModelOptions, SelectionOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.row_store import counted
 from nlp_transfer.data.splits import Splits
@@ -30,12 +30,12 @@ from nlp_transfer.system import hardware
 log = logging.getLogger(__name__)
 
 ESTIMATORS = ("probe", "logme", "h_score", "nleep")
-"""What is estimated of the features of a layer, each the greater the better."""
+"""Estimates of how much the features of a layer are worth, each the greater the better."""
 
 
 @dataclass(frozen=True)
 class LayerScores:
-    """What a layer's features are worth: a probe's score on items it has not seen with its 95%, and estimators."""
+    """Scores of a layer: of a probe on items it was not fitted to, with its 95% interval, and of the estimators."""
 
     layer: int
     probe: float
@@ -48,11 +48,11 @@ class LayerScores:
 
 @dataclass(frozen=True)
 class EncoderScores:
-    """What an encoder is worth, its size, and seconds.
+    """Scores, size and durations of an encoder.
 
-    The seconds of its pass are few where the cache held what its layers give.
-    `probe` is that of its layers together, with its 95%; `first` the share of bootstrap draws in which it is the best.
-    `ranks` are among the encoders: by the probe, and by the estimators of the last layer.
+    The seconds of its pass are few where its activations were cached. `probe` is the score of a probe of all layers
+    together, with its 95% interval; `first` the share of bootstrap draws in which it is the best. `ranks` are among the
+    encoders: by the probe, and by the estimators of the last layer.
     """
 
     encoder: str
@@ -83,7 +83,7 @@ class EncoderScores:
 
 @dataclass(frozen=True)
 class Selection:
-    """Encoders, the best first; and those that could not be looked at, with the reason."""
+    """Encoders, the best first; and those that could not be loaded or run, with the reason."""
 
     metric: str
     rows: int
@@ -97,8 +97,8 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What was estimated of one encoder, before it has been compared with others."""
+class _Estimates:
+    """The estimates of one encoder, before it is ranked among others."""
 
     known: dict[str, Any]
     counts: RowCounts
@@ -106,13 +106,13 @@ class _Found:
 
 
 def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptions | None = None) -> Selection:
-    """Rank encoders by what can be read off their features, before any is trained.
+    """Rank encoders by their features, before any is trained.
 
-    The probe ranks. It alone is in units of what is wanted, it is measured on items that it has not seen, and it can be
-    asked how sure it is; the others are likelihoods and traces whose size depends on the width of the encoder. An
+    The probe ranks. It alone has the unit of the task's score, is measured on held-out items, and has a confidence
+    interval; the others are likelihoods and traces whose size depends on the width of the encoder. An
     encoder's probe is that of its layers together (the mean of their probabilities), as fine-tuning may use any of
     them: by the last layer alone, the bottom half of an encoder tuned for something else can look better than the
-    whole. Raises UserError where no encoder can be looked at.
+    whole. Raises UserError where no encoder can be ranked.
     """
     sample = sample_of(splits, options.sample, options.seed)
     try:
@@ -120,33 +120,34 @@ def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptio
     except ValueError:  # a run before this one has chosen another precision, which holds for the whole process
         accelerator = Accelerator()
     hardware.use_cores()
-    found: dict[str, _Found] = {}
+    estimates: dict[str, _Estimates] = {}
     failed = {}
     for name in dict.fromkeys(options.encoders):
         try:
-            found[name] = _look_at(name, sample, options, accelerator, cache)
-        except Exception as error:  # a checkpoint can fail in any way, and the others are to be looked at all the same
+            estimates[name] = _estimate(name, sample, options, accelerator, cache)
+        except Exception as error:  # a checkpoint can fail in any way, and the others are ranked all the same
             if is_full_disk(error):
                 raise
             failed[name] = " ".join(str(error).split()) or type(error).__name__
             log.info("%s is left out: %s", name, failed[name])
-    if not found:
-        raise ModelError(f"none of the encoders can be looked at: {'; '.join(f'{k}: {v}' for k, v in failed.items())}")
+    if not estimates:
+        raise ModelError(f"none of the encoders can be ranked: {'; '.join(f'{k}: {v}' for k, v in failed.items())}")
     return Selection(
         metric="accuracy" if sample.outside is None else "F1 of words in entities",
         rows=len(sample.data),
         items=f"{len(sample.labels):,} {sample.what}",
-        encoders=_ranked(found, options.seed),
+        encoders=_ranked(estimates, options.seed),
         failed=failed,
     )
 
 
-def _look_at(
+def _estimate(
     name: str, sample: Sample, options: SelectionOptions, accelerator: Accelerator, cache: CacheOptions | None
-) -> _Found:
-    model = TransferModel.load(
-        name, sample.head, max_length=options.max_length, trust_remote_code=options.trust_remote_code
+) -> _Estimates:
+    model_options = ModelOptions(
+        model_name_or_path=name, max_length=options.max_length, trust_remote_code=options.trust_remote_code
     )
+    model = TransferModel.from_options(model_options, sample.head)
     log.info("%s: running its %d layers on %s rows.", name, model.encoder.depth, f"{len(sample.data):,}")
     began = time.perf_counter()
     inputs = TokenInputs(model.encode(sample.data), model.pad_id)
@@ -157,10 +158,10 @@ def _look_at(
     chances, by_layer = [], {}
     with counted("estimating", len(features)) as bar:
         for layer, values in features.items():
-            seen = probe(values, sample.labels, sample.groups, options.seed).chances
-            chances.append(seen)
+            of_layer = probe(values, sample.labels, sample.groups, options.seed).chances
+            chances.append(of_layer)
             by_layer[layer] = (
-                _counts(seen, sample),
+                _counts(of_layer, sample),
                 {
                     "logme": logme(values, sample.labels),
                     "h_score": h_score(values, sample.labels),
@@ -179,15 +180,15 @@ def _look_at(
         "seconds_of_pass": round(passed - began, 2),
         "seconds_of_estimating": round(time.perf_counter() - passed, 2),
     }
-    return _Found(known, _counts(np.mean(chances, axis=0), sample), by_layer)
+    return _Estimates(known, _counts(np.mean(chances, axis=0), sample), by_layer)
 
 
 def _counts(chances: np.ndarray, sample: Sample) -> RowCounts:
     return counts_of(chances.argmax(axis=1), sample.labels, sample.groups, sample.outside)
 
 
-def _ranked(found: Mapping[str, _Found], seed: int) -> tuple[EncoderScores, ...]:
-    several = list(found.values())
+def _ranked(estimates: Mapping[str, _Estimates], seed: int) -> tuple[EncoderScores, ...]:
+    several = list(estimates.values())
     firsts = shares_first([one.counts for one in several], seed)
     sure = [_interval(one.counts, seed) for one in several]
     lasts = [list(one.by_layer.values())[-1][1] for one in several]

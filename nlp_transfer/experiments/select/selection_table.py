@@ -1,4 +1,4 @@
-"""What is told of a selection: a table, two sentences, and files for programs?"""
+"""A selection as text, with its verdict, and as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def write_selection(folder: Path, selection: Selection) -> None:
 
 
 def verdict(selection: Selection) -> str:
-    """What to take, how sure that is, and which estimators say otherwise."""
+    """The encoder to take, how sure that is, and which estimators disagree."""
     best, *others = selection.encoders
-    said = f"Take {best.encoder}: a probe of all its layers has {selection.metric} {_percent(best)}"
+    text = f"Take {best.encoder}: a probe of all its layers has {selection.metric} {_percent(best)}"
     if not others:
-        return f"{said}; there is nothing to compare it with."
-    said += f", and it is first in {best.first:.0%} of the draws"
+        return f"{text}; there is nothing to compare it with."
+    text += f", and it is first in {best.first:.0%} of the draws"
     if best.first < _SURE:
         rival = max(others, key=lambda one: one.first)
-        said += f" ({rival.encoder} in {rival.first:.0%}), which a larger --sample would make surer"
+        text += f" ({rival.encoder} in {rival.first:.0%}), which a larger --sample would make surer"
     disagree = [name for key, name in _NAMES.items() if best.ranks[key] > 1]
-    doubt = f" By {' and '.join(disagree)} of the last layer another one would be first." if disagree else ""
-    return f"{said}.{doubt}"
+    doubt = f" By {' and '.join(disagree)} of the last layer another encoder would be first." if disagree else ""
+    return f"{text}.{doubt}"
 
 
 def _percent(one: EncoderScores) -> str:

@@ -1,1 +1,1 @@
-"""Which options does a training run do best with?"""
+"""Search for the options that a training run scores best with."""

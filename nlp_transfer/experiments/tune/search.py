@@ -1,8 +1,7 @@
-"""Which settings have been tried, by which process, and which were best?"""
+"""A search on disk: the trials of all its processes, and the best settings so far."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from nlp_transfer.errors import OptionError, UserError
+from nlp_transfer.experiments.trial_fingerprint import as_json, changes
 from nlp_transfer.experiments.tune.search_space import Space, suggested
 from nlp_transfer.experiments.tune.tuning_trials import Runs
 from nlp_transfer.system.atomic_files import write_atomically
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JOURNAL = "trials.log"
-_LOCK = "search.lock"  # held while a process decides what all others must see decided once
+_LOCK = "search.lock"  # held for decisions that one process makes for all
 BEST = "best.yaml"
-_STARTING = timedelta(minutes=1)  # in which a trial that has begun says whose it is
+_STARTING = timedelta(minutes=1)  # in which a trial that has begun records its process
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,22 @@ class Tried:
     reason: str = ""
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} {value}" for name, value in self.settings.items())
-        return f"{self.strategy}{': ' * bool(told)}{told}"
+        settings = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        return f"{self.strategy}{': ' * bool(settings)}{settings}"
 
 
 class Search:
-    """A study of Optuna in a folder, which any number of processes may carry on, at once or after one another.
+    """A study of Optuna in a folder, which any number of processes may run, at once or one after another.
 
     Every trial, and every score on its way, is in `trials.log` as soon as it is known. A trial whose process was killed
-    or stopped is tried again. The best settings so far are in `best.yaml`. A run may end early after `patience`
+    or stopped is tried again. The best settings so far are in `best.yaml`. A run may be pruned after `patience`
     evaluations: where its best score is under the median of those that others had by then.
 
-    Raises OptionError for a folder that holds something else, or the trials of another search: one that was `told`
-    other things, by name.
+    Raises OptionError for a folder that holds something else, or a search with another `fingerprint`, with what
+    changed.
     """
 
-    def __init__(self, folder: Path, space: Space, runs: Runs, told: Mapping[str, Any], patience: int) -> None:
+    def __init__(self, folder: Path, space: Space, runs: Runs, fingerprint: Mapping[str, Any], patience: int) -> None:
         import optuna  # an optional package
         from optuna.storages.journal import JournalFileBackend
 
@@ -75,11 +75,11 @@ class Search:
         self.space = space
         self.runs = runs
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / _JOURNAL).is_file()):
-            raise OptionError(f"--output_dir {folder} holds something that is no search; name another.")
+            raise OptionError(f"--output_dir {folder} holds something other than a search; name another folder.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OptionError(f"--output_dir {folder} cannot be made: {error.strerror}.") from error
+            raise OptionError(f"--output_dir {folder} cannot be created: {error.strerror}.") from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             self.study: Study = optuna.create_study(
@@ -91,12 +91,13 @@ class Search:
             )
         except (ValueError, KeyError) as error:
             raise OptionError(f"{folder / _JOURNAL} is damaged ({error}); name another --output_dir.") from error
-        self._require_same(json.loads(json.dumps(told, default=str)))
+        self._require_same(as_json(fingerprint))
 
     def run(self, trials: int, until: float, usual: Sequence[Mapping[str, Any]]) -> None:
-        """Try settings until there are so many `trials`, `usual` ones first; none begins after `until`, of `time.time`.
+        """Try settings until there are so many `trials`, the `usual` ones first; none begins after `until`.
 
-        A trial that fails is told, and the next one begins. Raises what a signal raises.
+        `until` is a time as `time.time` gives it. A trial that fails is logged, and the next one begins. Raises what a
+        signal raises.
         """
         import optuna
 
@@ -105,11 +106,11 @@ class Search:
                 self.study.enqueue_trial(dict(parameters), skip_if_exists=True)
         with self._alive() as name:
             while time.time() < until:
-                self._bring_back_lost_ones()
+                self._enqueue_lost_trials()
                 if len(self._counted()) >= trials:
                     break
-                # Of its own for each trial, so that a search that was stopped goes on as it would have.
-                seed = self.runs.training.seed + len(self.study.get_trials(deepcopy=False))
+                # Of its own for each trial, so that a search that was stopped resumes as it would have gone on.
+                seed = self.runs.setup.training.seed + len(self.study.get_trials(deepcopy=False))
                 self.study.sampler = optuna.samplers.TPESampler(seed=seed)
                 trial = self.study.ask()
                 trial.set_user_attr("process", name)
@@ -117,14 +118,14 @@ class Search:
                     self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
                     break
                 self._try(trial, trials)
-        self._write_best()  # a process that was killed may have told a trial, and no more
+        self._write_best()  # a process that was killed may have recorded a trial, and no more
 
     def tried(self) -> list[Tried]:
         """All trials, the best first, those without a score last."""
-        found = [_tried(place, trial) for place, trial in enumerate(self._counted(), start=1)]
+        tried = [_tried(place, trial) for place, trial in enumerate(self._counted(), start=1)]
         sign = -1 if self.runs.direction == "maximize" else 1
         order = ["done", "pruned", "running", "failed"]
-        return sorted(found, key=lambda t: (order.index(t.state), sign * (t.score or 0.0), t.number))
+        return sorted(tried, key=lambda t: (order.index(t.state), sign * (t.score or 0.0), t.number))
 
     def _try(self, trial: Trial, trials: int) -> None:
         from optuna import TrialPruned
@@ -135,44 +136,44 @@ class Search:
             strategy, settings = suggested(trial, self.space)
             trial.set_user_attr("strategy", strategy)
             trial.set_user_attr("settings", settings)
+            trial.set_user_attr("name", self.runs.trial(strategy, settings).name)
             known = self._known(trial)
             with quiet():
                 score = self.runs.score(trial, strategy, settings) if known is None else known
             if math.isnan(score):
-                raise UserError(f"its {self.runs.metric} is not a number.")
+                raise UserError(f"its {self.runs.setup.metric} is not a number.")
             self.study.tell(trial, score)
         except TrialPruned:
             self.study.tell(trial, state=TrialState.PRUNED)
         except Exception as error:
-            what = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            reason = what + (str(error).strip().splitlines() or ["no reason given"])[0]
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            reason = kind + (str(error).strip().splitlines() or ["no reason given"])[0]
             trial.set_user_attr("reason", reason)
             self.study.tell(trial, state=TrialState.FAIL)
         except BaseException:  # the process is told to end
             self._try_again(trial.number, trial.params)
             raise
-        told = next(_tried(place, t) for place, t in enumerate(self._counted(), start=1) if t.number == trial.number)
-        named = f"{self.runs.metric} {told.score:.4f}" if told.score is not None else told.reason
+        tried = next(_tried(place, t) for place, t in enumerate(self._counted(), start=1) if t.number == trial.number)
+        outcome = f"{self.runs.setup.metric} {tried.score:.4f}" if tried.score is not None else tried.reason
         seconds = time.perf_counter() - began
-        log.info("Trial %d of %d (%s): %s, %s, %.0f s.", told.number, trials, told, told.state, named, seconds)
+        log.info("Trial %d of %d (%s): %s, %s, %.0f s.", tried.number, trials, tried, tried.state, outcome, seconds)
         self._write_best()
 
     def _known(self, trial: Trial) -> float | None:
-        """The score of a trial with the same settings, which would be the same again."""
+        """The score of a trial of the same name, which would be the same again."""
         for other in self.study.get_trials(deepcopy=False):
-            mine, theirs = trial.user_attrs, other.user_attrs
-            if other.state.name == "COMPLETE" and all(theirs[k] == mine[k] for k in ("strategy", "settings")):
+            if other.state.name == "COMPLETE" and other.user_attrs["name"] == trial.user_attrs["name"]:
                 return other.value
         return None
 
     def _write_best(self) -> None:
-        with self._lock:  # or what another process has read a moment ago might be written last
+        with self._lock:  # or what another process read a moment ago might be written last
             done = [trial for trial in self.tried() if trial.state == "done"]
             if done:
                 write_atomically(self.folder / BEST, self.runs.options_file(done[0].strategy, done[0].settings))
 
     def _counted(self) -> list[FrozenTrial]:
-        """The trials that have begun, but for those that were lost, which are failed for no reason."""
+        """The trials that have begun, but for those that were lost, which failed without a reason."""
         return [
             trial
             for trial in self.study.get_trials(deepcopy=False)
@@ -181,7 +182,7 @@ class Search:
 
     @contextmanager
     def _alive(self) -> Iterator[str]:
-        """Inside, a lock says to other processes that this one lives, whatever becomes of it; its name is yielded."""
+        """Hold a lock by which other processes know that this one is alive, and yield its name."""
         name = f"process-{uuid.uuid4().hex[:12]}.lock"
         with FileLock(self.folder / name):
             try:
@@ -189,8 +190,8 @@ class Search:
             finally:
                 (self.folder / name).unlink(missing_ok=True)
 
-    def _bring_back_lost_ones(self) -> None:
-        """Have trials tried again whose process is no more, each by one of the processes that see it."""
+    def _enqueue_lost_trials(self) -> None:
+        """Enqueue again the trials whose process has ended, each by one process alone."""
         with self._lock:
             for trial in self._counted():
                 if trial.state.name == "RUNNING" and self._is_lost(trial):
@@ -216,17 +217,22 @@ class Search:
         if parameters:
             self.study.enqueue_trial(dict(parameters))
 
-    def _require_same(self, told: Mapping[str, Any]) -> None:
-        """Note what the search is, or raise OptionError where it was another one."""
-        then = self.study.user_attrs.get("told")
-        if then is None:
-            self.study.set_user_attr("told", told)
+    def _require_same(self, fingerprint: Mapping[str, Any]) -> None:
+        """Record the fingerprint of the search, or raise OptionError where it was another one."""
+        has_trials = bool(self.study.get_trials(deepcopy=False))  # asked first: who adds trials has recorded before
+        before = self.study.user_attrs.get("fingerprint")
+        if before is None and has_trials:
+            raise OptionError(
+                f"--output_dir {self.folder} holds a search of an earlier version of nlp_transfer; name another folder."
+            )
+        if before is None:
+            self.study.set_user_attr("fingerprint", fingerprint)
             return
-        changed = [name for name, value in told.items() if then.get(name) != value]
+        changed = changes(before, fingerprint) or [f"{name} is new" for name in fingerprint if name not in before]
         if changed:
             raise OptionError(
-                f"--output_dir {self.folder} holds the trials of another search: {', '.join(changed)} differ"
-                f"{'s' * (len(changed) == 1)}; give what it began with, or name another folder."
+                f"--output_dir {self.folder} holds another search: {'; '.join(changed)}. Give what it began with, or "
+                "name another folder."
             )
 
 

@@ -1,19 +1,19 @@
-"""Which options does a training run do best with, judged by validation rows alone?"""
+"""The search for the options that score best on validation rows."""
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nlp_transfer.config import (
     CacheOptions,
-    ClassificationOptions,
     DataOptions,
     ModelOptions,
     NEROptions,
@@ -22,22 +22,22 @@ from nlp_transfer.config import (
     TuningOptions,
 )
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.encoders.pretrained import Checkpoint
 from nlp_transfer.errors import OptionError, UserError
-from nlp_transfer.experiments.compare.task_rows import read_task
+from nlp_transfer.experiments.task_rows import read_task, task_options_from
+from nlp_transfer.experiments.trial import TrialSetup
+from nlp_transfer.experiments.trial_fingerprint import encoder_weights, fingerprint
 from nlp_transfer.experiments.tune.search import BEST, Search, Tried
 from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.experiments.tune.tuning_trials import Runs
-from nlp_transfer.heads import TaskHead
+from nlp_transfer.heads import TaskHead, head_named
+from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions
-from nlp_transfer.system import hardware
-from nlp_transfer.training.checkpointing.fingerprint import content, files_of
+from nlp_transfer.training.checkpointing.fingerprint import content
 from nlp_transfer.training.option_check import require_score
 from nlp_transfer.training.plan import usual_epochs
 
 log = logging.getLogger(__name__)
 
-_RECIPES = {"classification": "classify", "sentiment": "sentiment", "ner": "ner"}
 _FEW = 1000  # validation rows, under which a point of accuracy may be chance
 
 
@@ -62,7 +62,7 @@ class Tuned:
         return "\n".join(lines)
 
     def doubt(self) -> str | None:
-        """How far the choice may be chance, where validation rows are few and the score is a share; else None."""
+        """A sentence on how far the choice may be chance, where validation rows are few and the score is a share."""
         best = self.trials[0].score
         if self.validation_rows >= _FEW or best is None or not 0 <= best <= 1:
             return None
@@ -70,8 +70,8 @@ class Tuned:
         near = sum(t.state == "done" and t.score is not None and abs(best - t.score) <= error for t in self.trials) - 1
         return (
             f"Chosen on {self.validation_rows:,} validation rows, where one standard error of the best score is about "
-            f"{error:.3f}: {near} other trial{'s are' if near != 1 else ' is'} as good by that. More validation rows "
-            "choose better."
+            f"{error:.3f}: {near} other trial{'s are' if near != 1 else ' is'} within it. With more validation rows "
+            "the choice is surer."
         )
 
 
@@ -93,7 +93,7 @@ def rows_to_tune_on(
             "tuning chooses on validation rows; give a --validation_file, or a --validation_split_percentage above 0."
         )
     splits, head = read_task(task, replace(data, test_file=None), of_texts, of_words, seed)
-    splits = replace(splits, test=None)  # sample sets and those of the hub come as a whole
+    splits = replace(splits, test=None)  # sample sets and those of the hub come with them
     if splits.validation is None:
         raise OptionError("tuning chooses on validation rows, and this data set has none; hold some out.")
     return splits, head
@@ -113,47 +113,42 @@ def tune(
 ) -> Tuned:
     """Search with Optuna for the options that score best on validation rows, and write them to `best.yaml`.
 
-    Options that differ from what they are unless given stay as they are. The folder of the search may be worked on by
-    several processes, and later: `Search`. Raises OptionError for a strategy or a range that cannot be, or a score that
-    the task has not, and UserError where no trial came to its end.
+    Options that differ from their defaults are not searched. Several processes may work on the folder of the search,
+    and a later call resumes it: `Search`. Raises OptionError for an impossible strategy or range, or a score that the
+    task does not have, and UserError where no trial was completed.
     """
-    assert splits.test is None, "nothing here may see test rows"
+    splits = replace(splits, test=None)  # a search never reads test rows
     assert splits.validation is not None
     _validate_options(strategy, training)
     if training.metric_for_best_model:
         require_score(training.metric_for_best_model, head, splits.validation)
-    own: NEROptions | ClassificationOptions = of_words if options.task == "ner" else of_texts
-    if options.task == "classification":
-        own = ClassificationOptions(**{f.name: getattr(of_texts, f.name) for f in fields(ClassificationOptions)})
-    runs = Runs(splits, head, model, strategy, training, cache, others=(data, own))
+    own = task_options_from(options.task, of_texts, of_words)
+    setup = TrialSetup(head, model, training, cache)
+    runs = Runs(splits, setup, strategy, others=(data, own))
     epochs = usual_epochs(runs.steps_per_epoch(training))
-    depth = runs.load().encoder.depth
+    depth = TransferModel.from_options(model, copy.deepcopy(head)).encoder.depth
     space = space_of(options.strategies, options.search, strategy, training, depth, epochs)
-    told = {
-        f"--{name}": content(vars(group)[name]) for group in (model, own, strategy, training) for name in vars(group)
+    search_fingerprint = fingerprint(setup, splits, ()) | encoder_weights(model.model_name_or_path, model)
+    search_fingerprint |= {
+        f"--{name}": content(value) for group in (own, strategy) for name, value in vars(group).items()
     }
-    told |= {f"--{name}": getattr(options, name) for name in ("task", "strategies", "search")}
-    told |= {"the training rows": splits.train.sha256, "the validation rows": splits.validation.sha256}
-
-    told["--mixed_precision"] = hardware.precision(training.mixed_precision)  # what `auto` came to
-    source = Checkpoint.find(
-        model.model_name_or_path, revision=model.model_revision, trust_remote_code=model.trust_remote_code
-    ).source
-    told["the weights of --model_name_or_path"] = files_of(Path(source))
+    search_fingerprint |= {f"--{name}": getattr(options, name) for name in ("task", "strategies", "search")}
+    search_fingerprint |= {"--seed": training.seed, "--model_name_or_path": model.model_name_or_path}
+    search_fingerprint["--metric_for_best_model"] = search_fingerprint.pop("--metric")
 
     folder = Path(options.output_dir or "runs/tune")
-    search = Search(folder, space, runs, told, patience=max(2, epochs // 3))
+    search = Search(folder, space, runs, search_fingerprint, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
     first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)), depth)
     search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):
-        reasons = {trial.reason for trial in trials if trial.reason} or {"none began in time"}
-        raise UserError(f"no trial came to its end: {'; '.join(sorted(reasons))}")
-    recipe = f"recipes/{_RECIPES[options.task]}.py"
+        reasons = {trial.reason for trial in trials if trial.reason} or {"none began before --timeout"}
+        raise UserError(f"no trial was completed: {'; '.join(sorted(reasons))}")
+    recipe = f"recipes/{head_named(options.task).recipe}.py"
     best = folder / BEST
     return Tuned(
-        *(trials, runs.metric, len(splits.validation.data), best), f"accelerate launch {recipe} --config {best}"
+        *(trials, setup.metric, len(splits.validation.data), best), f"accelerate launch {recipe} --config {best}"
     )
 
 
@@ -163,7 +158,7 @@ def _validate_options(strategy: StrategyOptions, training: TrainingOptions) -> N
             "a trial runs in one process; start recipes/tune.py with python, several times for several at once."
         )
     if strategy.strategy != StrategyOptions().strategy:
-        raise OptionError("--strategy says what tuning is to find out; name those to try with --strategies.")
+        raise OptionError("--strategy is what tuning searches for; name those to try with --strategies.")
     if training.report_to or training.checkpoint_every:
         name = "report_to" if training.report_to else "checkpoint_every"
         raise OptionError(f"--{name} is for one run; leave it out here, and give it to the run with best.yaml.")

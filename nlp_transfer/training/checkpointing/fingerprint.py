@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy
 from nlp_transfer.training.checkpointing.checkpoint_files import digest_of
@@ -49,14 +50,19 @@ def options_of(
         for field in dataclasses.fields(strategy)
         if field.init
     }
-    head = model.head.options()
-    identity |= {"the labels": list(model.head.labels), "the task": model.head.task}
-    identity |= {f"--{name}": value for name, value in head.items() if name != "labels"}
-    identity |= {"--max_length": model.max_length, "--cache_dtype": (cache or CacheOptions()).cache_dtype}
-    for name, rows in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
-        identity[f"the {name} rows"] = f"#{rows.sha256}" if rows else None
+    identity |= head_and_rows(model.head, splits, cache) | {"--max_length": model.max_length}
     identity |= {"the number of processes": accelerator.num_processes, "the device": accelerator.device.type}
     return json.loads(json.dumps(identity, default=str))
+
+
+def head_and_rows(head: TaskHead, splits: Splits, cache: CacheOptions | None) -> Identity:
+    """What a run learns, and from which rows."""
+    identity: Identity = {"the labels": list(head.labels), "the task": head.task}
+    identity |= {f"--{name}": value for name, value in head.options().items() if name != "labels"}
+    identity["--cache_dtype"] = (cache or CacheOptions()).cache_dtype
+    for name, rows in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
+        identity[f"the {name} rows"] = f"#{rows.sha256}" if rows else None
+    return identity
 
 
 def weights_of(model: TransferModel) -> Identity:

@@ -28,9 +28,9 @@ def asked(monkeypatch):
     scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
               "lora": 0.75}  # fmt: skip
 
-    def score(name, model, learned, judged, options, cache):
-        calls.append((name, set(learned.data["line"]), set(judged.data["line"]), options))
-        return scores[name]
+    def score(candidate, model, learned, judged, options, cache):
+        calls.append((candidate.name, set(learned.data["line"]), set(judged.data["line"]), options))
+        return scores[candidate.name]
 
     monkeypatch.setattr(choose_strategy, "score_of", score)
     return calls
@@ -55,7 +55,7 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_t
     assert (choice.name, choice.strategy) == ("head_then_full", nt.strategies.HeadThenFull())
     assert choice.reasons[0].startswith("auto: 64 training rows, 2 labels (32 rows each), ")
     assert choice.reasons[1:] == (
-        "auto: accuracy on 21 rows that neither has seen: features:linear_svm 70.0, head_then_full 80.0.",
+        "auto: accuracy on 21 rows held out of training: features:linear_svm 70.0, head_then_full 80.0.",
         "auto: head_then_full, which leads by 10.0.",
     )
 
@@ -82,7 +82,7 @@ def test_half_a_choice_counts_as_none(tmp_path):
     (tmp_path / "logs").mkdir()
     for half in ('{"name": "full", "opt', '{"name": "full"}', "[]"):
         (tmp_path / "logs" / "strategy.json").write_text(half)
-        assert choose_strategy.chosen(tmp_path) is None
+        assert choose_strategy.read_choice(tmp_path) is None
 
 
 def test_features_are_taken_where_more_than_chance_speaks_for_them():
@@ -214,14 +214,14 @@ def test_a_tagger_says_what_it_takes(task_flags, training_flags, tmp_path):
 def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, training_flags, tmp_path):
     flags = [*task_flags["classify"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
     with pytest.MonkeyPatch.context() as patch:
-        seen = Progress.step
+        update = Progress.update
 
-        def step(self, step):
+        def stopped_at_step_3(self, step):
             if step.number == 3:
                 signal.raise_signal(signal.SIGTERM)
-            seen(self, step)
+            update(self, step)
 
-        patch.setattr(Progress, "step", step)
+        patch.setattr(Progress, "update", stopped_at_step_3)
         assert run_recipe("classify", flags, tmp_path).status == 143
     asked.clear()
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)

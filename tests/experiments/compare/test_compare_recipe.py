@@ -13,14 +13,14 @@ from conftest import RECIPES, run_recipe
 from forking import started
 
 import nlp_transfer as nt
-from nlp_transfer.experiments.compare import trial as trial_module
-from nlp_transfer.experiments.compare.candidates import BASELINES, Candidate
+from nlp_transfer.experiments import trial as trial_module
+from nlp_transfer.experiments.candidates import BASELINES, Candidate
+from nlp_transfer.experiments.compare.comparison import Comparison
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.entries import entries_of
-from nlp_transfer.experiments.compare.result import Comparison
 from nlp_transfer.experiments.compare.shared_rows import SharedRows
-from nlp_transfer.experiments.compare.trial import Job, Trial, pooling_of
-from nlp_transfer.experiments.compare.work import do
+from nlp_transfer.experiments.compare.trial_results import Job, probe_options_of, run_trial
+from nlp_transfer.experiments.trial import Trial, TrialSetup
 
 FILES = {".lock", "comparison.csv", "comparison.html", "comparison.json", "curve.svg", "failed", "identity.json",
          "options.yaml", "trials"}  # fmt: skip
@@ -101,12 +101,11 @@ def test_every_task_is_compared(task, request, checkpoint, reviews, sentences, t
     splits, head = nt.read_task(kind, data, levels, nt.NEROptions())
     folder = ComparisonFolder(tmp_path / "out")
     folder.open_for({})
-    job = Job(SharedRows.write(splits, folder.rows), head, nt.ModelOptions(),
-              nt.TrainingOptions(mixed_precision="no"), nt.CacheOptions(), head.best_metric)  # fmt: skip
+    job = job_of(head, splits, folder.rows)
     candidates = [Candidate("features", checkpoint(), "features"), Candidate(BASELINES, "", BASELINES)]
     trials = [Trial(candidate, 1.0, 0) for candidate in candidates]
     for trial in trials:
-        do(trial, job, folder.begin(trial.name))
+        run_trial(trial, job, folder.begin(trial.name))
         folder.keep(trial.name)
     split = "test" if splits.test else "validation"
     entries = entries_of(folder, trials, head, head.best_metric, split)
@@ -114,6 +113,11 @@ def test_every_task_is_compared(task, request, checkpoint, reviews, sentences, t
     for line in found.groups[0].lines:  # what is read back scores as what was written
         assert line.interval.score == pytest.approx(line.entry.score)
     assert nt.comparison_table(found)
+
+
+def job_of(head, splits, folder):
+    setup = TrialSetup(head, nt.ModelOptions(), nt.TrainingOptions(mixed_precision="no"), nt.CacheOptions())
+    return Job(setup, SharedRows.write(splits, folder))
 
 
 def of_problem(problem: str, folder: Path) -> str:
@@ -131,16 +135,15 @@ def test_a_training_costs_its_pass_over_frozen_layers_whoever_made_it(checkpoint
 
     fit = trial_module.fit
     monkeypatch.setattr(trial_module, "fit", timed)
-    head = nt.text_head_for(review_splits)
-    job = Job(SharedRows.write(review_splits, tmp_path), head, nt.ModelOptions(),
-              nt.TrainingOptions(mixed_precision="no"), nt.CacheOptions(), head.best_metric)  # fmt: skip
-    (learned,), _ = trial_module.learn(Trial(Candidate("features", checkpoint(), "features"), 1.0, 0), job)
-    assert learned.seconds == 3.0
+    job = job_of(nt.text_head_for(review_splits), review_splits, tmp_path / "rows")
+    run_trial(Trial(Candidate("features", checkpoint(), "features")), job, tmp_path)
+    (learned,) = json.loads((tmp_path / "result.json").read_text())["learned"]
+    assert learned["seconds"] == 3.0
 
 
 def test_a_probe_reads_the_mean_of_tokens_unless_told_otherwise(checkpoint, review_splits):
     head = nt.text_head_for(review_splits)
     probe = Candidate("freeze", checkpoint(), "freeze")
-    assert pooling_of(probe, head) == {"pooling": "mean"}
-    assert pooling_of(probe, nt.text_head_for(review_splits, pooling="cls")) == {}
-    assert pooling_of(Candidate("freeze:1", "", "freeze", (("trainable_layers", 1),)), head) == {}
+    assert probe_options_of(probe, head) == {"pooling": "mean"}
+    assert probe_options_of(probe, nt.text_head_for(review_splits, pooling="cls")) == {}
+    assert probe_options_of(Candidate("freeze:1", "", "freeze", (("trainable_layers", 1),)), head) == {}

@@ -52,7 +52,7 @@ def test_words_are_ranked_as_texts_are(sentences, checkpoint, tmp_path):
     [
         ([], "--encoders is missing"),
         (["--encoders", "a", "--sample", "3"], "--sample must be 20 or more; got 3"),
-        (["--encoders", "broken"], "none of the encoders can be looked at: broken: "),
+        (["--encoders", "broken"], "none of the encoders can be ranked: broken: "),
         (["--encoders", "a", "--train_file", "n.jsonl"], "have several labels, or numbers"),
     ],
 )

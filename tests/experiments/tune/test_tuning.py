@@ -137,7 +137,7 @@ def test_a_score_that_is_no_number_fails_its_trial_for_a_reason(flags, cheap, tm
     monkeypatch.setattr(Runs, "score", lambda *_: float("nan"))
     outcome = run_recipe("tune", flags, tmp_path)
     assert outcome.status == 2
-    assert outcome.err.splitlines()[-1] == "error: no trial came to its end: its accuracy is not a number."
+    assert outcome.err.splitlines()[-1] == "error: no trial was completed: its accuracy is not a number."
 
 
 def test_a_trial_that_fails_is_told_and_the_others_go_on(flags, cheap, tmp_path, monkeypatch):
@@ -156,7 +156,7 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(flags, cheap, tmp_path,
     monkeypatch.setattr(Runs, "score", lambda *_: 1 / 0)
     outcome = run_recipe("tune", [*flags[:-1], "other"], tmp_path)
     assert outcome.status == 2
-    assert outcome.err.splitlines()[-1] == "error: no trial came to its end: ZeroDivisionError: division by zero"
+    assert outcome.err.splitlines()[-1] == "error: no trial was completed: ZeroDivisionError: division by zero"
 
 
 def test_the_settings_of_one_search_are_tried_again_in_another(flags, cheap, tmp_path):
@@ -170,18 +170,18 @@ def test_the_settings_of_one_search_are_tried_again_in_another(flags, cheap, tmp
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        (["--strategies", "full"], "holds the trials of another search: --strategies differs"),
+        (["--strategies", "full"], "holds another search: --strategies was"),
         (
             ["--weight_decay", "0.1", "--seed", "3"],
-            "holds the trials of another search: --weight_decay, --seed differ;",
+            "holds another search: --weight_decay was 0.01 and is 0.1; --seed was 0 and is 3. Give what it began with",
         ),
-        (["--strategy", "lora"], "--strategy says what tuning is to find out"),
+        (["--strategy", "lora"], "--strategy is what tuning searches for"),
         (["--report_to", "tensorboard"], "--report_to is for one run"),
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--trials", "0"], "--trials must be more than 0"),
         (["--metric_for_best_model", "f1_strict"], "--metric_for_best_model f1_strict is not a score of this task"),
-        (["--task", "tagging"], "--task must be classification, sentiment or ner"),
-        (["--output_dir", "mine"], "holds something that is no search"),
+        (["--task", "tagging"], "there is no task 'tagging'; the tasks are classification"),
+        (["--output_dir", "mine"], "holds something other than a search"),
     ],
 )
 def test_what_cannot_be_is_one_line(flags, cheap, tmp_path, more, line):

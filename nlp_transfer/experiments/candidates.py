@@ -1,4 +1,4 @@
-"""Candidates of a comparison: strategies with their options, each on an encoder."""
+"""The candidates of experiments: strategies with their options on encoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trial's head knows of the rows is what the trial learns from."""
+"""The head of a share of the rows knows no more of them than the share shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 import nlp_transfer as nt
 from nlp_transfer.data.fractions import nested_share
-from nlp_transfer.experiments.compare.heads_on_shares import options_on
 
 
 def splits_of(labels, problem, folder):
@@ -24,20 +23,19 @@ def test_weights_are_those_of_the_share_in_the_same_way(problem, way, tmp_path):
     splits = splits_of(labels if problem == "single_label" else [[x] for x in labels], problem, tmp_path)
     head = nt.text_head_for(splits, class_weights=way)
     share = nested_share(splits.train, 0.3, 0)
-    told = options_on(head, splits.train, share)["class_weights"]
-    names = set(told)
-    assert names == set(head.labels)
-    assert told != head.class_weights
-    assert options_on(head, splits.train, splits.train)["class_weights"] == head.class_weights
+    weights = head.on_share(splits.train, share).class_weights
+    assert set(weights) == set(head.labels)
+    assert weights != head.class_weights
+    assert head.on_share(splits.train, splits.train).class_weights == pytest.approx(head.class_weights)
     mine = type(head)(list(head.labels), class_weights=dict.fromkeys(head.labels, 2.0))
-    assert options_on(mine, splits.train, share)["class_weights"] == mine.class_weights
+    assert mine.on_share(splits.train, share).class_weights == mine.class_weights
 
 
 def test_a_number_is_scaled_by_the_share_alone(tmp_path):
     splits = splits_of([float(place**2) for place in range(60)], "regression", tmp_path)
     head = nt.text_head_for(splits)
     share = nested_share(splits.train, 0.2, 0)
-    told = options_on(head, splits.train, share)
-    assert told["mean"] == pytest.approx(sum(share.data["label"]) / len(share.data))
-    assert told["mean"] != head.mean
-    assert type(head)(**told).deviation != head.deviation
+    of_share = head.on_share(splits.train, share)
+    assert of_share.mean == pytest.approx(sum(share.data["label"]) / len(share.data))
+    assert of_share.mean != head.mean
+    assert of_share.deviation != head.deviation

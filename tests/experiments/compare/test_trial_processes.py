@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.experiments.compare import running
-from nlp_transfer.experiments.compare.candidates import Candidate
+from nlp_transfer.experiments.candidates import Candidate
+from nlp_transfer.experiments.compare import trial_processes
+from nlp_transfer.experiments.compare.comparison import other_versions
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
-from nlp_transfer.experiments.compare.pace import Pace
-from nlp_transfer.experiments.compare.running import run_trials, workers_for
-from nlp_transfer.experiments.compare.trial import Trial
-from nlp_transfer.experiments.compare.versions import of_other_versions
+from nlp_transfer.experiments.compare.trial_processes import TimeLeft, run_trials, workers_for
+from nlp_transfer.experiments.trial import Trial
 from nlp_transfer.training.checkpointing.fingerprint import versions
 
 FATES = ("well", "badly", "oddly", "killed", "well too")
@@ -57,7 +56,7 @@ def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, cap
     assert not list(folder.path.rglob(".incomplete-*"))
 
     again = ComparisonFolder(tmp_path / "out", overwrite=True)
-    with pytest.raises(OptionError, match="another comparison is at work there"):
+    with pytest.raises(OptionError, match="is in use by another comparison"):
         again.open_for({"what": "it is"})
     assert folder.has(trials[0].name)  # nothing of the one that works was touched
     folder.close()
@@ -66,10 +65,10 @@ def test_a_trial_that_fails_fails_alone_and_only_it_is_tried_again(tmp_path, cap
     again.open_for({"what": "it is"})
     assert run_trials(trials, tmp_path, again, work, workers=1) == {}  # type: ignore[arg-type]
     assert all(again.has(some.name) for some in trials)
-    assert of_other_versions(again, trials) == []
+    assert other_versions(again, trials) == []
     for some, torch in zip(trials, ("1.0", "2.0", versions()["torch"]), strict=False):
         (again.of(some.name) / "result.json").write_text(json.dumps({"versions": {"torch": torch, "other": "1"}}))
-    (said,) = of_other_versions(again, trials)
+    (said,) = other_versions(again, trials)
     assert said.startswith("2 of 5 trainings come from other versions")
     assert said.endswith(f": torch 1.0, 2.0 (now {versions()['torch']}).")
     done = (tmp_path / "done.txt").read_text().splitlines()
@@ -80,11 +79,11 @@ def test_what_is_left_is_told_from_trials_of_the_same_candidate():
     done = [trial("slow"), trial("quick", 0.4)]
     waiting = [trial("slow", seed=1), trial("quick", 0.4, 1), trial("quick", 0.9, 1)]
     seconds = {done[0].name: 100.0, done[1].name: 10.0}
-    pace = Pace([*done, *waiting], done, seconds.__getitem__, workers=1)
+    time_left = TimeLeft([*done, *waiting], done, seconds.__getitem__, workers=1)
     # A share of 0.9 is twice the work of 0.4, scoring included.
-    assert pace.left() == pytest.approx(100 + 10 + 20)
-    pace.failed(waiting[0], "it did")
-    assert pace.left() == pytest.approx(30)
+    assert time_left.left() == pytest.approx(100 + 10 + 20)
+    time_left.failed(waiting[0], "it did")
+    assert time_left.left() == pytest.approx(30)
 
 
 def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
@@ -92,11 +91,11 @@ def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
     assert not folder.path.exists()
     folder.open_for({"--learning_rate": 1e-3, "the train rows": "#1"})
     folder.open_for({"--learning_rate": 1e-3, "the weights of other": "#2"})  # more may be added
-    with pytest.raises(OptionError, match=r"--learning_rate was 0.001 and is none; the train rows are not those of"):
+    with pytest.raises(OptionError, match=r"--learning_rate was 0.001 and is none; the train rows changed"):
         folder.open_for({"--learning_rate": None, "the train rows": "#3"})
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("all of it")
-    with pytest.raises(OptionError, match="something else"):
+    with pytest.raises(OptionError, match="something other than a comparison"):
         ComparisonFolder(tmp_path / "other")
     ComparisonFolder(tmp_path / "other", overwrite=True).open_for({})
     assert (tmp_path / "other" / "thesis.txt").read_text() == "all of it"
@@ -104,11 +103,11 @@ def test_a_folder_refuses_what_it_does_not_hold(tmp_path):
 
 def test_one_worker_at_least_and_no_more_than_trials_cores_and_memory_allow(monkeypatch):
     assert workers_for(5, 1) == 5
-    monkeypatch.setattr(running, "_cores", lambda: 8)
-    monkeypatch.setattr(running, "free_memory", lambda: 1e12)
-    monkeypatch.setattr(running.hardware, "is_cpu_only", lambda: True)
+    monkeypatch.setattr(trial_processes, "_cores", lambda: 8)
+    monkeypatch.setattr(trial_processes, "free_memory", lambda: 1e12)
+    monkeypatch.setattr(trial_processes.hardware, "is_cpu_only", lambda: True)
     assert workers_for(None, 3) == 3
-    monkeypatch.setattr(running, "_cores", lambda: 2)
+    monkeypatch.setattr(trial_processes, "_cores", lambda: 2)
     assert workers_for(None, 3) == 2
-    monkeypatch.setattr(running, "free_memory", lambda: 1e9)
+    monkeypatch.setattr(trial_processes, "free_memory", lambda: 1e9)
     assert workers_for(None, 3) == 1

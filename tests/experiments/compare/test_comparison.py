@@ -12,12 +12,12 @@ import pytest
 from invented import MAJORITY, ROWS, SCRATCH, SVM, all_beside, entry
 
 from nlp_transfer.errors import UserError
+from nlp_transfer.experiments.compare.comparison import Comparison
+from nlp_transfer.experiments.compare.comparison_files import write_comparison
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.comparison_pictures import curve_picture
 from nlp_transfer.experiments.compare.comparison_table import as_csv, comparison_table
-from nlp_transfer.experiments.compare.learning_curve import RowsNeeded, rows_needed
-from nlp_transfer.experiments.compare.result import Comparison
-from nlp_transfer.experiments.compare.write_comparison import write_comparison
+from nlp_transfer.experiments.compare.summary import RowsNeeded, rows_needed
 
 
 def of(entries, metric="accuracy", split="test", failures=None) -> Comparison:
@@ -58,7 +58,7 @@ VERDICTS = {
     "validation took it for as good, test does not": (
         [entry("full", 0.9), entry("lora", 0.8, seconds=20, validation=0.895)],
         r"lora, on validation as good as full at a fifth of the time, is surely worse on the rows scored here "
-        r"\(difference -10\.0, 95% -1.*\): take lora, or choose anew on more validation rows\. That is .*",
+        r"\(difference -10\.0, 95% -1.*\): take lora, or choose again on more validation rows\. That is .*",
         "lora",
     ),
     "test took it for as good, validation does not": (
@@ -81,20 +81,20 @@ VERDICTS = {
     "nothing is sure": (
         [entry("full", 0.605)],
         r"full is not surely better than TF-IDF \+ linear SVM \(difference 0\.[35], .*\): take full \(0\.5 ahead on "
-        r"validation\), or score more than these 200 rows to tell\. Training full took 2 min, TF-IDF \+ linear SVM 2 "
-        r"min\.",
+        r"validation\), or score more than these 200 rows to be sure\. Training full took 2 min, TF-IDF \+ linear SVM "
+        r"2 min\.",
         "full",
     ),
     "nothing is sure, and the baseline is cheaper": (
         [entry("full", 0.605, seconds=1000)],
         r"full is not surely better than .*: take TF-IDF \+ linear SVM \(0\.5 behind on validation, and quicker\), or "
-        r"score more than these 200 rows to tell\. Training full took 17 min, TF-IDF \+ linear SVM 2 min\.",
+        r"score more than these 200 rows to be sure\. Training full took 17 min, TF-IDF \+ linear SVM 2 min\.",
         SVM,
     ),
     "validation took the network for better, test does not": (
         [entry("full", 0.9), entry("lora", 0.5, seconds=20, validation=0.895)],
         r"Negative transfer: lora is worse than TF-IDF \+ linear SVM \(difference -10\.0, .*\) on the rows scored "
-        r"here, though validation chose it \(29\.5 ahead\): choose anew on more validation rows\. Training lora took "
+        r"here, though validation chose it \(29\.5 ahead\): choose again on more validation rows\. Training lora took "
         r"20 s, TF-IDF \+ linear SVM 2 min\.",
         "lora",
     ),
@@ -102,13 +102,13 @@ VERDICTS = {
         [entry("full", 0.9, validation=0.55, seconds=1000), entry("lora", 0.3, validation=0.545, seconds=20)],
         r"Negative transfer: lora \(difference -30\.0, .*\) is worse than TF-IDF \+ linear SVM\. full is surely better "
         r"than TF-IDF \+ linear SVM on the rows scored here \(difference 30\.0, .*\), though validation chose "
-        r"TF-IDF \+ linear SVM \(5\.0 ahead\): choose anew on more validation rows\.",
+        r"TF-IDF \+ linear SVM \(5\.0 ahead\): choose again on more validation rows\.",
         SVM,
     ),
     "validation took the baseline for as good, test does not": (
         [entry("full", 0.9, validation=0.6, seconds=1000)],
         r"full is surely better than TF-IDF \+ linear SVM on the rows scored here \(difference 30\.0, .*\), though "
-        r"validation chose TF-IDF \+ linear SVM \(as good, and quicker\): choose anew on more validation rows\. "
+        r"validation chose TF-IDF \+ linear SVM \(as good, and quicker\): choose again on more validation rows\. "
         r"Training .*",
         SVM,
     ),
@@ -203,12 +203,13 @@ def test_what_limits_the_numbers_is_said():
     assert "±" not in comparison_table(alone).split("\n\n")[1]
     assert "No test rows" in said
     assert re.search(
-        r"Validation has 40 rows, which tell a score to ±\d+\.\d points; ±2\.0 would take about [\d,]+ rows", said
+        r"Validation has 40 rows, which measure a score to ±\d+\.\d points; ±2\.0 would take about [\d,]+ rows", said
     )
     assert "Failed: lora: it was killed" in said
     all_right = of([entry("full", 1.0, seeds=1, rows=10), entry(SCRATCH, 0.5, seeds=1, rows=10)])
     assert (
-        "Validation has 10 rows, which tell a score to ±15.0 points; ±2.0 would take about 75 rows." in all_right.notes
+        "Validation has 10 rows, which measure a score to ±15.0 points; ±2.0 would take about 75 rows."
+        in all_right.notes
     )
     assert of(all_beside(entry("full", 1.0)), failures={}).notes == ()
     uneven = of(all_beside(entry("full", 1.0), entry("lora", 1.0, seeds=1)))

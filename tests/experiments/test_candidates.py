@@ -7,7 +7,7 @@ import pytest
 import nlp_transfer as nt
 from nlp_transfer.config.option_fields import option_of
 from nlp_transfer.errors import OptionError
-from nlp_transfer.experiments.compare.candidates import candidates_from
+from nlp_transfer.experiments.candidates import candidates_from
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.strategies.strategy_registry import options_of
 

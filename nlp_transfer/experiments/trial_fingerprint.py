@@ -1,0 +1,63 @@
+"""The fingerprint of trials: what two trials of the same name have to share to have the same result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nlp_transfer.config import ModelOptions
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.pretrained import Checkpoint
+from nlp_transfer.experiments.candidates import Candidate
+from nlp_transfer.experiments.trial import TrialSetup
+from nlp_transfer.system import hardware
+from nlp_transfer.training.checkpointing.fingerprint import Identity, content, files_of, head_and_rows
+
+_FREE = ("seed", "logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints",
+         "metric_for_best_model")  # fmt: skip
+
+
+def fingerprint(setup: TrialSetup, splits: Splits, candidates: Iterable[Candidate]) -> Identity:
+    """All but the name of a trial that its result depends on, by the names that a user knows; digests follow a #.
+
+    Of files that options of candidates name it holds the content. The weights of the encoders: `encoder_weights`.
+    """
+    training, model = setup.training, setup.model
+    identity: Identity = {f"--{name}": value for name, value in vars(training).items() if name not in _FREE}
+    identity["--mixed_precision"] = hardware.precision(training.mixed_precision)  # what `auto` comes to here
+    identity["--metric"] = setup.metric
+    identity |= head_and_rows(setup.head, splits, setup.cache)
+    identity |= {f"--{name}": getattr(model, name) for name in ("max_length", "model_revision", "keep_head")}
+    for candidate in candidates:
+        contents = {option: (value, content(value)) for option, value in candidate.options}
+        identity |= {f"--{o} of {candidate.name}": held for o, (value, held) in contents.items() if held != value}
+    return as_json(identity)
+
+
+def encoder_weights(encoder: str, model: ModelOptions) -> Identity:
+    """A digest of the weights and the tokenizer of an encoder. Raises ModelError where it cannot be loaded."""
+    checkpoint = Checkpoint.find(encoder, revision=model.model_revision, trust_remote_code=model.trust_remote_code)
+    return {f"the weights of {encoder}": files_of(Path(checkpoint.source))}
+
+
+def as_json(identity: Mapping[str, Any]) -> Identity:
+    """What reading it back from a JSON file gives."""
+    values: Identity = json.loads(json.dumps(identity, default=str))
+    return values
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What of `now` differs from what it was before, a phrase each; what was not there before is no change."""
+    return [_change(name, before[name], now[name]) for name in now if name in before and before[name] != now[name]]
+
+
+def _change(name: str, before: Any, now: Any) -> str:
+    if str(before).startswith("#") or str(now).startswith("#"):
+        return f"{name} changed"
+    return f"{name} was {_shown(before)} and is {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
