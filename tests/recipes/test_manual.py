@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import re
 import shlex
@@ -14,7 +15,6 @@ import pytest
 from conftest import RECIPES, Outcome, review_lines, run_recipe, sentence_lines, training_flags
 
 import nlp_transfer as nt
-from nlp_transfer.activations import activation_store
 from nlp_transfer.system.command import recipes
 
 __all__ = ["training_flags"]
@@ -117,7 +117,12 @@ def test_a_command_names_a_recipe_and_options_that_exist(command, folder, monkey
         raise ParsedError
 
     monkeypatch.setattr(nt, "parse", only_parse)
-    monkeypatch.setattr(sys, "path", [str(RECIPES / "benchmarks"), *sys.path])
+    if name == "benchmarks/benchmark":
+        monkeypatch.syspath_prepend(RECIPES / "benchmarks")  # where a script finds the files beside it
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", *flags])
+        with pytest.raises(ParsedError):
+            importlib.import_module("benchmark").main()
+        return
     with pytest.raises(ParsedError):
         pytest.fail(run_recipe(name, flags, folder).err)
 
@@ -152,6 +157,7 @@ ALL = [c for c in fenced(MANUAL) if c.startswith("nlp-transfer") and recipe_of(c
 FIRST = [next(c for c in ALL if recipe_of(c)[0] == name) for name in ("classify", "ner", "predict", "report", "verify")]
 
 
+@pytest.mark.usefixtures("with_reports")
 def test_the_first_command_of_what_is_quick_runs(folder, training_flags):
     for command, outcome in run_short(FIRST, folder, training_flags):
         assert outcome.status == 0, f"{command}: {outcome.err}"
@@ -159,18 +165,12 @@ def test_the_first_command_of_what_is_quick_runs(folder, training_flags):
 
 
 @pytest.mark.whole
+@pytest.mark.usefixtures("with_reports")
 def test_every_command_runs_from_the_top_to_the_bottom(folder, training_flags):
     for command, outcome in run_short(ALL, folder, training_flags):
         assert outcome.status == 0, f"{command}: {outcome.err}"
     assert (folder / "compared.html").is_file()
     assert (folder / "runs" / "tune" / "best.yaml").is_file()
-
-
-def test_the_cache_command_is_there(monkeypatch, capsys):
-    assert {shlex.split(c)[2] for c in COMMANDS if c.startswith("nlp-transfer cache")} == {"list", "clear"}
-    monkeypatch.setattr(sys, "argv", ["activations", "list"])
-    activation_store.main()
-    assert "in all" in capsys.readouterr().out
 
 
 def test_the_python_of_the_readme_runs(checkpoint, folder, monkeypatch):
