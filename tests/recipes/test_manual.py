@@ -137,7 +137,7 @@ def short(name: str, flags: list[str], tiny: list[str]) -> list[str]:
         few = ["--strategies", "freeze", "--seeds", "1", "--workers", "1", "--fractions", "1.0"]
         return [*flags, *tiny, *steps, *few, "--overwrite_output_dir", "true"]
     if name == "tune":
-        return [*flags, *tiny, *steps, "--trials", "1"]
+        return [*flags, "--model_name_or_path", encoder, *steps, "--trials", "1"]  # it searches learning rates
     if name == "select_encoder":
         return [*flags, "--encoders", encoder]
     if name == "check_data":
@@ -173,6 +173,7 @@ def test_every_command_runs_from_the_top_to_the_bottom(folder, training_flags):
     assert (folder / "runs" / "tune" / "best.yaml").is_file()
 
 
+@pytest.mark.usefixtures("other_accelerators")
 def test_the_python_of_the_readme_runs(checkpoint, folder, monkeypatch):
     (source,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
     source = source.replace("all-MiniLM-L6-v2", checkpoint()).replace("nt.TrainingOptions()", "SHORT")

