@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,13 +17,15 @@ Metric = Callable[[Sequence[Any], Sequence[Any]], float]
 """A number for predictions, as a head's `decode` returns them, and references, as its `references` returns them."""
 
 
-class _Registered(NamedTuple):
+class RegisteredMetric(NamedTuple):
+    """A registered function, the tasks whose heads it scores (None: all), and its direction."""
+
     function: Metric
     tasks: frozenset[str] | None
     greater_is_better: bool
 
 
-_METRICS: dict[str, _Registered] = {}
+_METRICS: dict[str, RegisteredMetric] = {}
 
 
 def register_metric(
@@ -47,7 +50,24 @@ def register_metric(
         raise OptionError("every head has a score 'loss'; register the metric under another name.")
     if isinstance(tasks, str):
         raise OptionError(f"tasks takes a list, such as [{tasks!r}].")
-    _METRICS[name] = _Registered(function, None if tasks is None else frozenset(tasks), greater_is_better)
+    _METRICS[name] = RegisteredMetric(function, None if tasks is None else frozenset(tasks), greater_is_better)
+
+
+def metrics_for_processes() -> dict[str, RegisteredMetric]:
+    """The registered metrics, for `register_all` in another process; OptionError for one that cannot be sent there."""
+    for name, metric in _METRICS.items():
+        try:
+            pickle.dumps(metric.function)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise OptionError(
+                f"the metric {name!r} cannot be sent to other processes; define its function at the top of a module."
+            ) from error
+    return dict(_METRICS)
+
+
+def register_all(metrics: Mapping[str, RegisteredMetric]) -> None:
+    """Register what `metrics_for_processes` gave in the process that started this one."""
+    _METRICS.update(metrics)
 
 
 def registered_metrics(task: str) -> tuple[str, ...]:

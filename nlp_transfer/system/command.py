@@ -100,7 +100,7 @@ def _require_none(arguments: Sequence[str], command: str) -> None:
 
 
 def _nearest(name: str, names: Sequence[str] | dict[str, Path]) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_") if name[0] != "-" else name, names, n=1)
+    near = difflib.get_close_matches(name.replace("-", "_") if not name.startswith("-") else name, names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; recipes are {', '.join(recipes())}."
 
 

@@ -173,6 +173,19 @@ def test_it_is_compared(checkpoint, task, data, options, tmp_path):
     assert not found.failures
 
 
+def test_an_outside_metric_goes_to_the_processes_of_a_comparison(checkpoint, reviews, options, praise_gap, tmp_path):
+    data = nt.DataOptions(**{f"{name}_file": path for name, path in reviews.items()})
+    splits, head = nt.read_task("irony", data, nt.SentimentOptions(), nt.NEROptions())
+    folder, candidates = nt.ComparisonFolder(tmp_path / "compared"), nt.candidates_from(["freeze"], [checkpoint()])
+    compare = nt.CompareOptions(task="irony", strategies=["freeze"], seeds=1, workers=1, metric=praise_gap)
+    found = nt.compare(folder, candidates, splits, head, options=compare, training=replace(options, max_train_steps=2))
+    assert not found.failures
+    assert found.metric == praise_gap
+    nt.register_metric(praise_gap, lambda predictions, references: 0.0, tasks=["irony"])
+    with pytest.raises(nt.OptionError, match="the metric 'praise_gap' cannot be sent to other processes"):
+        nt.compare(nt.ComparisonFolder(tmp_path / "other"), candidates, splits, head, options=compare)
+
+
 def test_it_is_tuned(checkpoint, task, data, options, tmp_path):
     pytest.importorskip("optuna")
     splits, head = nt.read_task(task, data, nt.SentimentOptions(), nt.NEROptions())

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,6 +28,7 @@ from nlp_transfer.errors import UserError, is_full_disk
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.trial_results import Job
 from nlp_transfer.experiments.trial import Trial
+from nlp_transfer.metrics.metric_registry import RegisteredMetric, metrics_for_processes, register_all
 from nlp_transfer.system import hardware
 from nlp_transfer.system.durations import in_words
 from nlp_transfer.system.progress_bars import tqdm
@@ -61,12 +62,13 @@ def run_trials(
     running: dict[BaseProcess, tuple[Trial, float]] = {}
     failures: dict[str, str] = {}
     threads = max(1, _cores() // workers)
-    context = _context()
+    context, metrics = _context(), metrics_for_processes()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 trial = waiting.popleft()
-                process = context.Process(target=_run, args=(trial, job, folder.begin(trial.name), run_trial, threads))
+                arguments = (trial, job, folder.begin(trial.name), run_trial, threads, metrics)
+                process = context.Process(target=_run, args=arguments)
                 process.start()
                 running[process] = (trial, time.monotonic())
             connection.wait([process.sentinel for process in running], timeout=1.0)
@@ -171,7 +173,9 @@ def _work(trial: Trial) -> float:
     return trial.fraction + _SCORING
 
 
-def _run(trial: Trial, job: Job, folder: Path, run_trial: RunTrial, threads: int) -> None:
+def _run(
+    trial: Trial, job: Job, folder: Path, run_trial: RunTrial, threads: int, metrics: Mapping[str, RegisteredMetric]
+) -> None:
     """Run a trial in this process, which is there for nothing else; stdout, stderr and the log go to log.txt."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.freeze()  # what was imported stays, and is not collected after each stage
@@ -184,6 +188,7 @@ def _run(trial: Trial, job: Job, folder: Path, run_trial: RunTrial, threads: int
         del os.environ[name]
     os.environ |= {"OMP_NUM_THREADS": str(threads), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
     torch.set_num_threads(threads)
+    register_all(metrics)
     try:
         run_trial(trial, job, folder)
     except Exception as error:
