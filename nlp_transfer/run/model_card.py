@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
+from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baseline_rows_note
 from nlp_transfer.models.adapters.adapter import Adapter
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.system.text import inline_code
@@ -54,7 +54,7 @@ def _scores(report: Report, training_rows: int) -> Iterator[str]:
     yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
     yield ""
     if training_rows > MOST_BASELINE_ROWS:
-        yield baselines_saw(training_rows)
+        yield baseline_rows_note(training_rows)
         yield ""
     if not report.run.steps:
         yield "The encoder is as it was pretrained; the classifier on it was fitted to all training rows at once."

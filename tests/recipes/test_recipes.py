@@ -85,7 +85,7 @@ native = [answer["label"] for answer in classify(texts)]
 entities = [answer["entity"] for answer in ner("Anna was in Oslo .")]
 del sys.modules["nlp_transfer"]
 {card}
-print(json.dumps([native, entities, [answer["label"] for answer in ask(texts)]]))
+print(json.dumps([native, entities, [answer["label"] for answer in pipe(texts)]]))
 """
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "run", capture_output=True, text=True, timeout=120

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
+from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baseline_rows_note
 from nlp_transfer.metrics import RowCounts, is_error
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.report import entity_errors, label_errors, label_set_errors, number_errors, slices  # noqa: F401
@@ -38,7 +38,7 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
         "rows": report.rows,
         "encoder": {**transfer["encoder"], "layers": model.encoder.depth, "width": model.encoder.width},
         "scores": scores(head, report, counts),
-        "baselines_saw": baselines_saw(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
+        "baselines_saw": baseline_rows_note(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
         "run": _run(report, head.loss_unit),
         "cost": _cost(model, report),
         **_of_task(report, rows.data, train, counts),
