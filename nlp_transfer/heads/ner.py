@@ -86,7 +86,7 @@ class NERHead(TaskHead):
         "items": "entities",
         "answers": "tags",
         "calibrated_on": "the words of the validation rows",
-        "probabilities": "Of the entities that were predicted, each as sure as its least sure word.",
+        "probabilities": "Of the predicted entities: that of the least probable word of each.",
     }
     can_balance = False
     no_confidence = "a tagger gives each span a score of its own"

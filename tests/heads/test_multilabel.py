@@ -80,7 +80,8 @@ def test_a_run_learns_several_labels_and_keeps_its_thresholds(several, checkpoin
     nt.fit(model, several, options, strategy=strategy)
     assert any(threshold != 0.5 for threshold in model.head.thresholds.values())
     predictions = model.predict(several.test.data["text"][:], precision="no")
-    assert np.mean([set(p.labels) == set(e) for p, e in zip(predictions, several.test.data["label"], strict=True)]) > 0.5
+    pairs = zip(predictions, several.test.data["label"], strict=True)
+    assert np.mean([set(prediction.labels) == set(gold) for prediction, gold in pairs]) > 0.5
     model.save(tmp_path / "saved")
     again = nt.TransferModel.load(tmp_path / "saved")
     assert again.head.thresholds == model.head.thresholds

@@ -403,7 +403,7 @@ def test_a_run_that_was_killed_goes_on(finished, task_flags, training_flags, tmp
     outcome = run_recipe("classify", flags, tmp_path)
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith(
-        "error: --output_dir run holds a run that was stopped; --resume goes"
+        "error: --output_dir run holds a run that was stopped; give --resume"
     )
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
     assert outcome.status == 0, outcome.err
