@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import json
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -47,6 +48,12 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("[!_]*.py"))}
 
 
+def notebooks() -> dict[str, Path]:
+    """The notebooks beside the recipes, by their names."""
+    folder = next(iter(recipes().values())).parent
+    return {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+
+
 def _overview(arguments: Sequence[str]) -> None:
     _require_none(arguments, "--help")
     print(_OVERVIEW.format(version=__version__, recipes=", ".join(recipes())))
@@ -59,19 +66,23 @@ def _version(arguments: Sequence[str]) -> None:
 
 def _list(arguments: Sequence[str]) -> None:
     _require_none(arguments, "list")
-    width = max(map(len, recipes()), default=0)
+    width = max(map(len, [*recipes(), *notebooks()]), default=0)
     for name, path in recipes().items():
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         print(f"{name:<{width}}  {docstring.partition(chr(10))[0]}")
+    for name, path in notebooks().items():
+        heading = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][0]
+        print(f"{name:<{width}}  {heading.strip('# ' + chr(10))} (a notebook, to copy).")
 
 
 def _copy(arguments: Sequence[str]) -> None:
     if not 1 <= len(arguments) <= 2:
         raise OptionError("copy takes a recipe and a folder, as in: nlp-transfer copy classify .")
     name, folder = arguments[0], Path(*arguments[1:])
-    recipe = recipes().get(name.replace("-", "_"))
+    files = recipes() | notebooks()
+    recipe = files.get(name.replace("-", "_"))
     if recipe is None:
-        raise OptionError(f"unknown recipe '{name}'{_nearest(name, recipes())}")
+        raise OptionError(f"unknown recipe '{name}'{_nearest(name, files)}")
     target = folder / recipe.name
     try:
         with open(target, "x", encoding="utf-8") as file:
@@ -82,7 +93,8 @@ def _copy(arguments: Sequence[str]) -> None:
         raise OptionError(f"{folder} is not a folder; make it first, or name another one.") from None
     except PermissionError:
         raise OptionError(f"cannot write to {folder}: permission denied; name another folder.") from None
-    print(f"{target} is yours to change. Run it: python {target}")
+    starter = "jupyter lab" if recipe.suffix == ".ipynb" else "python"
+    print(f"{target} is yours to change. Run it: {starter} {target}")
 
 
 def _cache(arguments: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ def test_the_command_comes_with_the_wheel_and_runs_recipes(run, tmp_path, traini
     assert where.endswith("nlp_transfer/recipes/__init__.py\n")
     assert len(run("nlp-transfer").stdout.splitlines()) == 10
     listed = {line.split()[0] for line in run("nlp-transfer", "list").stdout.splitlines()}
-    assert listed == {path.stem for path in RECIPES.glob("[!_]*.py")}
+    assert listed == {path.stem for path in (*RECIPES.glob("[!_]*.py"), *RECIPES.glob("*.ipynb"))}
     flags = [*write_reviews(tmp_path), *training_flags, "--num_train_epochs", "1"]
     outcome = run("nlp-transfer", "classify", *flags)
     assert outcome.returncode == 0, outcome.stderr

@@ -47,6 +47,7 @@ def test_every_recipe_is_listed_with_the_first_line_of_its_docstring(command):
     status, out, err = command("list")
     assert (status, err) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert lines.pop("quickstart") == "Quickstart: the Python way (a notebook, to copy)."
     assert set(lines) == {path.stem for path in RECIPES.glob("*.py")} - {"__init__"} == set(recipes())
     for name, path in recipes().items():
         assert str(ast.get_docstring(ast.parse(path.read_text()))).startswith(f"{lines[name]}\n\n")
@@ -63,6 +64,12 @@ def test_a_recipe_is_copied_and_nothing_is_overwritten(command, tmp_path):
     assert err == "error: check_data.py already exists; name another folder, or move the file away.\n"
     assert (tmp_path / "check_data.py").read_text() == "mine"
     assert os.listdir(tmp_path) == ["check_data.py"]
+
+
+def test_the_notebook_is_copied(command, tmp_path):
+    said = "quickstart.ipynb is yours to change. Run it: jupyter lab quickstart.ipynb\n"
+    assert command("copy", "quickstart", ".") == (0, said, "")
+    assert (tmp_path / "quickstart.ipynb").read_text() == (RECIPES / "quickstart.ipynb").read_text()
 
 
 @pytest.mark.parametrize(

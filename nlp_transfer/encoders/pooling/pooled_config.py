@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from transformers.configuration_utils import PreTrainedConfig
-from transformers.models.auto.configuration_auto import AutoConfig
 
 POOLINGS = ("cls", "mean", "max")
 
@@ -19,6 +18,11 @@ class PooledConfig(PreTrainedConfig):
     pooling: str = "mean"
     hidden: list[int] | tuple[int, ...] = ()
     dropout: float = 0.1
+
+
+# Below the class: the first import of the Auto classes imports sklearn_config too (encoders/registration.py), which
+# needs the class.
+from transformers.models.auto.configuration_auto import AutoConfig  # noqa: E402
 
 
 def encoder_config(config: PreTrainedConfig) -> PreTrainedConfig:
