@@ -1,4 +1,4 @@
-"""The one family of errors a user is meant to read: what is wrong, where, and how to mend it, in one line."""
+"""Errors for users: what is wrong, where, and how to mend it, in one line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import signal
 
 
 class UserError(Exception):
-    """Something the person who started the run can mend.
+    """An error that the user can mend, with a message of one line.
 
-    The message is one line. Recipes print it without a traceback and exit with status 2.
+    Recipes print it without a traceback and exit with status 2.
     """
 
     def __init__(self, message: str) -> None:
@@ -18,7 +18,7 @@ class UserError(Exception):
 
 
 class OptionError(UserError):
-    """An option is unknown, has a value that makes no sense, or clashes with another."""
+    """An option is unknown, has an invalid value, or conflicts with another."""
 
 
 class DataError(UserError):
@@ -43,17 +43,17 @@ class Interrupted(KeyboardInterrupt):
 
 def is_full_disk(error: BaseException) -> bool:
     """Whether an error, of whatever library, says that the disk or a quota is full."""
-    # safetensors raises an error of its own, in which only the words tell
+    # safetensors raises an error of its own, without an errno
     full = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory of a GPU or the like is full."""
+    """Whether an error says that the memory of an accelerator is full."""
     return type(error).__name__ == "OutOfMemoryError" and type(error).__module__ == "torch"  # not loaded here
 
 
 def is_lost_process(error: BaseException) -> bool:
-    """Whether an error says that another process of the run no longer answers. The launcher knows which one."""
+    """Whether an error says that another process of the run is lost; the launcher's log names it."""
     lost = type(error).__name__ in ("DistBackendError", "DistNetworkError")  # of torch.distributed, not loaded here
     return lost or (isinstance(error, RuntimeError) and "gloo/transport" in str(error))

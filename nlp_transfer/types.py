@@ -1,4 +1,4 @@
-"""The plain values that travel between the parts: labels, spans, predictions, scores."""
+"""Plain values that the rooms exchange: label sets, spans, predictions, scores, results of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scores = dict[str, Any]
 
 @dataclass(frozen=True, init=False)
 class LabelSet:
-    """The labels of a task; a label's place in `names` is its id in the network.
+    """The labels of a task; a label's index in `names` is its id in the network.
 
     >>> LabelSet(("no", "yes")).id("yes")
     1
@@ -35,9 +35,9 @@ class LabelSet:
             raise ValueError(f"label names repeat: {', '.join(self.names)}")
 
     def id(self, name: str) -> int:
-        """The id of `name`. Raises DataError if the set does not hold it."""
+        """The id of `name`. Raises DataError if it is not in the set."""
         if name not in self._ids:
-            raise DataError(f"the data has a label '{name}' that the head has not; its labels are {', '.join(self)}.")
+            raise DataError(f"the data has a label '{name}' that the head lacks; its labels are {', '.join(self)}.")
         return self._ids[name]
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class LabelSet:
 
 @dataclass(frozen=True)
 class Span:
-    """An entity in a text: characters `start` to `end` (end excluded) of the text, and the score the model gave it."""
+    """An entity in a text: characters `start` to `end` (end excluded), and the score of the model."""
 
     type: str
     text: str
@@ -62,24 +62,21 @@ class Span:
 
 
 class AnyPrediction(Protocol):
-    """What the prediction of any head can do: a head of a new kind brings a class that does so too."""
+    """The interface of the predictions of all heads; a new kind of head may bring its own class."""
 
     @property
     def answer(self) -> Any:
-        """The part that is right or wrong: the label, the labels, the tags or the number."""
+        """The part that is scored: the label, the labels, the tags or the number."""
 
     def record(self, row: int, gold: Any) -> dict[str, Any]:
         """The line of predictions.jsonl of a row, as plain JSON values, with `row`, `gold` and `predicted`."""
 
     @classmethod
     def from_record(cls, line: Mapping[str, Any]) -> Any:
-        """The prediction that a line of `record` holds, as far as scores need it."""
+        """The prediction of a line of `record`, as far as scores need it."""
 
     def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
-        """The columns in a file that `predict_file` writes, as plain JSON values.
-
-        With `abstains` they say whether it abstained, and the best guess in any case.
-        """
+        """The columns in a file of `predict_file`, as plain JSON values; with `abstains` also those of abstention."""
 
     @classmethod
     def output_schema(cls, labels: Iterable[str], *, all_probabilities: bool, abstains: bool) -> dict[str, pa.DataType]:
@@ -100,7 +97,7 @@ class Prediction:
 
     @property
     def certainty(self) -> float:
-        """The probability, by its own account, that it is right."""
+        """The predicted probability that it is right."""
         return self.probability
 
     @property
@@ -162,7 +159,7 @@ class SentimentPrediction(Prediction):
 
 @dataclass(frozen=True)
 class MultiLabelPrediction:
-    """The labels that a text has, maybe none, in the order of their ids, and the probability of every label.
+    """The predicted labels of a text, maybe none, in the order of their ids, and the probability of every label.
 
     Where it `abstained`, the labels are the best guess, and not to be relied on.
     """
@@ -173,7 +170,7 @@ class MultiLabelPrediction:
 
     @property
     def certainty(self) -> float:
-        """The probability, by its own account, that the least sure label is rightly there, or rightly not."""
+        """The predicted probability that the most uncertain label is right, be it present or absent."""
         return min(p if name in self.labels else 1 - p for name, p in self.probabilities.items())
 
     @property
@@ -188,7 +185,7 @@ class MultiLabelPrediction:
 
     @classmethod
     def from_record(cls, line: Mapping[str, Any]) -> MultiLabelPrediction:
-        """The labels, and the probabilities of all labels where the line has them, which rank them."""
+        """The labels, and the probabilities of all labels if the line has them."""
         return MultiLabelPrediction(tuple(line["predicted"]), line.get("probabilities", {}))
 
     def output(self, *, all_probabilities: bool, abstains: bool) -> dict[str, Any]:
@@ -208,7 +205,7 @@ class MultiLabelPrediction:
 
 @dataclass(frozen=True)
 class RegressionPrediction:
-    """The number that a text, or a pair of texts, was given."""
+    """The predicted number of a text, or of a pair of texts."""
 
     value: float
 
@@ -240,7 +237,7 @@ class RegressionPrediction:
 
 @dataclass(frozen=True)
 class TagPrediction:
-    """A tagger's prediction for one text: a tag and its probability for every word, and the entities they spell."""
+    """A tagger's prediction for one text: a tag and its probability for every word, and the entities of the tags."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
@@ -289,7 +286,7 @@ class TagPrediction:
 
 
 def _with_abstention(name: str, answer: Any, probability: Any, abstained: bool | None) -> dict[str, Any]:
-    """The answer and its probability; where it may abstain, whether it does, and the best guess in any case."""
+    """The answer and its probability; if it may abstain, also whether it did, and the best guess in any case."""
     if abstained is None:
         return {name: answer, "probability": probability}
     return {name: None if abstained else answer, "probability": probability, "abstained": abstained,
@@ -319,10 +316,10 @@ def _probabilities_schema(labels: Iterable[str], are_wanted: bool) -> dict[str, 
 class RunResult:
     """The result of a training run: the best validation score and its epoch, its cost, and its history.
 
-    `best_score` and `best_epoch` are None where there were no validation rows, so that the last weights were kept.
-    `seed` is that of the last attempt, after `restarts` because of a collapse; all but `seconds` is of that attempt.
-    `seconds_spared` is how much longer a run that was not stopped would have taken, had the activations of frozen
-    layers not been cached before, less what it waited for them.
+    `best_score` and `best_epoch` are None if there were no validation rows, so that the last weights were kept. `seed`
+    is that of the last attempt, after `restarts` because of a collapse; all but `seconds` is of that attempt.
+    `seconds_spared` is the time it took other runs to compute the cached activations that this one reused, less its
+    wait for them; 0 if it was resumed.
     """
 
     metric: str

@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 import nlp_transfer as nt
 from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.run.fresh_process import answers
+from nlp_transfer.run.fresh_process import logits_of
 
 pytest_plugins = ["thinning"]
 
@@ -74,8 +74,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Saved models are opened and compared in this process: a fresh one takes seconds (tests/test_verification.py)."""
-    here = lambda asked: contextlib.nullcontext(lambda: answers(asked))  # noqa: E731
+    """Saved models are verified in this process: a fresh one takes seconds (tests/run/test_verify_run.py has it)."""
+    here = lambda request: contextlib.nullcontext(lambda: logits_of(request))  # noqa: E731
     monkeypatch.setattr("nlp_transfer.run.verify_run._fresh_process", here)
 
 

@@ -1,1 +1,1 @@
-"""Scores and predictions of a trained model, beside baselines."""
+"""Scores and predictions of a trained model, and scores of baselines."""

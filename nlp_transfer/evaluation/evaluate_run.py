@@ -1,4 +1,4 @@
-"""Scores of a trained model, beside baselines that need no transfer."""
+"""Scores of a trained model and of baselines without transfer."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ from nlp_transfer.types import RunResult, Scores
 log = logging.getLogger(__name__)
 
 MOST_BASELINE_ROWS = 100_000
-"""Training rows that the baselines hold in memory at once: where there are more, they learn from so many of them."""
+"""Most training rows of the baselines, which hold them in memory; of more, a random sample is used."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of a trained model on each split.
+    """Scores of a trained model on each split, and predictions on the last one.
 
-    `split` names the one that is reported, of `rows` rows: test, or validation where there is no test split.
-    `baselines`, `predictions`, `references` and `guesses`, what each baseline predicts of each row, are of that one,
-    and so are `raw_probabilities`, as `TaskHead.raw_probabilities` gives them.
+    `split` names that one, of `rows` rows: test, or validation if there is no test split. `baselines`, `predictions`,
+    `references`, `guesses` (the predictions of each baseline) and `raw_probabilities` (as in `TaskHead`) are of it.
     """
 
     head: TaskHead
@@ -54,14 +53,14 @@ class Report:
         return self.head.task
 
     def compared(self) -> tuple[Sequence[str], list[tuple[str, list[float]]]]:
-        """The names of the task's main scores; and these scores of the model and of each baseline."""
+        """The names of the scores in tables, and these scores of the model and of each baseline."""
         names = self.head.table_scores
         lines = [("this model", self.scores[self.split])]
         lines += [(baseline_name(name), scores) for name, scores in self.baselines.items()]
         return names, [(name, [scores[score] for score in names]) for name, scores in lines]
 
     def table(self) -> str:
-        """The model beside the baselines, as plain text."""
+        """The scores of the model and the baselines, as plain text."""
         names, lines = self.compared()
         heading = f"{self.split} ({self.rows:,} row{'s' * (self.rows != 1)})"
         width = max(len(heading), *(len(name) for name, _ in lines))
@@ -78,11 +77,10 @@ def evaluate_run(
     batch_size: int = 64,
     cache: CacheOptions | None = None,
 ) -> Report | None:
-    """Score a trained model on validation and, once, on test. None on every process but the first.
+    """Score a trained model on validation and, once, on test. Returns None on every process but the first.
 
-    A network that trained as a whole is scored in fp32; one with frozen layers on what these give, kept as `cache`
-    says, as in its training. The baselines are fitted on train and scored on test, or on validation where there is no
-    test split.
+    A network without frozen layers is scored in fp32; one with frozen layers on their activations, cached by `cache` as
+    in training. The baselines are fitted to train and scored on test, or on validation if there is no test split.
     """
     scores = {}
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
@@ -99,11 +97,11 @@ def evaluate_run(
     last = splits.test or splits.validation
     assert last is not None, "load_splits leaves one of them"
     by_baseline = baseline_predictions(model.head, splits.train.data, [last.data])
-    guesses = {name: of_rows for name, (of_rows,) in by_baseline.items()}
+    guesses = {name: predicted for name, (predicted,) in by_baseline.items()}
     return Report(
         head=model.head,
         scores=scores,
-        baselines={name: model.head.all_scores(of_rows, references) for name, of_rows in guesses.items()},
+        baselines={name: model.head.all_scores(predicted, references) for name, predicted in guesses.items()},
         predictions=predictions,
         references=references,
         split=split,
@@ -122,7 +120,7 @@ def outputs_on(
     cache: CacheOptions | None = None,
     split: str = "test",
 ) -> list[np.ndarray]:
-    """Logits of each row, `(items, labels)`, of a trained model, on every process; `split` is what the rows are."""
+    """Logits of each row, `(items, labels)`, of a trained model, on every process; `split` names the rows in logs."""
     frozen, below = FrozenLayers(model.encoder, accelerator, cache), model.encoder.frozen_layers
     inputs = TokenInputs(model.encode(rows.data, "Test rows" if split == "test" else None), model.pad_id)
     if below:
@@ -138,33 +136,33 @@ def outputs_on(
         )
 
 
-def baselines_saw(rows: int) -> str:
-    """How many of so many training rows the baselines learned from, as a sentence."""
+def baseline_rows_note(rows: int) -> str:
+    """A sentence on how many of the training rows the baselines learned from."""
     count = min(rows, MOST_BASELINE_ROWS)
     return f"The baselines learned from {count:,} of the {rows:,} training rows{', drawn at random' * (count < rows)}."
 
 
 def baseline_predictions(
-    head: TaskHead, train: Dataset, asked: Sequence[Dataset], seed: int = 0
+    head: TaskHead, train: Dataset, others: Sequence[Dataset], seed: int = 0
 ) -> dict[str, list[list[Any]]]:
-    """What each baseline of the task, fitted to `train`, predicts of the rows of each data set in `asked`.
+    """The predictions of each baseline of the task, fitted to `train`, for each data set in `others`.
 
-    The predictions are such as `head.score` takes. Of a multi-label baseline the probabilities only rank.
+    They are of the type that `head.score` takes. The probabilities of a multi-label baseline are scores that only rank.
     """
     if len(train) > MOST_BASELINE_ROWS:
-        log.info(baselines_saw(len(train)))
-        train = _drawn(train, MOST_BASELINE_ROWS)
-    predictions = head.baselines(train, asked, seed)
-    return {name: _by_data_set(of_all, asked) for name, of_all in predictions.items()}
+        log.info(baseline_rows_note(len(train)))
+        train = _sample(train, MOST_BASELINE_ROWS)
+    predictions = head.baselines(train, others, seed)
+    return {name: _by_data_set(predicted, others) for name, predicted in predictions.items()}
 
 
-def _by_data_set(predictions: Sequence[Any], asked: Sequence[Dataset]) -> list[list[Any]]:
-    """Predictions of all rows as those of each data set."""
-    ends = np.cumsum([len(rows) for rows in asked]).tolist()
+def _by_data_set(predictions: Sequence[Any], data_sets: Sequence[Dataset]) -> list[list[Any]]:
+    """The predictions of all rows, cut into those of each data set."""
+    ends = np.cumsum([len(rows) for rows in data_sets]).tolist()
     return [list(predictions[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _drawn(rows: Dataset, count: int) -> Dataset:
-    """So many of the rows, always the same ones, in their order."""
+def _sample(rows: Dataset, count: int) -> Dataset:
+    """A random sample of `count` rows, always the same, in their order."""
     places = np.random.default_rng(0).choice(len(rows), count, replace=False)
     return rows.select(np.sort(places).tolist())

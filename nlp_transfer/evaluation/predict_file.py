@@ -23,7 +23,7 @@ from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.prediction_rows import Text, Texts, open_texts
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.errors import OptionError
-from nlp_transfer.evaluation.resumable_output import Parts
+from nlp_transfer.evaluation.resumable_output import ResumableOutput
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import WINDOW, TransferModel, model_folder
 from nlp_transfer.system import hardware
@@ -35,16 +35,16 @@ log = logging.getLogger(__name__)
 
 
 def predict_file(options: PredictionOptions) -> None:
-    """Write a line for each row that `options` name, in their order; go on where an earlier run was stopped.
+    """Write a line for each row of the input file, in their order; an earlier run that was stopped is resumed.
 
     The rows are cut into parts, which are dealt out to the processes of the run; the first one joins them. Raises
     OptionError, DataError and ModelError.
     """
-    with contextlib.closing(Parts(Path(str(options.output_file)), options.overwrite_output_file)) as parts:
-        _predict_into(parts, options)
+    with contextlib.closing(ResumableOutput(Path(str(options.output_file)), options.overwrite_output_file)) as output:
+        _predict_into(output, options)
 
 
-def _predict_into(parts: Parts, options: PredictionOptions) -> None:
+def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     model = TransferModel.load(
         str(options.model_name_or_path),
         max_length=options.max_length,
@@ -53,7 +53,7 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
     )
     _validate_options(model.head, options)
     texts = open_texts(options, tagged=model.head.labels_words)
-    # A process that is done waits for the slowest one, however long that takes.
+    # A process that has finished waits for the slowest one, however long that takes.
     accelerator = Accelerator(
         cpu=hardware.is_cpu_only(),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))],
@@ -67,25 +67,25 @@ def _predict_into(parts: Parts, options: PredictionOptions) -> None:
             log.info(note)
         if texts.skipped:
             log.info("Left out %s bad row%s.", f"{texts.skipped:,}", "s" * (texts.skipped > 1))
-        parts.begin(_made_of(model, texts, options, precision))
-        _say_calibration(model.head, options)
+        output.begin(_fingerprint(model, texts, options, precision))
+        _log_calibration(model.head, options)
         if precision != "no" and options.check_precision:
-            _say_agreement(model, texts, options, precision)
+            _log_agreement(model, texts, options, precision)
     accelerator.wait_for_everyone()
-    missing = [number for number in range(count) if not parts.has(number)]
-    accelerator.wait_for_everyone()  # so that all have looked before anyone writes
+    missing = [number for number in range(count) if not output.has(number)]
+    accelerator.wait_for_everyone()  # so that all have listed the missing parts before one is written
     started = time.perf_counter()
-    counts = _fill(parts, model, texts, missing, options, accelerator, precision)
+    counts = _write_missing(output, model, texts, missing, options, accelerator, precision)
     tagged, lost, abstained = accelerator.reduce(torch.tensor(counts, device=accelerator.device)).tolist()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        parts.join(count)
-        _say_what_was_done(texts, missing, count, time.perf_counter() - started, parts.target)
+        output.join(count)
+        _log_speed(texts, missing, time.perf_counter() - started, output.target)
         if model.head.labels_words:
             log.info("%s words tagged, %s words lost.", f"{tagged:,}", f"{lost:,}")
         if options.abstain_below is not None:
-            done, least = _rows_of(missing, texts.count), options.abstain_below
-            log.info("Abstained on %s of these %s rows: certainty below %g.", f"{abstained:,}", f"{done:,}", least)
+            predicted, least = _rows_in(missing, texts.count), options.abstain_below
+            log.info("Abstained on %s of these %s rows: certainty below %g.", f"{abstained:,}", f"{predicted:,}", least)
     accelerator.end_training()
 
 
@@ -102,8 +102,8 @@ def _validate_options(head: TaskHead, options: PredictionOptions) -> None:
         raise OptionError("this model was trained on single texts; leave --text_pair_column_name out.")
 
 
-def _fill(
-    parts: Parts,
+def _write_missing(
+    output: ResumableOutput,
     model: TransferModel,
     texts: Texts,
     missing: Sequence[int],
@@ -111,15 +111,12 @@ def _fill(
     accelerator: Accelerator,
     precision: str,
 ) -> tuple[int, int, int]:
-    """Write this process's share of the parts that are missing.
-
-    Gives how many words got a tag in it, how many none, and of how many rows nothing is said.
-    """
+    """Write this process's share of the missing parts; returns its words with a tag, without one, and abstentions."""
     words = lost = abstained = 0
     mine = set(missing[accelerator.process_index :: accelerator.num_processes])
     schema = _schema(model.head, texts.unit, options)
     bar = tqdm(
-        total=_rows_of(mine, texts.count),
+        total=_rows_in(mine, texts.count),
         desc="predicting",
         unit="row",
         leave=False,
@@ -135,8 +132,8 @@ def _fill(
                     options.calibrated,
                     options.abstain_below,
                 )
-                written = [_line(*pair, texts.unit, options) for pair in zip(rows, predictions, strict=True)]
-                parts.write(number, written, schema)
+                lines = [_line(*pair, texts.unit, options) for pair in zip(rows, predictions, strict=True)]
+                output.write(number, lines, schema)
                 bar.update(len(rows))
                 tagged, untagged = model.head.words_tagged(predictions)
                 words, lost = words + tagged, lost + untagged
@@ -149,13 +146,14 @@ def _chunks(texts: Iterator[Text]) -> Iterator[list[Text]]:
         yield rows
 
 
-def _rows_of(numbers: Sequence[int] | set[int], count: int) -> int:
+def _rows_in(numbers: Sequence[int] | set[int], count: int) -> int:
+    """How many of `count` rows are in the parts of these numbers."""
     return sum(min(WINDOW, count - number * WINDOW) for number in numbers)
 
 
-def _line(row: Text, predicted: AnyPrediction, unit: str, options: PredictionOptions) -> dict[str, Any]:
+def _line(row: Text, prediction: AnyPrediction, unit: str, options: PredictionOptions) -> dict[str, Any]:
     line: dict[str, Any] = {unit: row.line} | ({"id": row.id} if options.id_column_name else {})
-    return line | predicted.output(**_columns_of(options))
+    return line | prediction.output(**_columns_of(options))
 
 
 def _schema(head: TaskHead, unit: str, options: PredictionOptions) -> pa.Schema:
@@ -168,8 +166,8 @@ def _columns_of(options: PredictionOptions) -> dict[str, bool]:
     return {"all_probabilities": options.all_probabilities, "abstains": options.abstain_below is not None}
 
 
-def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> str:
-    """A fingerprint of everything that the output depends on."""
+def _fingerprint(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> str:
+    """A hash of everything that the output depends on."""
     digest = hashlib.sha256()
     for name, tensor in model.network.state_dict().items():
         digest.update(name.encode())
@@ -178,8 +176,8 @@ def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, pre
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if path.is_file() and path.suffix in (".json", ".txt", ".model", ".skops"):
             digest.update(path.read_bytes())
-    told = [model.head.options(), model.max_length, texts.sha256, texts.unit, precision]
-    told += [
+    values = [model.head.options(), model.max_length, texts.sha256, texts.unit, precision]
+    values += [
         options.all_probabilities,
         options.calibrated,
         options.abstain_below,
@@ -187,28 +185,36 @@ def _made_of(model: TransferModel, texts: Texts, options: PredictionOptions, pre
         options.text_pair_column_name,
         options.per_device_eval_batch_size,
     ]
-    told += [WINDOW, __version__, torch.__version__, transformers.__version__]
-    digest.update(json.dumps(told, default=str).encode())
+    values += [WINDOW, __version__, torch.__version__, transformers.__version__]
+    digest.update(json.dumps(values, default=str).encode())
     return digest.hexdigest()
 
 
-def _say_calibration(head: TaskHead, options: PredictionOptions) -> None:
+def _log_calibration(head: TaskHead, options: PredictionOptions) -> None:
     if head.calibration():
-        log.info("Probabilities are %s.", "calibrated" if options.calibrated else "the network's own, not calibrated")
+        log.info(
+            "Probabilities are %s.", "calibrated" if options.calibrated else "those of the raw logits, not calibrated"
+        )
     elif options.abstain_below is not None:
-        log.info("This model was not calibrated: --abstain_below goes by the network's own probabilities.")
+        log.info("This model is not calibrated: --abstain_below compares probabilities of the raw logits.")
 
 
-def _say_agreement(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> None:
+def _log_agreement(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> None:
     first = [row.text for row in itertools.islice(texts, options.check_precision)]
-    halved, whole = (model.predict(first, options.per_device_eval_batch_size, p) for p in (precision, "no"))
-    log.info("%s %s.", precision, model.head.agreement(halved, whole))
+    reduced, fp32 = (model.predict(first, options.per_device_eval_batch_size, p) for p in (precision, "no"))
+    log.info("%s %s.", precision, model.head.agreement(reduced, fp32))
 
 
-def _say_what_was_done(texts: Texts, missing: Sequence[int], count: int, seconds: float, target: Path) -> None:
-    done = _rows_of(missing, texts.count)
-    there = texts.count - done
+def _log_speed(texts: Texts, missing: Sequence[int], seconds: float, target: Path) -> None:
+    predicted = _rows_in(missing, texts.count)
+    earlier = texts.count - predicted
     log.info(
         "%s rows predicted in %.1f s (%.0f rows/s)%s; they are in %s.",
-        *(f"{done:,}", seconds, done / seconds, f", {there:,} were there" if there else "", target),
+        *(
+            f"{predicted:,}",
+            seconds,
+            predicted / seconds,
+            f", {earlier:,} by an earlier run" if earlier else "",
+            target,
+        ),
     )

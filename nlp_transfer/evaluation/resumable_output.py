@@ -1,4 +1,4 @@
-"""What is there already of a file that takes long to write?"""
+"""A file that is written in parts, so that an interrupted run resumes with the missing ones."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Row = Mapping[str, Any]
 _LOCK = ".lock"
 
 
-class Parts:
-    """A file that is written in parts, `.NAME.parts/` beside it, and takes its name when all of them are there.
+class ResumableOutput:
+    """A file that is written in parts, in `.NAME.parts/` beside it, and joined when all of them are complete.
 
-    >>> with contextlib.closing(Parts(Path("out.jsonl"), overwrite=False)) as parts:
-    ...     parts.begin(made_of="model, input and options")
-    ...     parts.write(0, rows, schema)
-    ...     parts.join(1)
+    >>> with contextlib.closing(ResumableOutput(Path("out.jsonl"), overwrite=False)) as output:
+    ...     output.begin(fingerprint="of model, input and options")
+    ...     output.write(0, rows, schema)
+    ...     output.join(1)
 
-    A part has its name once it is whole, so that whoever is killed goes on where it stopped. Raises OptionError for
-    another suffix than .jsonl or .parquet, for a file that is there, unless `overwrite`, for one that another process
+    Each part is written atomically, so that a run that was killed resumes with the missing ones. Raises OptionError
+    for another suffix than .jsonl or .parquet, for a file that exists, unless `overwrite`, for one that another process
     is writing, and for a folder that cannot be written to.
     """
 
@@ -43,60 +43,58 @@ class Parts:
         self.suffix = target.suffix.lower()
         busy = f"--output_file {target}: another run is writing it; wait for its end, or name another file."
         self._lock = Lock(self.folder / _LOCK, busy)
-        if self.suffix not in _FORMS:
-            raise OptionError(f"--output_file {target}: what can be written is {' or '.join(_FORMS)}.")
+        if self.suffix not in _FORMATS:
+            raise OptionError(f"--output_file {target}: give a file with the suffix {' or '.join(_FORMATS)}.")
         if target.is_dir():
             raise OptionError(f"--output_file {target} is a folder; name a file in it.")
         if os.path.lexists(target) and not overwrite:
-            raise OptionError(
-                f"--output_file {target} is already there; name another, or give --overwrite_output_file."
-            )
+            raise OptionError(f"--output_file {target} exists already; name another, or give --overwrite_output_file.")
 
-    def begin(self, made_of: str) -> None:
-        """Make the folder; parts of anything else than `made_of` in it are removed. One process does this."""
+    def begin(self, fingerprint: str) -> None:
+        """Make the folder of parts, and remove parts of another fingerprint in it. One process does this."""
         try:
             label = self.folder / "made_of"
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-            there = [path for path in self.folder.iterdir() if path.name != _LOCK]
-            if there and not (label.exists() and label.read_text() == made_of):
-                log.info("%s holds parts of another model, input or options; they are made anew.", self.folder)
-                for path in there:
+            existing = [path for path in self.folder.iterdir() if path.name != _LOCK]
+            if existing and not (label.exists() and label.read_text() == fingerprint):
+                log.info("%s holds parts of another model, input or options; they are discarded.", self.folder)
+                for path in existing:
                     path.unlink()
-            with self._whole(label) as half:
-                half.write_text(made_of)
+            with self._atomic(label) as incomplete:
+                incomplete.write_text(fingerprint)
         except OSError as error:
             raise OptionError(f"cannot write to --output_file {self.target}: {error.strerror}.") from error
 
     def has(self, number: int) -> bool:
-        """Whether a part is there, and whole."""
+        """Whether a part is complete."""
         return self._part(number).exists()
 
     def write(self, number: int, rows: Sequence[Row], schema: pa.Schema) -> None:
         """Write a part."""
-        with self._whole(self._part(number)) as half:
-            _FORMS[self.suffix][0](half, rows, schema)
+        with self._atomic(self._part(number)) as incomplete:
+            _FORMATS[self.suffix][0](incomplete, rows, schema)
 
     def join(self, count: int) -> None:
-        """Put parts 0 to `count` - 1 together, give the file its name, and remove them. One process does this."""
-        with self._whole(self.target, self.folder / "joined") as half:
-            _FORMS[self.suffix][1](half, [self._part(number) for number in range(count)])
+        """Join parts 0 to `count` - 1 into the file, and remove them. One process does this."""
+        with self._atomic(self.target, self.folder / "joined") as incomplete:
+            _FORMATS[self.suffix][1](incomplete, [self._part(number) for number in range(count)])
         shutil.rmtree(self.folder)
 
     def close(self) -> None:
-        """Let others write the file, who go on with the parts that are there."""
+        """Release the lock, so that another run can resume."""
         self._lock.release()
 
     def _part(self, number: int) -> Path:
         return self.folder / f"{number:08}"
 
     @contextlib.contextmanager
-    def _whole(self, path: Path, half: Path | None = None) -> Iterator[Path]:
-        half = half or path.with_name(f"{path.name}.incomplete")
-        yield half
-        with open(half, "rb+") as file:
-            os.fsync(file.fileno())  # else a machine that stops could leave the name, and nothing in the file
-        os.replace(half, path)
+    def _atomic(self, path: Path, incomplete: Path | None = None) -> Iterator[Path]:
+        incomplete = incomplete or path.with_name(f"{path.name}.incomplete")
+        yield incomplete
+        with open(incomplete, "rb+") as file:
+            os.fsync(file.fileno())  # else a crash of the machine could leave an empty file under the final name
+        os.replace(incomplete, path)
 
 
 def _write_lines(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
@@ -105,10 +103,10 @@ def _write_lines(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
 
 
 def _join_lines(path: Path, parts: Sequence[Path]) -> None:
-    with open(path, "wb") as whole:
+    with open(path, "wb") as joined:
         for part in parts:
             with open(part, "rb") as file:
-                shutil.copyfileobj(file, whole)
+                shutil.copyfileobj(file, joined)
 
 
 def _write_table(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
@@ -121,7 +119,7 @@ def _join_tables(path: Path, parts: Sequence[Path]) -> None:
             writer.write_table(pq.read_table(part))
 
 
-_FORMS: Mapping[str, tuple[Callable[..., None], Callable[[Path, Sequence[Path]], None]]] = {
+_FORMATS: Mapping[str, tuple[Callable[..., None], Callable[[Path, Sequence[Path]], None]]] = {
     ".jsonl": (_write_lines, _join_lines),
     ".parquet": (_write_table, _join_tables),
 }

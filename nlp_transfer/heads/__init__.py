@@ -1,4 +1,4 @@
-"""Task heads: what stands on an encoder, and what its outputs mean."""
+"""Task heads: the layers on an encoder, their targets, predictions and scores."""
 
 from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.heads.multilabel import MultiLabelHead

@@ -1,4 +1,4 @@
-"""Baselines, which need no pretrained network: what the transfer has to beat on the same split."""
+"""Baselines without a pretrained network, which the transfer has to beat on the same split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASELINE_NAMES = {
     "tfidf_ridge": "TF-IDF + ridge",
     "gazetteer": "gazetteer of train",
 }
-"""What tables call a baseline; one that is not here is called by its own name."""
+"""Baseline -> its name in tables; by default its own."""
 
 _Form = tuple[str, ...]
 
@@ -32,7 +32,7 @@ _LETTERS = {
 
 
 def baseline_name(name: str) -> str:
-    """What tables call a baseline."""
+    """The name of a baseline in tables."""
     return BASELINE_NAMES.get(name, name)
 
 
@@ -48,10 +48,10 @@ def classification_baselines(
 ) -> dict[str, list[str]]:
     """Labels of `test_texts` by the most frequent label of train, and by TF-IDF with a linear SVM.
 
-    `majority`: ties go to the label seen first. `tfidf_svm`: words and single other marks (punctuation, emoji) and
-    pairs of them, weighted by TF-IDF with sublinear counts, under a linear SVM (Joachims 1998; Fan et al. 2008) whose C
-    is the best of 0.1, 1 and 10 in threefold cross-validation on train, or 1 where some label has fewer than three
-    rows. Where train has one label only, or no words, it is the majority too.
+    `majority`: ties go to the label that occurs first. `tfidf_svm`: unigrams and bigrams of words and single other
+    characters (punctuation, emoji), weighted by TF-IDF with sublinear counts, and a linear SVM (Joachims 1998; Fan et
+    al. 2008) whose C is the best of 0.1, 1 and 10 in threefold cross-validation on train, or 1 if some label has fewer
+    than three rows. If train has one label only, or no words, it is the majority too.
     Raises ValueError if train is empty or holds unequal numbers of texts and labels.
 
     >>> classification_baselines(["good", "fine", "bad"], ["yes", "yes", "no"], ["bad"])
@@ -68,11 +68,10 @@ def multi_label_baselines(
     train_texts: Sequence[str], train_labels: Sequence[Sequence[str]], test_texts: Sequence[str], labels: Sequence[str],
     seed: int = 0,
 ) -> dict[str, tuple[list[list[str]], np.ndarray]]:  # fmt: skip
-    """Sets of labels of `test_texts`, and how likely each of `labels` is, `(rows, labels)`, which ranks them.
+    """Sets of labels of `test_texts`, and a score of each of `labels`, `(rows, labels)`, which ranks them.
 
-    `majority`: the most frequent set of train, labels ranked by how many rows have them. `tfidf_svm`: TF-IDF as in
-    `classification_baselines` under a linear SVM with C = 1 for each label, which is there where it says yes. Raises as
-    `classification_baselines` does.
+    `majority`: the most frequent set of train, labels ranked by their row counts. `tfidf_svm`: TF-IDF as in
+    `classification_baselines`, and a linear SVM with C = 1 for each label. Raises as `classification_baselines` does.
 
     >>> multi_label_baselines(["good"] * 3, [["a"], ["a"], []], ["bad"], ["a", "b"])["majority"][0]
     [['a']]
@@ -90,13 +89,13 @@ def multi_label_baselines(
     train, test = words.fit_transform(train_texts), words.transform(list(test_texts))
     decisions = np.empty((len(test_texts), len(labels)))
     for i, name in enumerate(labels):
-        there = [name in row for row in rows]
-        if len(set(there)) == 1:
-            decisions[:, i] = 1.0 if there[0] else -1.0
+        positive = [name in row for row in rows]
+        if len(set(positive)) == 1:
+            decisions[:, i] = 1.0 if positive[0] else -1.0
         else:
-            decisions[:, i] = LinearSVC(C=1, random_state=seed).fit(train, there).decision_function(test)
-    found = [[name for name, value in zip(labels, row, strict=True) if value > 0] for row in decisions]
-    return {"majority": majority, "tfidf_svm": (found, decisions)}
+            decisions[:, i] = LinearSVC(C=1, random_state=seed).fit(train, positive).decision_function(test)
+    sets = [[name for name, value in zip(labels, row, strict=True) if value > 0] for row in decisions]
+    return {"majority": majority, "tfidf_svm": (sets, decisions)}
 
 
 def regression_baselines(
@@ -104,7 +103,7 @@ def regression_baselines(
 ) -> dict[str, list[float]]:
     """Numbers of `test_texts`: the mean of train, and TF-IDF with ridge regression.
 
-    `tfidf_ridge`: TF-IDF as in `classification_baselines` under ridge regression (Hoerl and Kennard 1970), whose alpha
+    `tfidf_ridge`: TF-IDF as in `classification_baselines`, and ridge regression (Hoerl and Kennard 1970), whose alpha
     is the best of 0.1, 1 and 10 in threefold cross-validation. Raises as `classification_baselines` does.
 
     >>> regression_baselines(["good", "bad"], [1.0, 3.0], ["fine"])["mean"]
@@ -126,17 +125,17 @@ def regression_baselines(
 
 
 def _paired(texts: Sequence[str], labels: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """Both as lists, for a column of a Dataset decodes at every pass. ValueError unless they are as many, and any."""
-    found, answers = list(texts), list(labels)
-    if len(found) != len(answers):
-        raise ValueError(f"{len(found)} texts to train on but {len(answers)} labels")
-    if not answers:
+    """Both as lists, as a column of a Dataset is decoded at every pass. ValueError unless equally many, and any."""
+    text_list, label_list = list(texts), list(labels)
+    if len(text_list) != len(label_list):
+        raise ValueError(f"{len(text_list)} texts to train on but {len(label_list)} labels")
+    if not label_list:
         raise ValueError("there are no rows to train on")
-    return found, answers
+    return text_list, label_list
 
 
 def _tfidf() -> Any:
-    from sklearn.feature_extraction.text import TfidfVectorizer  # a second, which only those who ask for it spend
+    from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second, and baselines alone need it
 
     return TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 2), sublinear_tf=True)
 
@@ -144,7 +143,7 @@ def _tfidf() -> Any:
 def _tfidf_svm(
     train_texts: Sequence[str], train_labels: Sequence[str], test_texts: Sequence[str], seed: int
 ) -> list[str]:
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold  # a second to import
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold  # takes a second
     from sklearn.svm import LinearSVC
 
     words = _tfidf()
@@ -164,9 +163,9 @@ def gazetteer_baseline(
 ) -> list[list[str]]:
     """Tags of `test_words`, in `scheme`, by looking up the entities of train, the longest first, from left to right.
 
-    `train_tags` are IOB2, whatever `scheme` is. An entity's words (as written, case and all) are looked for if they are
-    an entity in at least half of the places where they occur in train, not counting those inside a longer entity, so
-    that the name May leaves the month alone; they get their most frequent type, ties to the first seen.
+    `train_tags` are IOB2, whatever `scheme` is. The words of an entity (case-sensitive) are in the gazetteer if they
+    are an entity in at least half of their occurrences in train, without those inside a longer entity, so that the
+    month May is not taken for the name; they get their most frequent type, ties go to the one that occurs first.
     Raises ValueError if a sentence of train holds unequal numbers of words and tags, or the scheme is unknown.
 
     >>> gazetteer_baseline([["in", "Oslo"]], [["O", "B-LOC"]], [["Oslo", "is", "cold"]])
@@ -180,7 +179,7 @@ def gazetteer_baseline(
 
 
 def _gazetteer(train_words: Sequence[Sequence[str]], train_tags: Sequence[Sequence[str]]) -> dict[_Form, str]:
-    """The words of an entity -> its type."""
+    """The words of entities -> their type."""
     if len(train_words) != len(train_tags):
         raise ValueError(f"{len(train_words)} sentences to train on but {len(train_tags)} rows of tags")
     types: dict[_Form, Counter[str]] = defaultdict(Counter)
@@ -189,15 +188,15 @@ def _gazetteer(train_words: Sequence[Sequence[str]], train_tags: Sequence[Sequen
             raise ValueError(f"sentence {row} of train has {len(words)} words but {len(tags)} tags")
         for start, end, kind in _spans(tags):
             types[tuple(words[start:end])][kind] += 1
-    strays = _strays(train_words, train_tags, types)
-    return {form: kinds.most_common(1)[0][0] for form, kinds in types.items() if kinds.total() >= strays[form]}
+    others = _other_uses(train_words, train_tags, types)
+    return {form: kinds.most_common(1)[0][0] for form, kinds in types.items() if kinds.total() >= others[form]}
 
 
-def _strays(
+def _other_uses(
     train_words: Sequence[Sequence[str]], train_tags: Sequence[Sequence[str]], forms: Mapping[_Form, Any]
 ) -> Counter[_Form]:
-    """How often each form occurs in train where it is no entity, nor a part of one."""
-    strays: Counter[_Form] = Counter()
+    """How often each form occurs in train outside of entities."""
+    others: Counter[_Form] = Counter()
     lengths = _lengths(forms)
     for words, tags in zip(train_words, train_tags, strict=True):
         entity_of: list[int | None] = [None] * len(words)
@@ -206,12 +205,12 @@ def _strays(
         for i in range(len(words)):
             for form in _at(words, i, forms, lengths):
                 if entity_of[i] is None or entity_of[i] != entity_of[i + len(form) - 1]:
-                    strays[form] += 1
-    return strays
+                    others[form] += 1
+    return others
 
 
 def _spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Start, end (excluded) and type of the spans in IOB2 tags; an I- tag with nothing to go on with opens a span."""
+    """Start, end (excluded) and type of the spans in IOB2 tags; an I- tag that continues no span opens one."""
     start = 0
     for i, tag in enumerate(tags):
         if not tag.startswith("I-") or i == 0 or tags[i - 1][2:] != tag[2:]:
@@ -222,11 +221,11 @@ def _spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def _lengths(forms: Iterable[_Form]) -> dict[str, list[int]]:
-    """The first word of a form -> how many words such forms have, longest first: what keeps the look-up quick."""
-    found = defaultdict(set)
+    """The first word of forms -> their numbers of words, longest first, for a fast look-up."""
+    by_word = defaultdict(set)
     for form in forms:
-        found[form[0]].add(len(form))
-    return {word: sorted(lengths, reverse=True) for word, lengths in found.items()}
+        by_word[form[0]].add(len(form))
+    return {word: sorted(lengths, reverse=True) for word, lengths in by_word.items()}
 
 
 def _at(

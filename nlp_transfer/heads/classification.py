@@ -24,13 +24,13 @@ from nlp_transfer.heads.baselines import classification_baselines, texts_of
 from nlp_transfer.heads.losses import (
     CLASS_WEIGHTS,
     class_weights,
-    evened_out,
     in_order,
     label_frequencies,
+    recomputed_weights,
     require_loss,
     require_weights,
     softmax_loss,
-    weights_again,
+    with_label_frequencies,
 )
 from nlp_transfer.heads.registry import register_head, text_head_for
 from nlp_transfer.heads.task_head import IGNORED, Columns, TaskHead, require_temperature, softmax
@@ -44,25 +44,25 @@ from nlp_transfer.types import AnyPrediction, LabelSet, Prediction, Scores
 class TextClassificationHead(TextHead):
     """One of several labels for each text.
 
-    `tune` fits a temperature to validation rows, which `fit` does after training: logits are divided by it before they
-    become probabilities, so that of the texts with a probability of 0.8 about 80% have that label.
+    After training, `tune` fits a temperature to the validation rows: logits are divided by it before the softmax, so
+    that of the texts with a probability of 0.8 about 80% have that label.
 
     >>> head = TextClassificationHead(["complaint", "praise"], pooling="mean", hidden=(512,))
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
 
     Args:
         labels: their names; the order gives their ids.
-        pooling, hidden, dropout: the shape, as `TextHead` says.
+        pooling, hidden, dropout: as in `TextHead`.
         label_smoothing: share of each target spread evenly over all labels (Szegedy et al. 2016), in [0, 1).
-        class_weights: a factor on the loss of each label, by name; a label not named has 1.
+        class_weights: a factor on the loss of each label, by name; by default 1.
         loss: `cross_entropy`, `focal` or `logit_adjusted` (`losses.softmax_loss`).
-        focal_gamma: how much less a row costs in focal loss, the surer the network is of its label.
+        focal_gamma: the exponent of focal loss, which down-weights rows that are easy.
         priors: the share of rows that each label has, by name, which `logit_adjusted` needs.
-        temperature: what logits are divided by; None where nothing was fitted.
-        shape: what else `TextHead` takes.
+        temperature: the divisor of the logits; None where it was not fitted.
+        shape: other arguments of `TextHead`.
 
     Raises:
-        OptionError: a value outside what is said above.
+        OptionError: a value outside these.
     """
 
     task = "classification"
@@ -98,20 +98,20 @@ class TextClassificationHead(TextHead):
         self.focal_gamma = focal_gamma
         self.priors = dict(priors or {})
         self.temperature = temperature
-        self._require_sense()
+        self._validate()
 
     @classmethod
     def for_splits(cls, splits: Splits, **options: Any) -> TextClassificationHead:
         """The head for the labels in `splits.train`, in alphabetical order.
 
-        `class_weights` may be the name of a way to weigh them (`losses.class_weights`).
+        `class_weights` may be the name of a scheme (`losses.class_weights`).
         """
         counts = Counter(values(splits.train.data, "label"))
-        return cls(sorted(counts), pairs=are_pairs(splits), **evened_out(counts, options))
+        return cls(sorted(counts), pairs=are_pairs(splits), **with_label_frequencies(counts, options))
 
     @classmethod
     def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
-        """The splits, and this head, or where the rows hold several labels or numbers the head for these."""
+        """The splits, and this head, or the head for several labels or numbers where the rows hold these."""
         splits = load_splits(data, cls.reads, seed)
         if problem_of(splits.train.data) == cls.problem:
             return splits, cls.for_splits(splits, **vars(options))
@@ -145,7 +145,7 @@ class TextClassificationHead(TextHead):
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[Prediction]:
         logits = self.logits_of_rows(outputs)
-        best = logits.argmax(axis=1)  # whatever the temperature
+        best = logits.argmax(axis=1)  # of raw logits, so that no rounding at a temperature changes the label
         return [self._prediction(int(i), p) for i, p in zip(best, softmax(logits, self.temperature), strict=True)]
 
     def _prediction(self, best: int, probabilities: np.ndarray) -> Prediction:
@@ -153,7 +153,7 @@ class TextClassificationHead(TextHead):
         return Prediction(self.labels.names[best], float(probabilities[best]), named)
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
-        """Fit the temperature to these rows, where they are enough."""
+        """Fit the temperature to these rows, if there are enough of them."""
         answers = np.array([items[0] for items in self.targets(self.references(rows))])
         self.temperature = fitted_temperature(self.logits_of_rows(outputs), answers, "rows")
 
@@ -169,15 +169,15 @@ class TextClassificationHead(TextHead):
     def counts(self, predictions: Sequence[Prediction], references: Sequence[str]) -> RowCounts:
         return label_counts([p.label for p in predictions], references, self.labels.names)
 
-    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
-        others = [text for rows in asked for text in texts_of(rows)]
-        labels = classification_baselines(texts_of(train), list(values(train, "label")), others, seed)
+    def baselines(self, train: Dataset, others: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        texts = [text for rows in others for text in texts_of(rows)]
+        labels = classification_baselines(texts_of(train), list(values(train, "label")), texts, seed)
         return {name: [Prediction(label, 1.0, {}) for label in names] for name, names in labels.items()}
 
     def on_share(self, everything: Rows, share: Rows) -> TaskHead:
         before, now = (label_frequencies(self.labels, rows.data) for rows in (everything, share))
-        ways = [(class_weights(way, before), class_weights(way, now)) for way in CLASS_WEIGHTS]
-        options = self.options() | {"class_weights": weights_again(self.class_weights, ways)}
+        schemes = [(class_weights(scheme, before), class_weights(scheme, now)) for scheme in CLASS_WEIGHTS]
+        options = self.options() | {"class_weights": recomputed_weights(self.class_weights, schemes)}
         if self.priors:
             options["priors"] = {name: count / sum(now.values()) for name, count in now.items()}
         return type(self)(**options)
@@ -192,15 +192,15 @@ class TextClassificationHead(TextHead):
         weights = {self.labels.id(name): weight for name, weight in self.class_weights.items()}
         return fit_layer(classifier, features, labels, len(self.labels), seed, weights)
 
-    def _require_sense(self) -> None:
+    def _validate(self) -> None:
         if len(self.labels) < 2:
-            raise OptionError(f"a classifier needs two labels or more; it was given {list(self.labels)}.")
+            raise OptionError(f"a classifier needs two labels or more; got {list(self.labels)}.")
         if not 0 <= self.label_smoothing < 1:
-            raise OptionError(f"label_smoothing must lie in [0, 1); given was {self.label_smoothing}.")
+            raise OptionError(f"label_smoothing must lie in [0, 1); got {self.label_smoothing}.")
         require_loss(self.loss_name, self.focal_gamma)
         if self.loss_name == "focal" and self.label_smoothing:
-            raise OptionError("--loss focal and --label_smoothing change the same loss in two ways; give one of them.")
+            raise OptionError("--loss focal and --label_smoothing cannot be combined; give one of them.")
         if self.loss_name == "logit_adjusted" and set(self.priors) != set(self.labels):
-            raise OptionError("--loss logit_adjusted needs the share of every label: priors={name: share}.")
+            raise OptionError("--loss logit_adjusted needs the share of every label; give priors={name: share}.")
         require_weights(self.class_weights, self.labels.names)
         require_temperature(self.temperature)

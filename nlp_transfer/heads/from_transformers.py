@@ -1,4 +1,4 @@
-"""Which task has a model that something else than this package has trained?"""
+"""The head of a model that was trained with transformers alone."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from nlp_transfer.heads.regression import RegressionHead
 
 
 def stock_head(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The task of a model that something else than `save` wrote, from its architecture and label names."""
+    """The task and head options of a model that `save` did not write, from its architecture and label names."""
     architecture = next(iter(checkpoint.config.architectures or []), "")
     names = [checkpoint.config.id2label[i] for i in range(checkpoint.config.num_labels)]
     if architecture.endswith("ForTokenClassification"):
         try:
             scheme = recognise([[name] for name in names]).scheme  # by E-, S-, L- and U-
         except DataError as error:
-            raise ModelError(f"{checkpoint.name} has labels that spell no entities: {', '.join(names[:8])}.") from error
+            raise ModelError(
+                f"{checkpoint.name} has labels that are no tags of entities, such as B-PER: {', '.join(names[:8])}; "
+                f"load it with a head: load(name, head=...)."
+            ) from error
         types = sorted({name.partition("-")[2] for name in names if name != "O"})
-        if scheme in ("IOB1", "IOB2"):  # IOB2 would bar a type without B- from ever being predicted
+        if scheme in ("IOB1", "IOB2"):  # in IOB2 a type without B- could never be predicted
             scheme = "IOB2" if all(f"B-{kind}" in names for kind in types) else "IOB1"
         return {"task": NERHead.task, "options": {"entity_types": types, "scheme": scheme, "tag_names": names}}
     if architecture.endswith("ForSequenceClassification"):
@@ -36,6 +39,6 @@ def stock_head(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _of_texts(problem_type: str | None, names: Sequence[str]) -> dict[str, Any]:
     if problem_type == RegressionHead.problem_type or (problem_type is None and len(names) == 1):
-        return {"task": RegressionHead.task, "options": {"name": names[0]}}  # so transformers takes it too
+        return {"task": RegressionHead.task, "options": {"name": names[0]}}  # as transformers infers it
     head = MultiLabelHead if problem_type == MultiLabelHead.problem_type else TextClassificationHead
     return {"task": head.task, "options": {"labels": list(names)}}

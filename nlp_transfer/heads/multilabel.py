@@ -21,11 +21,11 @@ from nlp_transfer.heads.losses import (
     in_order,
     label_frequencies,
     positive_weights,
+    recomputed_weights,
     require_loss,
-    require_way,
+    require_scheme,
     require_weights,
     sigmoid_loss,
-    weights_again,
 )
 from nlp_transfer.heads.registry import register_head
 from nlp_transfer.heads.task_head import Columns, TaskHead
@@ -38,28 +38,28 @@ from nlp_transfer.types import LabelSet, MultiLabelPrediction, Scores
 
 @register_head
 class MultiLabelHead(TextHead):
-    """Any number of labels for each text, also none; each is there or not by itself.
+    """Any number of labels for each text, also none; each is predicted by itself.
 
     A label is predicted where the sigmoid of its logit is at least its threshold. Thresholds are 0.5 until `tune` fits
-    them to validation rows, which `fit` does after training. It fits a scaling of each label's logits too, by which
-    probabilities come true; `calibration` gives the thresholds of these, which part the same texts.
+    them to the validation rows after training. It also fits a scaling of each label's logits, which calibrates the
+    probabilities; `calibration` returns the thresholds on the calibrated scale, with the same predictions.
 
     >>> head = MultiLabelHead(["late", "rude", "dear"])
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
 
     Args:
         labels: their names; the order gives their ids.
-        pooling, hidden, dropout: the shape, as `TextHead` says.
-        class_weights: a factor on the loss of each label where it is there, by name; a label not named has 1.
+        pooling, hidden, dropout: as in `TextHead`.
+        class_weights: a factor on the loss of each label's positive rows, by name; by default 1.
         loss: `cross_entropy` (binary, of each label) or `focal` (`losses.sigmoid_loss`).
-        focal_gamma: how much less a label costs in focal loss, the surer the network is of it.
-        thresholds: the least sigmoid of each label's logit, by name; a label not named has 0.5.
+        focal_gamma: the exponent of focal loss, which down-weights labels that are easy.
+        thresholds: the least sigmoid of each label's logit, by name; by default 0.5.
         scaling: a and b of each label, by name, where its probability is sigmoid(a * logit + b), a more than 0; empty
-            where nothing was fitted.
-        shape: what else `TextHead` takes.
+            where it was not fitted.
+        shape: other arguments of `TextHead`.
 
     Raises:
-        OptionError: a value outside what is said above.
+        OptionError: a value outside these.
     """
 
     task = "multi_label"
@@ -98,22 +98,22 @@ class MultiLabelHead(TextHead):
         self.focal_gamma = focal_gamma
         self.thresholds = dict.fromkeys(self.labels, 0.5) | dict(thresholds or {})
         self.scaling = {name: list(pair) for name, pair in (scaling or {}).items()}
-        self._require_sense()
+        self._validate()
 
     @classmethod
     def for_splits(cls, splits: Splits, **options: Any) -> MultiLabelHead:
         """The head for the labels in `splits.train`, in alphabetical order.
 
-        `class_weights` may be the name of a way to weigh them (`losses.positive_weights`).
+        `class_weights` may be the name of a scheme (`losses.positive_weights`).
         """
         if options.pop("label_smoothing", 0):
-            raise OptionError("--label_smoothing spreads one label over the others; leave it out for several labels.")
+            raise OptionError("--label_smoothing is for one label a text; leave it out where texts have several.")
         rows = list(values(splits.train.data, "label"))
         counts = Counter(label for labels in rows for label in labels)
-        way = options.get("class_weights")
-        if isinstance(way, str):
-            require_way(way)
-            options["class_weights"] = positive_weights(way, counts, len(rows))
+        scheme = options.get("class_weights")
+        if isinstance(scheme, str):
+            require_scheme(scheme)
+            options["class_weights"] = positive_weights(scheme, counts, len(rows))
         return cls(sorted(counts), pairs=are_pairs(splits), **options)
 
     def options(self) -> dict[str, Any]:
@@ -127,11 +127,11 @@ class MultiLabelHead(TextHead):
 
     def targets(self, references: Sequence[Sequence[str]]) -> list[list[list[float]]]:
         """A row of 0.0 and 1.0 for each row, in the order of the labels."""
-        found = []
+        targets = []
         for labels in references:
             ids = {self.labels.id(label) for label in labels}
-            found.append([[float(i in ids) for i in range(len(self.labels))]])
-        return found
+            targets.append([[float(i in ids) for i in range(len(self.labels))]])
+        return targets
 
     def summed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return sigmoid_loss(
@@ -146,35 +146,36 @@ class MultiLabelHead(TextHead):
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[MultiLabelPrediction]:
         logits = self.logits_of_rows(outputs).astype(np.float64)
-        there = _sigmoid(logits) >= [self.thresholds[name] for name in self.labels]  # whatever the scaling
-        found = []
-        for probabilities, is_there in zip(_sigmoid(self._scaled(logits)), there, strict=True):
-            named = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
-            labels = tuple(name for name, holds in zip(self.labels, is_there, strict=True) if holds)
-            found.append(MultiLabelPrediction(labels, named))
-        return found
+        # Of raw logits, as thresholds are: the scaling changes probabilities, but no predicted label.
+        positive = _sigmoid(logits) >= [self.thresholds[name] for name in self.labels]
+        predictions = []
+        for probabilities, row in zip(_sigmoid(self._scaled(logits)), positive, strict=True):
+            by_name = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
+            labels = tuple(name for name, is_positive in zip(self.labels, row, strict=True) if is_positive)
+            predictions.append(MultiLabelPrediction(labels, by_name))
+        return predictions
 
     def _scaled(self, logits: np.ndarray) -> np.ndarray:
-        """Logits `(rows, labels)`, or one a label, after the scaling."""
+        """Logits `(rows, labels)`, or one for each label, after the scaling."""
         a, b = np.array([self.scaling.get(name, (1.0, 0.0)) for name in self.labels]).T
         return a * logits + b
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
         """Set the threshold of each label to that with the best F1 on these rows; if none has the label, it stays.
 
-        (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1 measure".) And fit the scaling, where
-        the rows are enough.
+        (Lipton et al. 2014, "Optimal thresholding of classifiers to maximize F1 measure".) Also fit the scaling, if
+        there are enough rows.
         """
         logits = self.logits_of_rows(outputs).astype(np.float64)
         probabilities = _sigmoid(logits)
-        there = np.array([items[0] for items in self.targets(self.references(rows))]) > 0.5
+        positive = np.array([items[0] for items in self.targets(self.references(rows))]) > 0.5
         for i, name in enumerate(self.labels):
-            if there[:, i].any():
-                self.thresholds[name] = best_threshold(probabilities[:, i], there[:, i])
-        self.scaling = fitted_scaling(logits, there, self.labels.names)
+            if positive[:, i].any():
+                self.thresholds[name] = best_threshold(probabilities[:, i], positive[:, i])
+        self.scaling = fitted_scaling(logits, positive, self.labels.names)
 
     def calibration(self) -> dict[str, Any]:
-        """The scaling, and the thresholds of probabilities after it."""
+        """The scaling, and the thresholds on the scale of the calibrated probabilities."""
         if not self.scaling:
             return {}
         with np.errstate(divide="ignore"):  # a threshold may be 0 or 1
@@ -190,16 +191,16 @@ class MultiLabelHead(TextHead):
         return multi_label_scores([p.labels for p in predictions], references, self.labels.names, ranked)
 
     def counts(self, predictions: Sequence[MultiLabelPrediction], references: Sequence[Sequence[str]]) -> RowCounts:
-        """What each row adds to the scores; without LRAP where predictions lack the probabilities that rank labels."""
+        """What each row adds to the scores; without LRAP where predictions lack the probabilities of all labels."""
         ranked = [[p.probabilities.get(name, 0.0) for name in self.labels] for p in predictions]
         counts = set_counts([p.labels for p in predictions], references, self.labels.names, ranked)
         if all(p.probabilities for p in predictions):
             return counts
         return RowCounts(counts.counts, lambda sums: {k: v for k, v in counts.scores(sums).items() if k != "lrap"})
 
-    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
-        others, names = [text for rows in asked for text in texts_of(rows)], self.labels.names
-        baselines = multi_label_baselines(texts_of(train), list(values(train, "label")), others, names, seed)
+    def baselines(self, train: Dataset, others: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        texts, names = [text for rows in others for text in texts_of(rows)], self.labels.names
+        baselines = multi_label_baselines(texts_of(train), list(values(train, "label")), texts, names, seed)
         return {
             name: [
                 MultiLabelPrediction(tuple(labels), dict(zip(names, ranks, strict=True)))
@@ -215,10 +216,11 @@ class MultiLabelHead(TextHead):
     def on_share(self, everything: Rows, share: Rows) -> TaskHead:
         before, now = (label_frequencies(self.labels, rows.data) for rows in (everything, share))
         sizes = len(everything.data), len(share.data)
-        ways = [
-            (positive_weights(way, before, sizes[0]), positive_weights(way, now, sizes[1])) for way in CLASS_WEIGHTS
+        schemes = [
+            (positive_weights(scheme, before, sizes[0]), positive_weights(scheme, now, sizes[1]))
+            for scheme in CLASS_WEIGHTS
         ]
-        return type(self)(**self.options() | {"class_weights": weights_again(self.class_weights, ways)})
+        return type(self)(**self.options() | {"class_weights": recomputed_weights(self.class_weights, schemes)})
 
     def require_features(self, classifier: str) -> None:
         super().require_features(classifier)
@@ -234,13 +236,13 @@ class MultiLabelHead(TextHead):
         weights = {self.labels.id(name): weight for name, weight in self.class_weights.items()}
         return fit_several(classifier, features, labels, seed, weights)
 
-    _call_options = ", top_k=None"  # else the likeliest label alone
+    _call_options = ", top_k=None"  # by default the pipeline returns the most probable label alone
 
     def describe(self) -> list[str]:
         thresholds = (f"{inline_code(name)} {threshold:.3f}" for name, threshold in self.thresholds.items())
         return [
             *super().describe(),
-            "A text has every label that is at least as likely as its threshold, chosen on the validation rows: ",
+            "A text has every label whose probability is at least its threshold, fitted to the validation rows:",
             f"{', '.join(thresholds)}.",
         ]
 
@@ -250,34 +252,34 @@ class MultiLabelHead(TextHead):
             "sigmoid(a * logit + b)."
         )
 
-    def _require_sense(self) -> None:
+    def _validate(self) -> None:
         if len(self.labels) < 2:
-            raise OptionError(f"a head of several labels needs two or more; it was given {list(self.labels)}.")
+            raise OptionError(f"a multi-label head needs two labels or more; got {list(self.labels)}.")
         if self.loss_name == "logit_adjusted":
             raise OptionError(
-                "--loss logit_adjusted is for one label a text; for several take --class_weights or --loss focal."
+                "--loss logit_adjusted is for one label a text; for several use --class_weights or --loss focal."
             )
         require_loss(self.loss_name, self.focal_gamma, ("cross_entropy", "focal"))
         require_weights(self.class_weights, self.labels.names)
         for name, threshold in self.thresholds.items():
             if name not in self.labels or not 0 <= threshold <= 1:
-                raise OptionError(f"thresholds are of the labels, and lie in [0, 1]; that of {name} is {threshold}.")
+                raise OptionError(f"thresholds must be of the labels, in [0, 1]; got {threshold} for {name}.")
         for name, pair in self.scaling.items():
             if name not in self.labels or len(pair) != 2 or not 0 < pair[0] < np.inf:
-                raise OptionError(f"scaling is a and b of the labels, a more than 0; that of {name} is {pair}.")
+                raise OptionError(f"scaling must be a and b of the labels, a > 0; got {pair} for {name}.")
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * logits))  # without overflow
 
 
-def best_threshold(probabilities: np.ndarray, there: np.ndarray) -> float:
-    """The threshold with the best F1, halfway between two probabilities `(rows,)`; of equals the one nearest to 0.5."""
+def best_threshold(probabilities: np.ndarray, positive: np.ndarray) -> float:
+    """The threshold with the best F1, halfway between two probabilities `(rows,)`; of ties the one nearest to 0.5."""
     order = np.argsort(-probabilities, kind="stable")
-    ranked, hits = probabilities[order], np.cumsum(there[order])
-    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + there.sum())
+    ranked, hits = probabilities[order], np.cumsum(positive[order])
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positive.sum())
     below = np.append(ranked[1:], 0.0)
-    cuts = np.flatnonzero(ranked > below)  # rows of one probability are all taken, or none
+    cuts = np.flatnonzero(ranked > below)  # no threshold parts rows of equal probability
     middles = (ranked[cuts] + below[cuts]) / 2
     best = np.flatnonzero(np.isclose(f1[cuts], f1[cuts].max()))
     return float(middles[best[np.argmin(np.abs(middles[best] - 0.5))]])

@@ -1,4 +1,4 @@
-"""The head that tags words, and finds the entities that the tags spell."""
+"""The head that tags words, and reads entities from the tags."""
 
 from __future__ import annotations
 
@@ -46,20 +46,19 @@ class NERHead(TaskHead):
     """A tag for each word, and the entities that the tags spell.
 
     The first subword of a word carries its label, in training and in predicting (Devlin et al. 2019, section 5.3).
-    A text longer than the encoder is cut into overlapping windows, so every word gets exactly one prediction. Tags
-    are decoded together by Viterbi over the transitions that the scheme has, so no impossible sequence comes out.
-    `tune` fits a temperature to the words of validation rows, by which logits are divided before they become the
-    probabilities that are told; the tags are those of the logits as they are.
+    A text longer than `max_length` is read in overlapping windows, so that every word gets exactly one prediction.
+    Tags are decoded by Viterbi over the valid transitions of the scheme, so no invalid sequence is predicted. `tune`
+    fits a temperature to the words of the validation rows, which scales the probabilities and leaves the tags.
 
     >>> head = NERHead(["PER", "LOC"])
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
 
     Args:
         entity_types: their names, without prefixes.
-        scheme: how the network's labels spell entities: IOB1, IOB2, BIOES or BILOU. Tags given to `encode` and
-            `score` are in this scheme; `for_splits` brings data of another one into it.
-        tag_names: the labels in the order of the network's ids, where something else has trained it.
-        temperature: what logits are divided by; None where nothing was fitted.
+        scheme: that of the network's labels: IOB1, IOB2, BIOES or BILOU. `encode` and `score` take tags in this
+            scheme; `for_splits` converts data of another one.
+        tag_names: the labels in the order of the network's ids, of a model that another tool trained.
+        temperature: the divisor of the logits; None where it was not fitted.
 
     Raises:
         OptionError: no entity type, or an unknown scheme.
@@ -87,7 +86,7 @@ class NERHead(TaskHead):
         "items": "entities",
         "answers": "tags",
         "calibrated_on": "the words of the validation rows",
-        "probabilities": "Of the entities that were predicted, each as sure as its least sure word.",
+        "probabilities": "Of the predicted entities: that of the least probable word of each.",
     }
     can_balance = False
     no_confidence = "a tagger gives each span a score of its own"
@@ -110,7 +109,7 @@ class NERHead(TaskHead):
         self.labels = label_set(tag_names or tag_schemes.tag_names(self.entity_types, self.scheme))
         self.temperature = temperature
         require_temperature(temperature)
-        self._possible = [np.array(part) for part in tag_schemes.allowed(self.scheme, self.labels)]
+        self._transitions = [np.array(part) for part in tag_schemes.allowed(self.scheme, self.labels)]
 
     @classmethod
     def for_splits(
@@ -118,13 +117,13 @@ class NERHead(TaskHead):
     ) -> tuple[NERHead, Splits]:
         """The head for the entity types in `splits.train`, and the splits with their tags in `label_scheme`.
 
-        `tag_scheme` is the data's; unless given it is recognised, which the splits' notes tell.
+        `tag_scheme` is that of the data; by default it is recognised, and the splits' notes name it.
         """
         if tag_scheme:
-            source, how = scheme_named(tag_scheme), "as told"
+            source, reason = scheme_named(tag_scheme), "--tag_scheme"
         else:
             recognised = recognise(_Tags(splits.train), partial(_place, splits.train))
-            source, how = recognised.scheme, recognised.reason
+            source, reason = recognised.scheme, recognised.reason
         types = [
             _entity_types(rows, source, tag_scheme is not None)
             for rows in (splits.train, splits.validation, splits.test)
@@ -132,14 +131,14 @@ class NERHead(TaskHead):
         ]
         head = cls(sorted(types[0]), label_scheme)
 
-        def respell(rows: Rows) -> Rows:
-            respelt = (
+        def convert(rows: Rows) -> Rows:
+            converted = (
                 columns | {"tags": [tag_schemes.convert(tags, source, head.scheme) for tags in columns["tags"]]}
                 for columns in slices(rows.data)
             )
-            return replace(rows, data=stored(respelt, rows.data.features))
+            return replace(rows, data=stored(converted, rows.data.features))
 
-        return head, splits.each(respell).noting(f"Tag scheme: {source} ({how}).")
+        return head, splits.each(convert).noting(f"Tag scheme: {source} ({reason}).")
 
     @classmethod
     def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
@@ -158,12 +157,12 @@ class NERHead(TaskHead):
         return checkpoint.load(AutoModelForTokenClassification, **label_options(self.labels))
 
     def columns_of(self, texts: Sequence[Any]) -> dict[str, list[Any]]:
-        """Words, their offsets, and the text that they stand in; a text may be a list of words."""
+        """Words, their character offsets, and the text; a text may be a list of words."""
         split = [words_of(text) for text in texts]
         return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
-        """Columns as `TaskHead.encode` says, and `starts`: where in `input_ids` the words stand that are predicted."""
+        """Columns as in `TaskHead.encode`, and `starts`: the places in `input_ids` of the words that are predicted."""
         targets = self.targets(rows["tags"]) if "tags" in rows else None
         return encode_words(rows["words"], targets, tokenizer, max_length)
 
@@ -185,7 +184,7 @@ class NERHead(TaskHead):
         return logits_of_words(logits, features)
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[TagPrediction]:
-        """Predictions of rows; `rows["offsets"]`, if there, says where in `rows["text"]` the words stand."""
+        """A prediction for each row; `rows["offsets"]`, if there, are the offsets of words in `rows["text"]`."""
         return [
             self._prediction(
                 logits,
@@ -205,14 +204,14 @@ class NERHead(TaskHead):
     ) -> TagPrediction:
         if text is None or offsets is None:
             text, offsets = join_words(words)
-        path, _ = best_sequence(np.log(softmax(logits)), *self._possible)  # whatever the temperature
+        path, _ = best_sequence(np.log(softmax(logits)), *self._transitions)  # calibration changes no tag
         tags = [self.labels.names[label] for label in path]
         chosen = softmax(logits, self.temperature)[np.arange(len(path)), path] if path else np.zeros(0)
         entities = []
         for kind, first, end in tag_schemes.spans(tags, self.scheme):
             start_character, end_character = offsets[first][0], offsets[end - 1][1]
             surface = text[start_character:end_character]
-            # The least sure word bounds how sure the span can be.
+            # The probability of all its words together is at most that of the least probable one.
             entities.append(Span(kind, surface, start_character, end_character, float(chosen[first:end].min())))
         return TagPrediction(tuple(words), tuple(tags), tuple(map(float, chosen)), tuple(entities))
 
@@ -220,9 +219,9 @@ class NERHead(TaskHead):
         return [list(tags) for tags in rows["tags"]]
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
-        """Fit the temperature to the words of these rows, where 100 have words, and 10 of them a wrong one.
+        """Fit the temperature to the words of these rows, if 100 have words and 10 of them an error.
 
-        Sentences are counted, not words: words of one are wrong together, and five long ones would be a hundred words.
+        Sentences are counted, not words: errors within one depend on each other.
         """
         answers = np.array([label for row in self.targets(self.references(rows)) for label in row])
         sentences = np.repeat(np.arange(len(outputs)), [len(logits) for logits in outputs])
@@ -241,15 +240,15 @@ class NERHead(TaskHead):
         return span_counts([p.tags for p in predictions], references, self.scheme)
 
     def raw_probabilities(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[np.ndarray]:
-        """From the probability of one tag that without the temperature does not follow."""
+        """Of a tagger, as the probability of one tag at a temperature does not give that without it."""
         if not self.temperature:
             return []
         return [np.array(p.probabilities, np.float32) for p in self.uncalibrated().decode(outputs, rows)]
 
-    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+    def baselines(self, train: Dataset, others: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
         words = list(values(train, "words"))
         tags = [tag_schemes.convert(sequence, self.scheme, "IOB2") for sequence in values(train, "tags")]
-        sentences = [sentence for rows in asked for sentence in values(rows, "words")]
+        sentences = [sentence for rows in others for sentence in values(rows, "words")]
         guesses = gazetteer_baseline(words, tags, sentences, self.scheme)
         return {
             "gazetteer": [TagPrediction(tuple(w), tuple(t), (), ()) for w, t in zip(sentences, guesses, strict=True)]
@@ -264,21 +263,21 @@ class NERHead(TaskHead):
         return CLASSIFIERS
 
     def require_features(self, classifier: str) -> None:
-        """Nothing of this head is trained by steps alone."""
+        """No option of this head needs training by gradient descent."""
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
     ) -> Fitted | tuple[np.ndarray, np.ndarray]:
-        outside = self.labels.id("O")  # words in no entity
+        outside = self.labels.id("O")
         return fit_layer(classifier, features, labels, len(self.labels), seed, outside=outside)
 
-    # The first subword of a word is what was trained; other strategies mix in subwords that were not.
+    # The first subword of a word is the one that was trained; other strategies mix in subwords that were not.
     pipeline_options = ', aggregation_strategy="first"'
 
 
 @dataclass(frozen=True)
 class _Tags:
-    """The tags of each sentence, read anew from disk at every pass."""
+    """The tags of each sentence, read from disk at every pass."""
 
     rows: Rows
 
@@ -290,15 +289,15 @@ def _place(rows: Rows, number: int) -> str:
     return f"{rows.source}, {rows.unit} {rows.data[number]['line']}"
 
 
-def _entity_types(rows: Rows, scheme: str, is_told: bool) -> set[str]:
-    """Those that the rows show. DataError for the first tag that the scheme does not have."""
+def _entity_types(rows: Rows, scheme: str, is_given: bool) -> set[str]:
+    """The entity types in the rows. DataError for the first tag that the scheme does not have."""
     types: set[str] = set()
     for number, tags in enumerate(_Tags(rows)):
         try:
             types.update(kind for kind, _, _ in tag_schemes.spans(tags, scheme))
         except DataError as error:
-            why = "--tag_scheme says" if is_told else "the training rows are written in"
+            why = "--tag_scheme is" if is_given else "the training rows are in"
             raise DataError(
-                f"{_place(rows, number)}: {error}; {why} {scheme}, and all splits are read in one scheme."
+                f"{_place(rows, number)}: {error}; {why} {scheme}, and all splits must be in one scheme."
             ) from error
     return types

@@ -22,9 +22,9 @@ Head = TypeVar("Head", bound=type[TaskHead])
 
 
 def register_head(head: Head) -> Head:
-    """Make a head known by its task: to saved models that name it, and to recipes with a `--task`.
+    """Register a head under its task, for saved models that name it, and for recipes with a `--task`.
 
-    A class decorator. What `TaskHead` declares and the class lacks is a TypeError, and so is the task of another head.
+    A class decorator. Raises TypeError for a class that lacks what `TaskHead` declares, or has another head's task.
 
     >>> @register_head
     ... class IronyHead(TextClassificationHead):
@@ -34,13 +34,13 @@ def register_head(head: Head) -> Head:
         raise TypeError(f"{head.__name__} does not declare {', '.join(missing)}, which every head has; see TaskHead.")
     other = HEADS.get(head.task)
     if other and (other.__module__, other.__qualname__) != (head.__module__, head.__qualname__):
-        raise TypeError(f"{head.__name__}: the task {head.task!r} is that of {other.__name__}; name another one.")
+        raise TypeError(f"{head.__name__}: the task {head.task!r} is that of {other.__name__}; choose another name.")
     HEADS[head.task] = head
     return head
 
 
 def head_named(task: str) -> type[TaskHead]:
-    """The head of a task. Raises OptionError for one that is not registered, naming the nearest."""
+    """The class of a task's head. Raises OptionError for a task that is not registered, and names the nearest."""
     if task not in HEADS:
         near = difflib.get_close_matches(task, HEADS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the tasks are {', '.join(HEADS)}."
@@ -49,7 +49,7 @@ def head_named(task: str) -> type[TaskHead]:
 
 
 def text_head_for(splits: Splits, **options: Any) -> Any:
-    """The head for what the labels of `splits` are: one of several, several at once, or a number.
+    """The head for the labels of `splits`: one a text, several a text, or a number.
 
     Raises OptionError for `options` that such a head does not have.
 

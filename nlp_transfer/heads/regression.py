@@ -38,22 +38,22 @@ log = logging.getLogger(__name__)
 class RegressionHead(TextHead):
     """A number for each text, in the unit of the data: the network's one output is the number itself.
 
-    A new head starts from the mean of the training rows, and its output is as spread as theirs are; the squared error
-    is divided by their variance, and `scale_param_groups` sets the rate of the output layer, so that options mean the
+    A new head starts from the mean and the standard deviation of the training rows, the squared error is divided by
+    their variance, and `scale_param_groups` scales the learning rate of the output layer, so that options mean the
     same in every unit. (600 sentences of movie reviews with a score in -4 to 4, MiniLM, 60 steps at 1e-4: a validation
-    error of 2.38, and of 2.58 without all that.) The output layer computes in fp32 also where the rest computes in
-    bf16, whose numbers are coarse.
+    error of 2.38, and of 2.58 without this.) The output layer computes in fp32 even if the rest computes in bf16,
+    whose precision is too low for it.
 
     >>> head = RegressionHead("stars", mean=3.1, deviation=1.2)
     >>> model = TransferModel.load("all-MiniLM-L6-v2", head)
 
     Args:
-        name: what the number is.
+        name: the name of the number.
         mean, deviation: those of the training rows.
-        shape: what `TextHead` takes.
+        shape: other arguments of `TextHead`.
 
     Raises:
-        OptionError: a value outside what is said there, or a deviation that is not more than 0.
+        OptionError: a value outside these, or a deviation that is not more than 0.
     """
 
     task = "regression"
@@ -77,13 +77,13 @@ class RegressionHead(TextHead):
         self.deviation = deviation
         self.loss_unit = deviation**2
         if not 0 < deviation < np.inf:
-            raise OptionError(f"deviation must be more than 0; given was {deviation}.")
+            raise OptionError(f"deviation must be more than 0; got {deviation}.")
 
     @classmethod
     def for_splits(cls, splits: Splits, **options: Any) -> RegressionHead:
-        """The head for the numbers in `splits.train`, named as their column. OptionError for what labels alone have."""
-        for name, idle in _OF_LABELS.items():
-            if options.pop(name, idle) not in (idle, None):
+        """The head for the numbers in `splits.train`, named as their column. OptionError for an option of labels."""
+        for name, default in _OF_LABELS.items():
+            if options.pop(name, default) not in (default, None):
                 raise OptionError(f"--{name} is for labels; leave it out where a number is learned.")
         options.pop("focal_gamma", None)
         numbers = np.fromiter(values(splits.train.data, "label"), np.float64)
@@ -109,19 +109,19 @@ class RegressionHead(TextHead):
         network.set_submodule(path, Fp32Linear.sharing(layer))
 
     def scale_param_groups(self, network: PreTrainedModel, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The output layer learns at `deviation` times the rate, and decays as before.
+        """The output layer's learning rate times `deviation`, with the same decay of its weights in a step.
 
-        Adam's steps have the size of the rate, whatever the gradient's. So each is what it would be, were the numbers
-        standardised, without a network that says standardised numbers.
+        The size of Adam's steps depends on the learning rate, not on that of the gradient. So the steps are those of
+        standardised numbers, and yet the network's output is in the unit of the data.
         """
         own = {id(p) for p in output_layer(network)[1].parameters()}
-        found = []
+        scaled = []
         for group in groups:
-            rate, decay = group["lr"] * self.deviation, group["weight_decay"] / self.deviation
-            found.append(group | {"params": [p for p in group["params"] if id(p) not in own]})
+            lr, decay = group["lr"] * self.deviation, group["weight_decay"] / self.deviation
+            scaled.append(group | {"params": [p for p in group["params"] if id(p) not in own]})
             layer = [p for p in group["params"] if id(p) in own]
-            found.append(group | {"params": layer, "lr": rate, "weight_decay": decay})
-        return [group for group in found if group["params"]]
+            scaled.append(group | {"params": layer, "lr": lr, "weight_decay": decay})
+        return [group for group in scaled if group["params"]]
 
     def targets(self, references: Sequence[float]) -> list[list[float]]:
         return [[float(number)] for number in references]
@@ -141,9 +141,9 @@ class RegressionHead(TextHead):
     def counts(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> RowCounts:
         return number_counts([p.value for p in predictions], references)
 
-    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
-        others = [text for rows in asked for text in texts_of(rows)]
-        numbers = regression_baselines(texts_of(train), list(values(train, "label")), others, seed)
+    def baselines(self, train: Dataset, others: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+        texts = [text for rows in others for text in texts_of(rows)]
+        numbers = regression_baselines(texts_of(train), list(values(train, "label")), texts, seed)
         return {name: [RegressionPrediction(number) for number in of_rows] for name, of_rows in numbers.items()}
 
     def agreement(self, predictions: Sequence[RegressionPrediction], others: Sequence[RegressionPrediction]) -> str:
@@ -154,25 +154,25 @@ class RegressionHead(TextHead):
         if len(share.data) == len(everything.data):
             return type(self)(**self.options())
         numbers = np.fromiter(values(share.data, "label"), np.float64)
-        deviation = float(numbers.std()) or self.deviation  # of one number there is none
+        deviation = float(numbers.std()) or self.deviation  # that of a single number is 0
         return type(self)(**self.options() | {"mean": float(numbers.mean()), "deviation": deviation})
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """The default alone, in whose place ridge regression stands."""
+        """The default alone, which ridge regression replaces."""
         return LINEAR[:1]
 
     def require_features(self, classifier: str) -> None:
         super().require_features(classifier)
         if classifier not in self.classifiers:
             raise OptionError(
-                f"--classifier {classifier} is for labels; leave it out, and a number is fitted by ridge regression."
+                f"--classifier {classifier} is for labels; leave it out: numbers are fitted by ridge regression."
             )
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int
     ) -> Fitted | tuple[np.ndarray, np.ndarray]:
-        log.info("A number is fitted by ridge regression.")
+        log.info("Fitting the numbers by ridge regression.")
         return fit_ridge(features, labels)
 
     def read_scores(self, rows: Rows) -> tuple[Rows, str]:
@@ -194,4 +194,4 @@ _OF_LABELS: dict[str, Any] = {
     "levels": [],
     "level_edges": [],
 }
-"""Options that have a meaning for labels alone, and what they are where they are not given."""
+"""Options for labels alone, with their defaults."""

@@ -20,7 +20,7 @@ from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead
-from nlp_transfer.heads.losses import evened_out
+from nlp_transfer.heads.losses import with_label_frequencies
 from nlp_transfer.heads.registry import register_head, text_head_for
 from nlp_transfer.heads.task_head import TaskHead
 from nlp_transfer.heads.text_head import are_pairs
@@ -42,19 +42,19 @@ _MOST_LEVELS = 20  # a scale that people label by hand is shorter; more is a sco
 
 @register_head
 class SentimentHead(TextClassificationHead):
-    """A classifier whose labels have an order, lowest first: negative < neutral < positive, or 1..5 stars.
+    """A classifier of ordered labels, lowest first: negative < neutral < positive, or 1..5 stars.
 
     >>> head = SentimentHead(["negative", "neutral", "positive"])
     >>> model.predict(["not bad at all"])[0].polarity
 
     Args:
         labels: lowest first.
-        edges: where a numeric score is cut into levels, one fewer than labels, rising: a score below the first edge
-            is the first label, a score at an edge or above it is the next one.
+        edges: the scores between levels, one fewer than labels, ascending: a score below the first edge is the first
+            label, a score at an edge or above it is the next one.
         options: those of `TextClassificationHead`.
 
     Raises:
-        OptionError: edges that do not rise or do not fit the labels.
+        OptionError: edges that are not ascending or do not fit the labels.
     """
 
     task = "sentiment"
@@ -70,9 +70,9 @@ class SentimentHead(TextClassificationHead):
         self.edges = tuple(edges)
         between = len(self.labels) - 1
         if self.edges and len(self.edges) != between:
-            raise OptionError(f"{between + 1} levels need {between} edges between them; given were {len(self.edges)}.")
+            raise OptionError(f"{between + 1} levels need {between} edges between them; got {len(self.edges)}.")
         if any(low >= high for low, high in pairwise(self.edges)):
-            raise OptionError(f"edges must rise; given were {', '.join(map(str, self.edges))}.")
+            raise OptionError(f"edges must be ascending; got {', '.join(map(str, self.edges))}.")
 
     @classmethod
     def for_splits(
@@ -82,26 +82,28 @@ class SentimentHead(TextClassificationHead):
         edges: Sequence[float] = (),
         **options: Any,
     ) -> SentimentHead:
-        """The head for the labels in `splits.train`, in the order of `levels`, or as `in_order` tells it."""
+        """The head for the labels in `splits.train`, in the order of `levels`, by default that of `in_order`."""
         counts = Counter(values(splits.train.data, "label"))
-        seen = set(counts)
-        if not levels and len(seen) > _MOST_LEVELS:
+        labels = set(counts)
+        if not levels and len(labels) > _MOST_LEVELS:
             raise DataError(
-                f"{splits.train.source}: column '{splits.train.columns['label']}' has {len(seen):,} different labels, "
-                f"too many for a scale; cut a score into levels with --levels LOW ... HIGH and --level_edges NUMBER "
-                "..., or learn it as a number with --problem regression."
+                f"{splits.train.source}: column '{splits.train.columns['label']}' has {len(labels):,} different "
+                "labels, too many for a scale; cut a score into levels with --levels LOW ... HIGH and --level_edges "
+                "NUMBER ..., or learn it as a number with --problem regression."
             )
-        if levels and seen - set(levels):
-            raise OptionError(f"--levels lacks labels of the data: {', '.join(sorted(seen - set(levels)))}.")
-        names = levels or in_order(seen)
+        if levels and labels - set(levels):
+            raise OptionError(
+                f"--levels lacks labels of the data: {', '.join(sorted(labels - set(levels)))}; name all, lowest first."
+            )
+        names = levels or in_order(labels)
         at_least_one = {name: max(counts[name], 1) for name in names}  # a level may have no rows
-        shape = evened_out(at_least_one, options)
+        shape = with_label_frequencies(at_least_one, options)
         return cls(names, edges=edges, pairs=are_pairs(splits), **shape)
 
     @classmethod
     def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
-        """The splits, scores cut into levels where the options say so, and this head, or with `problem` regression the
-        head for numbers."""
+        """The splits, with scores cut into levels if the options name `level_edges`, and this head, or that of numbers
+        for `problem` regression."""
         shape = dict(vars(options))
         levels, edges = shape.pop("levels"), shape.pop("level_edges")
 
@@ -135,18 +137,18 @@ class SentimentHead(TextClassificationHead):
 
 
 def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -> Rows:
-    """Rows whose label was a score, with the level it falls into. Raises DataError for a score that is no number."""
+    """Rows with the level of their score as label. Raises DataError for a score that is not a number."""
     if len(levels) != len(edges) + 1:
         raise OptionError(f"--level_edges has {len(edges)} edges, so --levels must name {len(edges) + 1} levels.")
     if problem_of(rows.data) != "single_label":
-        raise OptionError("--level_edges cuts a score into levels, --problem regression learns it; give one of them.")
+        raise OptionError("--level_edges and --problem regression cannot be combined; give one of them.")
 
     def level(score: str, line: int) -> str:
         place = _number(score)
         if place is None:
             raise DataError(
-                f"{rows.source}, {rows.unit} {line}: '{score}' in column '{rows.columns['label']}' is no number, "
-                f"so --level_edges cannot cut it; correct it, or leave --level_edges out."
+                f"{rows.source}, {rows.unit} {line}: '{score}' in column '{rows.columns['label']}' is not a "
+                f"number, so --level_edges cannot cut it; correct it, or leave --level_edges out."
             )
         return levels[bisect.bisect_right(edges, place)]
 
@@ -155,25 +157,23 @@ def cut_into_levels(rows: Rows, levels: Sequence[str], edges: Sequence[float]) -
 
 
 def are_scores(labels: Iterable[str]) -> bool:
-    """Whether labels are numbers that no scale of levels has: fractions, or too many different ones."""
-    seen = set(labels)
-    numbers = [_number(label) for label in seen]
-    return None not in numbers and (len(seen) > _MOST_LEVELS or any(n != int(n) for n in numbers if n is not None))
+    """Whether labels are scores rather than levels: numbers with fractions, or too many different ones."""
+    names = set(labels)
+    numbers = [_number(label) for label in names]
+    return None not in numbers and (len(names) > _MOST_LEVELS or any(n != int(n) for n in numbers if n is not None))
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
-    """Sentiment labels sorted lowest first, where their names tell: numbers, stars, or negative .. positive.
+    """Sentiment labels sorted lowest first by their names: numbers, stars, or negative .. positive.
 
-    Raises DataError where the order cannot be told, or where two labels name the same step.
+    Raises DataError where the names have no known order, or where two labels name the same step.
     """
     names = sorted(set(labels))
     for place in (_place_by_name, _stars):
         places = {name: place(name) for name in names}
         if None not in places.values() and len(set(places.values())) == len(names):
             return sorted(names, key=lambda name: places[name] or 0.0)
-    raise DataError(
-        f"cannot tell the order of the labels {', '.join(names)}; give it, lowest first: --levels LOW ... HIGH"
-    )
+    raise DataError(f"the labels {', '.join(names)} have no known order; give it, lowest first: --levels LOW ... HIGH")
 
 
 def _place_by_name(name: str) -> float | None:
@@ -186,7 +186,7 @@ def _stars(name: str) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    """The finite number that `text` spells: float() takes "nan" as well, which has no place on a scale."""
+    """The number that `text` spells, if it is finite: float() parses "nan" too, which has no place on a scale."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What heads for a text, or a pair of texts, as a whole share: the shape of the network, and windows."""
+"""The base class of heads for a text, or a pair of texts: network, long texts and windows."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ log = logging.getLogger(__name__)
 WINDOW_POOLINGS = ("mean", "max")
 
 _LONG_TEXTS = {
-    "truncate": "Texts are cut after {} tokens.",
+    "truncate": "Texts are truncated to {} tokens.",
     "head_tail": "Of texts of more than {} tokens nlp_transfer reads the first and the last ones.",
     "window": "Texts of more than {} tokens are read in overlapping windows by nlp_transfer, which pools their logits.",
 }
 
 
 class TextHead(TaskHead):
-    """Something that is said of each text as a whole; the subclasses say what.
+    """Labels, or a number, for each text as a whole; the subclasses define which.
 
     Args:
         labels: the names of the logits.
-        pooling: `native` is the head that transformers gives the encoder's family, so the saved folder needs nothing
-            of ours. `cls`, `mean` (global average pooling over real tokens) and `max` make a network of ours.
+        pooling: `native` is the head that transformers has for the encoder's family, so that transformers alone opens
+            the saved folder. `cls`, `mean` (over the tokens, padding excluded) and `max` make a `PooledClassifier`.
         hidden: units of dense layers with ReLU before the last layer. With `native`, they stand on the first token.
-        dropout: before every layer of the head; None keeps the family's own (0.1 for a network of ours).
-        pairs: whether it is said of pairs of texts. The longer one of a pair that is too long is cut.
-        long_texts: what is read of a text that is too long: `truncate` its first tokens, `head_tail` the first and the
-            last ones, `window` all, in overlapping windows whose logits are pooled, in training as in predicting.
+        dropout: before every layer of the head; None is the family's own (0.1 for a `PooledClassifier`).
+        pairs: whether a row has two texts. The longer one of a pair that is too long is truncated.
+        long_texts: which tokens of a text that is too long are read: `truncate` the first ones, `head_tail` the first
+            and the last ones, `window` all, in overlapping windows whose logits are pooled, in training too.
         window_pooling: `mean` or `max` of the windows' logits.
 
     Raises:
-        OptionError: a value outside what is said above.
+        OptionError: a value outside these.
     """
 
     reads = "classification"
@@ -64,10 +64,10 @@ class TextHead(TaskHead):
     long_texts: str
 
     problem: ClassVar[str]
-    """The kind of labels: single_label, multi_label or regression, as `problem_of` tells it from the rows."""
+    """The kind of labels: single_label, multi_label or regression, as `problem_of` infers it from the rows."""
 
     problem_type: ClassVar[str]
-    """What transformers calls it in a config."""
+    """The field `problem_type` of the config."""
 
     def __init__(
         self,
@@ -86,12 +86,12 @@ class TextHead(TaskHead):
         self.pairs = pairs
         self.long_texts = long_texts
         self.window_pooling = window_pooling
-        self._require_a_shape()
+        self._validate_shape()
 
     @classmethod
     @abstractmethod
     def for_splits(cls, splits: Splits, **options: Any) -> Self:
-        """The head for what the rows of `splits.train` hold."""
+        """The head for the labels of `splits.train`."""
 
     @classmethod
     def load_task(cls, data: DataOptions, options: Any, seed: int = 0) -> tuple[Splits, TaskHead]:
@@ -130,8 +130,8 @@ class TextHead(TaskHead):
         )
         network = PooledClassifier(config, encoder.network)
         new = {name for name, _ in network.named_parameters() if not name.startswith("backbone.")}
-        kept = {f"backbone.{name}" for name in encoder.new} & {name for name, _ in network.named_parameters()}
-        return Loaded(network, frozenset(new | kept), encoder.dropped)
+        new |= {f"backbone.{name}" for name in encoder.new} & {name for name, _ in network.named_parameters()}
+        return Loaded(network, frozenset(new), encoder.dropped)
 
     def adjust(self, network: PreTrainedModel) -> None:
         if self.is_native and self.dropout is not None:
@@ -141,10 +141,10 @@ class TextHead(TaskHead):
         return texts_or_pairs(texts, self.pairs)
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
-        """Columns as `TaskHead.encode` says; `dropped`: how many tokens of a row are not read.
+        """Columns as in `TaskHead.encode`; `dropped`: how many tokens of a row are not read.
 
-        `token_type_ids` are there for pairs, where the tokenizer tells the texts apart by them. Of the windows of a row
-        the first has its label, the others have what `continues` knows.
+        `token_type_ids` are there for pairs, if the tokenizer has them. Of the windows of a row the first has its
+        label, the others have the marker that `continues` recognises.
         """
         self._require_texts(rows)
         seconds = rows["text_pair"] if self.pairs else None
@@ -193,7 +193,7 @@ class TextHead(TaskHead):
         return list(rows["label"])
 
     def probe_options(self) -> dict[str, Any]:
-        """The mean of all tokens for a native head, whose pooler was pretrained for another end, or not at all."""
+        """The mean of all tokens for a native head, whose pooler was pretrained for another task, or is random."""
         return {"pooling": "mean"} if self.is_native else {}
 
     @property
@@ -213,10 +213,10 @@ class TextHead(TaskHead):
                 )
 
     def for_features(self) -> Self:
-        """The same head, its pooling named."""
+        """The same head with mean pooling in place of a native head's pooler."""
         if self.pooling != "native":
             return self
-        log.info("The features of a text are the mean of its tokens' states (--pooling mean).")
+        log.info("The features of a text are the mean of its last hidden states (--pooling mean).")
         return type(self)(**self.options() | {"pooling": "mean"})
 
     def feature_config(self) -> dict[str, Any]:
@@ -231,14 +231,14 @@ class TextHead(TaskHead):
     def pipeline_call(self) -> str:
         if self.pairs:
             return (
-                f'ask({{"text": "Some text.", "text_pair": "Its second text."}}, truncation=True{self._call_options})'
+                f'pipe({{"text": "Some text.", "text_pair": "Its second text."}}, truncation=True{self._call_options})'
             )
-        return f'ask("Some text.", truncation=True{self._call_options})'
+        return f'pipe("Some text.", truncation=True{self._call_options})'
 
     _call_options: ClassVar[str] = ""
 
     def evaluate(self, outputs: Sequence[np.ndarray], rows: Columns) -> Scores:
-        """Scores of logits against the rows' answers, and `loss`, the mean loss of a row without any weights."""
+        """Scores of logits against the rows' gold answers, and `loss`, the mean `plain_loss` of a row."""
         references = self.references(rows)
         logits = torch.from_numpy(self.logits_of_rows(outputs))
         labels = torch.tensor([items[0] for items in self.targets(references)])
@@ -247,7 +247,7 @@ class TextHead(TaskHead):
 
     @abstractmethod
     def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss summed over rows, as transformers has it for this task."""
+        """The loss summed over rows, without smoothing or weights, as transformers computes it for this task."""
 
     def _require_texts(self, rows: Columns) -> None:
         if self.pairs and "text_pair" not in rows:
@@ -255,13 +255,13 @@ class TextHead(TaskHead):
         if not self.pairs and "text_pair" in rows:
             raise DataError("this model was trained on single texts, not on pairs; give one text a row.")
 
-    def _require_a_shape(self) -> None:
+    def _validate_shape(self) -> None:
         if self.pooling not in ("native", *POOLINGS):
             raise OptionError(f"unknown pooling '{self.pooling}'; known are native, {', '.join(POOLINGS)}.")
         if any(units < 1 for units in self.hidden):
-            raise OptionError(f"hidden layers need at least one unit each; given were {list(self.hidden)}.")
+            raise OptionError(f"hidden layers need at least one unit each; got {list(self.hidden)}.")
         if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise OptionError(f"dropout must lie in [0, 1); given was {self.dropout}.")
+            raise OptionError(f"dropout must lie in [0, 1); got {self.dropout}.")
         if self.long_texts not in LONG_TEXTS:
             raise OptionError(f"--long_texts {self.long_texts}: known are {', '.join(LONG_TEXTS)}.")
         if self.window_pooling not in WINDOW_POOLINGS:
@@ -279,18 +279,18 @@ def are_pairs(splits: Splits) -> bool:
 
 
 def texts_or_pairs(texts: Sequence[Any], pairs: bool) -> dict[str, list[Any]]:
-    """Columns of texts, or of `pairs` of them. DataError for the first one that is not what it should be."""
+    """Columns of texts, or of `pairs` of them. DataError for the first item that is neither."""
     for number, text in enumerate(texts, start=1):
         if isinstance(text, str) == pairs or (pairs and len(text) != 2):
             wanted = "pairs of texts, such as ('a text', 'its second text')" if pairs else "single texts"
-            raise DataError(f"text {number}: this model was trained on {wanted}; given was {str(text)[:40]!r}.")
+            raise DataError(f"text {number}: this model was trained on {wanted}; got {str(text)[:40]!r}.")
     if not pairs:
         return {"text": list(texts)}
     return {"text": [first for first, _ in texts], "text_pair": [second for _, second in texts]}
 
 
 def _set_head_dropout(network: PreTrainedModel, dropout: float) -> None:
-    """Set the dropout of a stock head, whatever its family calls it in the config."""
+    """Set the dropout of a stock head in its modules, as each family names it otherwise in the config."""
     encoder = set(network.base_model.modules())
     drops = [module for module in network.modules() if isinstance(module, nn.Dropout) and module not in encoder]
     if not drops:

@@ -1,4 +1,4 @@
-"""Which tag sequence is the best possible one? (Viterbi, 1967, "Error bounds for convolutional codes".)"""
+"""Viterbi decoding of tags (Viterbi 1967, "Error bounds for convolutional codes")."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def decode(log_probabilities: ArrayLike, start: ArrayLike, end: ArrayLike, move: ArrayLike) -> tuple[list[int], float]:
-    """The possible sequence of labels with the highest sum of log probabilities, and that sum.
+    """The valid sequence of labels with the highest sum of log probabilities, and that sum.
 
     `log_probabilities` is `(words, labels)`, `start` and `end` are `(labels,)` bools, `move` is `(labels, labels)`
-    bools, `move[before][after]`: what `data.schemes.allowed` returns. Turn those lists into arrays once where many
-    sentences are decoded. Of sequences with equal sums the one of the most likely label of every word is taken if it is
-    possible, else the one that `argmax`, which takes the first label, finds from the last word backwards. A label of
-    probability zero (-inf) is taken only where no other is possible. ValueError on NaN, and if no sequence is possible.
+    bools, `move[before][after]`, as `data.tag_schemes.allowed` returns them. Convert those lists to arrays once for
+    many sentences. Of sequences with equal sums, that of the most probable label of every word is taken if it is
+    valid, else the one that `argmax`, which takes the first label, finds from the last word backwards. A label of
+    probability zero (-inf) is taken only where no other is valid. ValueError on NaN, and if no sequence is valid.
 
     >>> decode([[-1.0, -0.5], [-0.1, -3.0]], [True, True], [True, True], [[True, True], [False, True]])
     ([0, 0], -1.1)
@@ -34,13 +34,13 @@ def _best_path(
     scores: NDArray[np.float64], start: NDArray[np.bool_], end: NDArray[np.bool_], move: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
     words, labels = scores.shape
-    # Rows are the labels after, so that the search for the best label before runs along contiguous memory.
-    barred = np.where(move.T, 0.0, -np.inf)
+    # Rows are the next labels, so that the search for the best previous label runs along contiguous memory.
+    penalty = np.where(move.T, 0.0, -np.inf)
     before = np.zeros((words, labels), dtype=np.intp)
     every = np.arange(labels)
     best = np.where(start, scores[0], -np.inf)
     for word in range(1, words):
-        routes = barred + best
+        routes = penalty + best
         before[word] = routes.argmax(axis=1)
         best = routes[every, before[word]] + scores[word]
     best = np.where(end, best, -np.inf)
@@ -54,7 +54,7 @@ def _best_path(
 
 
 def _finite(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Put in place of -inf, which the search keeps for what is impossible, a loss that no other labels make up for."""
+    """Replace -inf, which the search uses for invalid transitions, by a score that no other labels make up for."""
     possible = np.isfinite(scores)
     if possible.all():
         return scores

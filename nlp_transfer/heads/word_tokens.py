@@ -1,4 +1,4 @@
-"""Words of a text, their subwords, and where both stand."""
+"""Words of a text, their subwords, and the positions of both."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def encode_words(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
 ) -> dict[str, list[Any]]:
-    """Features of the words of rows, in overlapping windows where a row is too long, so that each word has one place.
+    """Features of the words of rows, in overlapping windows if a row is too long; each word is predicted in one.
 
-    `input_ids`, `row`, and `starts`: where in `input_ids` the first subwords of the words stand that are predicted.
-    With `targets`, a label id for each word, also `labels`, which the first subword of a word carries.
+    `input_ids`, `row`, and `starts`: the positions in `input_ids` of the first subwords of the predicted words. With
+    `targets`, a label id for each word, also `labels`, at the first subword of a word.
     """
     before, after = special_tokens(tokenizer)
     budget = max_length - len(before) - len(after)
@@ -32,7 +32,7 @@ def encode_words(
     if targets is not None:
         features["labels"] = []
     for row, words in enumerate(subwords_of(rows, tokenizer)):
-        # One word alone can be longer than the encoder (a URL); its first subword still carries its label.
+        # A single word may have more than `max_length` tokens (a URL); its first subword still carries its label.
         words = [word[:budget] for word in words]
         for window in windows([len(word) for word in words], budget):
             starts = first_subwords(words, window, len(before))
@@ -47,13 +47,13 @@ def encode_words(
 
 
 def logits_of_words(logits: Tensor, features: Mapping[str, Sequence[Any]]) -> list[np.ndarray]:
-    """Logits `(words, labels)` of the words that each feature of a batch predicts, of `(batch, tokens, labels)`."""
+    """Logits `(words, labels)` of each feature's predicted words, out of `(batch, tokens, labels)`."""
     values = logits.float().cpu().numpy()
     return [values[i, starts] for i, starts in enumerate(features["starts"])]
 
 
 def words_of(text: str | Sequence[str]) -> dict[str, Any]:
-    """The words of a text and where they stand in it."""
+    """The words of a text, their character offsets, and the text."""
     if not isinstance(text, str):
         joined, offsets = join_words(text)
         return {"words": list(text), "offsets": offsets, "text": joined}
@@ -62,7 +62,7 @@ def words_of(text: str | Sequence[str]) -> dict[str, Any]:
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-    """Words as one text with blanks between them, and where each word stands in it."""
+    """Words joined by blanks into one text, and the character offsets of each word."""
     offsets, place = [], 0
     for word in words:
         offsets.append((place, place + len(word)))
@@ -71,7 +71,7 @@ def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
 
 
 def subwords_of(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
-    """Token ids of each word of each row. A word the tokenizer has nothing for (a lone joiner) is an unknown token."""
+    """Token ids of each word of each row. A word without any token (a lone joiner) becomes the unknown token."""
     encoded = tokenizer(
         [list(words) for words in rows],
         is_split_into_words=True,
@@ -90,10 +90,10 @@ def subwords_of(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBas
 
 
 def first_subwords(words: Sequence[Sequence[int]], window: Window, first: int) -> list[int]:
-    """Token places of the first subwords of the words that a window predicts."""
-    places, place = [], first
+    """Token positions of the first subwords of the words that a window predicts."""
+    positions, position = [], first
     for word in range(window.start, window.end):
         if window.own <= word < window.own_end:
-            places.append(place)
-        place += len(words[word])
-    return places
+            positions.append(position)
+        position += len(words[word])
+    return positions

@@ -1,1 +1,1 @@
-"""The trained thing: encoder, head and tokenizer as one model, its inference and its adapters."""
+"""Encoder, head and tokenizer as one model, its inference and its adapters."""

@@ -28,11 +28,11 @@ def infer(
     progress: str | None = None,
     precision: str = "no",
 ) -> list[np.ndarray]:
-    """Logits of each row, `(items, labels)`, in row order, whatever batches and processes they were computed in.
+    """Logits of each row, `(items, labels)`, in row order.
 
-    With an `accelerator` the batches are shared between its processes and every process gets every row; each row is
-    asserted to come back exactly once. `progress` names a bar that the first process shows on a terminal. `precision`
-    is what the network computes in, `no` for that of its weights; the weights stay what they are.
+    With an `accelerator` the batches are dealt out to its processes and the logits gathered on each; an assertion holds
+    that every row comes back exactly once. `progress` is the label of a bar that the first process shows on a terminal.
+    `precision` is that of the computation, `no` for that of the weights, which are not changed.
     """
     processes = accelerator.num_processes if accelerator else 1
     rank = accelerator.process_index if accelerator else 0

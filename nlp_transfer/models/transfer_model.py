@@ -1,4 +1,4 @@
-"""Encoder, head and tokenizer as one thing that is trained, saved, loaded and asked."""
+"""The model: encoder, head and tokenizer, which load, save and predict together."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from nlp_transfer.encoders.pretrained import Checkpoint, config_of, max_position
 from nlp_transfer.errors import ModelError, OptionError
 from nlp_transfer.heads import HEADS, TaskHead
 from nlp_transfer.heads.from_transformers import stock_head
-from nlp_transfer.heads.reuse import kept_head, say_what_is_dropped
+from nlp_transfer.heads.reuse import log_dropped_head, reuse_head
 from nlp_transfer.models.adapters.adapter import Adapter, base_of, holds_adapter
 from nlp_transfer.models.inference import infer
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 256
-"""Tokens of a text that are read, with the special ones, unless the encoder has fewer positions."""
+"""Tokens of a text, special ones included, unless the encoder has fewer positions."""
 
 WINDOW = 4096
-"""Texts of a stream that are sorted by length together."""
+"""Texts of a stream that are read ahead and sorted by length together."""
 
-_SPEC = "nlp_transfer"  # the key in config.json that holds the task, beside what transformers itself writes
+_SPEC = "nlp_transfer"  # the key in config.json that holds the task and the head's options
 
 
 class TransferModel:
@@ -46,7 +46,7 @@ class TransferModel:
     >>> TransferModel.load("runs/mine/model").predict(["Is it?"])[0].label
 
     `new_parameters` names the weights that the checkpoint did not have: they are random until trained. `checkpoint` is
-    where the others came from, `keeps_head` whether of its head too, and `adapter` what PEFT has put into the network.
+    the one that the others were loaded from, `keeps_head` whether its head was reused, and `adapter` the PEFT adapter.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class TransferModel:
         trust_remote_code: bool = False,
         keep_head: bool = False,
     ) -> TransferModel:
-        """Load an encoder and put `head` on it; without a head, load a trained model with the head it was saved with.
+        """Load an encoder and put `head` on it; without a head, load a trained model with its own.
 
         A trained model is one that `save` wrote (its folder, or the run's folder around it), or any sequence or token
-        classifier of transformers. An adapter is merged into its base where its kind can be. Where `head` goes onto a
-        trained model, the log says that its earlier head is dropped, or with `keep_head` what of it is kept. Raises
-        ModelError where the checkpoint cannot be used, and OptionError for a `max_length` beyond the encoder's
-        positions or an earlier head of which nothing can be kept.
+        classifier of transformers. An adapter is merged into its base if its kind can be. If `head` goes onto a trained
+        model, the earlier head is dropped, or with `keep_head` reused as far as it fits, and the log says which. Raises
+        ModelError for a checkpoint that cannot be used, and OptionError for a `max_length` beyond the encoder's
+        positions or an earlier head that does not fit.
         """
         name = model_folder(name_or_path)
         if head is None and holds_adapter(name):
@@ -101,16 +101,16 @@ class TransferModel:
         max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
         loaded = head.build(checkpoint)
         if keep_head:
-            loaded = kept_head(checkpoint, loaded)
+            loaded = reuse_head(checkpoint, loaded)
         else:
-            say_what_is_dropped(checkpoint, loaded)
+            log_dropped_head(checkpoint, loaded)
         model = cls(loaded.network, head, tokenizer, max_length, loaded.new, checkpoint)
         model.keeps_head = keep_head
         return model
 
     @classmethod
     def from_options(cls, options: ModelOptions, head: TaskHead | None = None) -> TransferModel:
-        """`load` with what a recipe's model options say, and with its errors.
+        """`load` with a recipe's model options.
 
         >>> model = TransferModel.from_options(ModelOptions(model_name_or_path="bert-base-cased"), head)
         """
@@ -133,7 +133,10 @@ class TransferModel:
         tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
         loaded = checkpoint.load(getattr(transformers, head.auto_class), with_head=True)
         if loaded.new:
-            raise ModelError(f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}.")
+            raise ModelError(
+                f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}; "
+                f"load it with a new head: load(name, head=...)."
+            )
         head.adjust(loaded.network)
         most = max_positions(checkpoint.encoder_config)
         max_length = _fitting(max_length or spec.get("max_length"), most, name, tokenizer)
@@ -167,14 +170,14 @@ class TransferModel:
 
     @property
     def pad_id(self) -> int:
-        """The token that fills short rows of a batch."""
+        """The id of the padding token."""
         return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
 
     def save(self, folder: str | Path) -> None:
         """Write config, safetensors and tokenizer, in the layout that `transformers` itself reads.
 
-        Of a network with an adapter that is not merged, the weights written are those of the adapter, as PEFT reads
-        them, and what trained with it.
+        Of a network with an adapter that is not merged, the weights are those of the adapter and of the modules that
+        were trained with it, as PEFT reads them.
         """
         if self.adapter and not self.adapter.is_merged:
             self.save_adapter(folder)
@@ -182,14 +185,14 @@ class TransferModel:
             self._save(folder, self.network.save_pretrained)
 
     def save_adapter(self, folder: str | Path) -> None:
-        """Write the adapter as PEFT does, and beside it the config and the tokenizer of the whole."""
-        assert self.adapter, "this model has none"
+        """Write the adapter as PEFT does, with the config and the tokenizer of the model."""
+        assert self.adapter, "this model has no adapter"
         self._save(folder, self.adapter.save, self.network.config.save_pretrained)
 
     def _save(self, folder: str | Path, *parts: Callable[[str | Path], Any]) -> None:
         spec = {"task": self.head.task, "options": self.head.options(), "max_length": self.max_length}
         setattr(self.network.config, _SPEC, spec)
-        # pipeline(..., truncation=True) then cuts where this model does.
+        # pipeline(..., truncation=True) then truncates where this model does.
         self.tokenizer.model_max_length = self.max_length
         with quiet_transformers():
             for save in (*parts, self.tokenizer.save_pretrained):
@@ -199,9 +202,9 @@ class TransferModel:
             path.chmod(mode)  # safetensors makes files that only their owner may read
 
     def encode(self, rows: Dataset, what: str | None = None) -> Dataset:
-        """Features of rows (`TaskHead.encode`), kept on disk as `stored` says; `row` counts from 0 over all rows.
+        """Features of rows (`TaskHead.encode`), kept on disk by `stored`; `row` counts from 0 over all rows.
 
-        `what` the rows are is told with a line of the log on texts that are too long, if any are, and on words lost.
+        With `what`, a name of the rows, the log has a line on texts that are too long, if any, and on words lost.
         """
         lengths = Lengths()
         account: Counter[str] = Counter()
@@ -220,8 +223,8 @@ class TransferModel:
         if what and lengths.long and self.head.long_texts:
             log.info("%s: %s (--long_texts %s).", what, lengths.summary(self.max_length), self.head.long_texts)
         if account and what:
-            told = (f"{count:,} {what}" for what, count in account.items() if count or what.endswith("lost"))
-            log.info("%s: %s.", what, ", ".join(told))
+            counts = (f"{count:,} {name}" for name, count in account.items() if count or name.endswith("lost"))
+            log.info("%s: %s.", what, ", ".join(counts))
         return encoded_rows
 
     @overload
@@ -250,29 +253,29 @@ class TransferModel:
         calibrated: bool = True,
         abstain_below: float | None = None,
     ) -> list[Any] | Iterator[Any]:
-        """A prediction for each text, in their order, of the type that the head gives: `Prediction`, `TagPrediction`...
+        """A prediction for each text, in their order, of the head's type: `Prediction`, `TagPrediction`...
 
         Texts are strings; a model of pairs takes pairs of strings, a NER model lists of words as well. A sequence gives
         a list, any other iterable an iterator that reads ahead no more than a few thousand texts. Texts of similar
         length share a batch. `precision` is `bf16`, `fp16`, `no` (that of the weights, fp32) or `auto`: bf16 where the
-        processor multiplies it natively. The weights stay what they are. Probabilities are scaled by what was fitted to
-        the validation rows of the training, unless not `calibrated`; that changes no label. Predictions whose
-        `certainty` is less than `abstain_below` are marked as `abstained`. Raises OptionError for another precision, or
-        where there is no certainty to go by, and DataError for single texts where the model was trained on pairs, or
+        processor supports it natively; the weights are not changed. Unless `calibrated` is False, probabilities are
+        calibrated as fitted to the validation rows; that changes no label. Predictions whose `certainty` is less than
+        `abstain_below` are marked as `abstained`. Raises OptionError for another precision, and for `abstain_below`
+        where predictions have no confidence estimate; DataError for single texts if the model was trained on pairs, or
         the other way round.
         """
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts, not one text; write predict([text])")
         if precision not in PRECISIONS:
-            raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; given was {precision}.")
+            raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}.")
         if abstain_below is not None:
             self.head.require_confidence()
             if not 0 < abstain_below <= 1:
-                raise OptionError(f"abstain_below must be more than 0, and 1 at most; given was {abstain_below}.")
+                raise OptionError(f"abstain_below must be more than 0, and 1 at most; got {abstain_below}.")
         head = self.head if calibrated else self.head.uncalibrated()
         stream = self._stream(iter(texts), head, batch_size, precision_for(self.encoder.family, precision))
         if abstain_below is not None:
-            stream = (replace(found, abstained=found.certainty < abstain_below) for found in stream)
+            stream = (replace(prediction, abstained=prediction.certainty < abstain_below) for prediction in stream)
         return list(stream) if isinstance(texts, Sequence) else stream
 
     def _stream(self, texts: Iterator[Any], head: TaskHead, batch_size: int, precision: str) -> Iterator[Any]:
@@ -285,17 +288,17 @@ class TransferModel:
 
 
 def _head_of(name: str, spec: Mapping[str, Any]) -> TaskHead:
-    """The head that a saved model names in its config."""
+    """The head that the config of a saved model names."""
     if spec["task"] not in HEADS:
         raise ModelError(
-            f"{name} was trained for the task '{spec['task']}', whose head is not registered here (there are "
-            f"{', '.join(HEADS)}); import the module that registers it first."
+            f"{name} was trained for the task '{spec['task']}', which is not registered (registered are "
+            f"{', '.join(HEADS)}); import the module that registers its head first."
         )
     return HEADS[spec["task"]](**spec["options"])
 
 
 def model_folder(name_or_path: str | Path) -> str:
-    """A run's folder holds its model in `model/`; either may be named."""
+    """The folder of the model: `model/` in the folder of a run, else what was named."""
     inner = Path(name_or_path) / "model"
     return str(inner) if (inner / "config.json").is_file() else str(name_or_path)
 

@@ -1,1 +1,1 @@
-"""The folder of a run: what is written into it, its model card, its report, and the check that it opens again."""
+"""The folder of a run: its files, model card, report, and the verification of the saved model."""

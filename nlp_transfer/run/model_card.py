@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
+from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baseline_rows_note
 from nlp_transfer.models.adapters.adapter import Adapter
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.system.text import inline_code
 
 
 def model_card(model: TransferModel, splits: Splits, report: Report, base: str | None = None) -> str:
-    """The model card: what it is, how it scored beside the baselines, on which data, and how to load it.
+    """The model card: description, scores of the model and the baselines, data, and how to load the model.
 
-    `base` names the checkpoint that was fine-tuned.
+    `base` is the checkpoint that was fine-tuned.
     """
     return "\n".join(
         [
             *_front_matter(model),
-            *_what_it_is(model, report, base),
+            *_description(model, report, base),
             *_scores(report, len(splits.train.data)),
             *_data(splits),
             *_loading(model),
@@ -35,7 +35,7 @@ def _front_matter(model: TransferModel) -> Iterator[str]:
     yield from ("tags:", "- nlp_transfer", "---", "")
 
 
-def _what_it_is(model: TransferModel, report: Report, base: str | None) -> Iterator[str]:
+def _description(model: TransferModel, report: Report, base: str | None) -> Iterator[str]:
     encoder = model.encoder
     yield f"# {report.task} on {encoder.family} ({encoder.depth} layers, width {encoder.width})"
     yield ""
@@ -54,19 +54,20 @@ def _scores(report: Report, training_rows: int) -> Iterator[str]:
     yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
     yield ""
     if training_rows > MOST_BASELINE_ROWS:
-        yield baselines_saw(training_rows)
+        yield baseline_rows_note(training_rows)
         yield ""
     if not report.run.steps:
-        yield "The encoder is as it was pretrained; the classifier on it was fitted to all training rows at once."
+        yield "The encoder is the pretrained one, unchanged; the classifier on it was fitted to all training rows."
         yield ""
         return
     if report.run.best_epoch is not None:
         metric = inline_code(report.run.metric)
-        yield f"The weights are those of the best {metric} on the validation split, and of several the least loss."
+        yield f"The weights are those with the best {metric} on the validation split; ties go to the lowest loss."
     else:
-        yield "No rows were held out to choose an epoch by: the weights are those of the last step."
+        yield "No rows were held out to select the best epoch: the weights are those of the last step."
     if report.split == "validation":
-        yield "There was no test split, so these scores are of the rows that chose the weights: expect less on others."
+        yield "There was no test split, so the scores are those of the rows that selected the weights: expect lower"
+        yield "ones on other data."
     yield ""
 
 
@@ -95,16 +96,16 @@ def _loading(model: TransferModel) -> Iterator[str]:
     else:
         yield "from transformers import pipeline"
         if ours:
-            yield "import nlp_transfer  # this head is not one of transformers' own, and needs this one import"
+            yield "import nlp_transfer  # registers the head, which is not one of transformers' own"
         yield ""
-        how = f'model="model"{model.head.pipeline_options}'
-        yield f'ask = pipeline("{model.head.pipeline_tag}", {how})  # the folder with config.json'
+        arguments = f'model="model"{model.head.pipeline_options}'
+        yield f'pipe = pipeline("{model.head.pipeline_tag}", {arguments})  # the folder with config.json'
         yield model.head.pipeline_call()
     yield "```"
     yield ""
     if model.adapter and model.adapter.is_merged:
-        yield f"The {model.adapter.kind} adapter that was trained is merged into these weights. In the run's folder"
-        yield "`adapter/` holds it alone: `nlp_transfer.TransferModel.load` and PEFT put it on its base,"
+        yield f"The trained {model.adapter.kind} adapter is merged into these weights. `adapter/` in the run's folder"
+        yield "holds the adapter alone: `nlp_transfer.TransferModel.load` and PEFT load it onto its base,"
         yield f"{inline_code(_public(model.adapter.base.public_name))}."
         yield ""
     yield from model.head.describe_long_texts(model.max_length)
@@ -113,7 +114,7 @@ def _loading(model: TransferModel) -> Iterator[str]:
 
 def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> Iterator[str]:
     if ours or adapter.is_prompt:
-        yield "import nlp_transfer  # puts the adapter on its base, with a head that PEFT does not make"
+        yield "import nlp_transfer  # loads the adapter onto its base, with a head that PEFT cannot load"
         yield ""
         yield 'nlp_transfer.TransferModel.load("model").predict(["Some text."])  # the folder with adapter_config.json'
         return
@@ -122,11 +123,11 @@ def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> It
     yield f"from transformers import AutoConfig, {auto}, AutoTokenizer, pipeline"
     yield ""
     yield 'folder = "model"  # the folder with adapter_config.json'
-    yield f"base = {json.dumps(_public(adapter.base.public_name))}  # the checkpoint that the adapter stands on"
+    yield f"base = {json.dumps(_public(adapter.base.public_name))}  # the checkpoint that was fine-tuned"
     yield f"network = {auto}.from_pretrained(base, config=AutoConfig.from_pretrained(folder))"
     yield "network = PeftModel.from_pretrained(network, folder)"
     tokenizer = "tokenizer=AutoTokenizer.from_pretrained(folder)"
-    yield f'ask = pipeline("{model.head.pipeline_tag}", model=network, {tokenizer}{model.head.pipeline_options})'
+    yield f'pipe = pipeline("{model.head.pipeline_tag}", model=network, {tokenizer}{model.head.pipeline_options})'
     yield model.head.pipeline_call()
 
 
@@ -136,5 +137,5 @@ def _table(heading: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
 
 
 def _public(name: str) -> str:
-    """A hub id as it is; of a path on this machine the last part, which is all that means anything elsewhere."""
+    """A hub id as it is; of a local path the last part, as the others are private and of no use elsewhere."""
     return Path(name).name if Path(name).exists() else name

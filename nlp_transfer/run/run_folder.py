@@ -1,4 +1,4 @@
-"""Where does a run write, so that it leaves a whole folder or none?"""
+"""The output folder of a run, which appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _LOGS = "logs"
 
 
 class RunFolder:
-    """A folder that is filled under a hidden name, `path`, and takes its own name when the run has ended well.
+    """A folder that is written under a hidden name, `path`, and renamed when the run has succeeded.
 
     >>> with RunFolder("runs/mine") as folder:
     ...     (folder.path / "metrics.json").write_text("{}")
 
-    The hidden folder stands beside the one named, or inside it where that is there already: it may be a mount, or all
-    that the user may write to. Every process of a run may enter; only the first one writes.
+    The hidden folder is beside the target, or inside it if that exists: it may be a mount, or the only place that the
+    user may write to. Every process of a run may enter; only the first one writes.
 
-    `checkpoints` is the one thing that a run writes into the named folder before it ends. It is gone when the run has
-    ended well; after an error it stays, with the logs in the hidden folder, which the run that goes on adopts. Where it
-    holds nothing, nothing is left behind.
+    `checkpoints` alone is written into the target before the run ends. It is removed when the run has succeeded; after
+    an error it stays, and so do the logs in the hidden folder, which a resumed run takes over. Without checkpoints an
+    error leaves nothing behind.
 
-    Raises OptionError for a folder that another run is at work on, and for one that holds something, unless
-    `overwrite`: then what the run wrote replaces what has the same name, and other files stay. With `resume` (see
-    OutputOptions) it may hold checkpoints; RunFinished where its run has ended.
+    Raises OptionError for a folder that another run is writing to, and for one that is not empty, unless `overwrite`:
+    then files of the run replace those of the same name, and others stay. With `resume` (see OutputOptions) it may hold
+    checkpoints; RunFinished if its run is complete.
     """
 
     def __init__(self, target: str | Path, overwrite: bool = False, resume: str | None = None) -> None:
@@ -47,15 +47,15 @@ class RunFolder:
         self._real = Path(os.path.realpath(target))
         self.checkpoints = self._real / CHECKPOINTS
         with self._as_option_error():
-            self._lock = self._lock_of_all_runs()
+            self._lock = self._shared_lock()
             if self._writes:
-                self._lock.require_free()  # first, for what else would be said is not so while a run goes on
-            self._refuse_what_is_there(overwrite, resume is not None)
+                self._lock.require_free()  # first, as the other checks do not hold while a run is writing
+            self._validate(overwrite, resume is not None)
             home = self._real if self._real.is_dir() else self._real.parent
             self._new_parents = [parent for parent in (self._real, *self._real.parents) if not parent.exists()]
-            left = self._left_behind() if resume is not None else []
-        self._abandoned = left[1:]
-        self.path = left[0] if left else home / f"{self._hidden}{uuid.uuid4().hex[:12]}"
+            leftovers = self._leftovers() if resume is not None else []
+        self._abandoned = leftovers[1:]
+        self.path = leftovers[0] if leftovers else home / f"{self._hidden}{uuid.uuid4().hex[:12]}"
         self._mode = 0
 
     def __enter__(self) -> RunFolder:
@@ -67,7 +67,7 @@ class RunFolder:
                     for path in self._abandoned:
                         shutil.rmtree(path, ignore_errors=True)
                     self.path.mkdir(parents=True, exist_ok=True)
-                    self._keep_logs_alone()
+                    self._remove_all_but_logs()
                     self._mode = _mode_of_new_files(self.path)
                 except OSError:
                     self._remove_leftovers()
@@ -75,7 +75,7 @@ class RunFolder:
         return self
 
     def require_room(self, needed: int) -> None:
-        """Raise OptionError now if the disk has not `needed` bytes free, rather than after hours of training."""
+        """Raise OptionError if the disk has less than `needed` bytes free; to be called before training."""
         if not self._writes:
             return
         free = shutil.disk_usage(self.path).free
@@ -89,37 +89,37 @@ class RunFolder:
         if not self._writes:
             return
         try:
-            self._end(is_well=kind is None)
+            self._end(succeeded=kind is None)
         finally:
             self._lock.release(remove=True)
 
-    def _end(self, is_well: bool) -> None:
-        if not is_well and _holds_something(self.checkpoints):
-            self._keep_logs_alone()
-            with contextlib.suppress(OSError):  # it holds them
+    def _end(self, succeeded: bool) -> None:
+        if not succeeded and _has_visible_files(self.checkpoints):
+            self._remove_all_but_logs()
+            with contextlib.suppress(OSError):  # there are logs
                 self.path.rmdir()
             return
-        if not is_well:
+        if not succeeded:
             self._remove_leftovers()
             return
         try:
-            self._take_its_name()
+            self._move_to_target()
         except BaseException:
             self._remove_leftovers()
             raise
         self._remove_checkpoints()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _take_its_name(self) -> None:
+    def _move_to_target(self) -> None:
         for file in self.path.rglob("*"):
             if file.is_file():  # safetensors makes files that only their owner may read
                 file.chmod(stat.S_IMODE(file.stat().st_mode) | self._mode)
-        if self.checkpoints.is_dir():  # which alone would be left, were they gone and the rest not on disk
+        if self.checkpoints.is_dir():  # they are removed next, so all else must be on disk before a power cut
             flush_folder(self.path)
         if not self._real.exists():
             os.replace(self.path, self._real)
             return
-        # Last what tells a run: one that is killed now has not ended, nor has the one that it replaces.
+        # transfer.json last, as it marks a complete run: a kill before that leaves none, not even the replaced one.
         (self._real / _RUN_FILE).unlink(missing_ok=True)
         for item in sorted(self.path.iterdir(), key=lambda item: item.name == _RUN_FILE):
             _replace(item, self._real / item.name)
@@ -128,10 +128,10 @@ class RunFolder:
         if self.checkpoints.is_dir():
             flush(self._real)
             os.rename(self.checkpoints, self.path.with_name(f"{self._hidden}{uuid.uuid4().hex[:12]}"))  # all at once
-            for path in self._left_behind():
+            for path in self._leftovers():
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _keep_logs_alone(self) -> None:
+    def _remove_all_but_logs(self) -> None:
         for item in self.path.iterdir():
             if item.name != _LOGS:
                 shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink()
@@ -140,52 +140,52 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release(remove=True)
         for parent in self._new_parents:
-            with contextlib.suppress(OSError):  # it holds something
+            with contextlib.suppress(OSError):  # it is not empty
                 parent.rmdir()
 
     @property
     def _hidden(self) -> str:
         return f"{_HIDDEN}{self._real.name[:100]}-"
 
-    def _lock_of_all_runs(self) -> Lock:
-        """The lock that every run of this folder asks for: beside it, or inside where nothing can be beside it."""
+    def _shared_lock(self) -> Lock:
+        """The lock of all runs of this folder: beside it, or inside it if the parent is another mount or read-only."""
         parent = self._real.parent
         is_apart = os.path.ismount(self._real) or (self._real.is_dir() and not os.access(parent, os.W_OK))
         home = self._real if is_apart else parent
         return Lock(
             home / f"{self._hidden}{zlib.crc32(os.fsencode(self._real.name)):08x}.lock",
-            f"--output_dir {self.target}: another run is at work on it; wait for its end, or name another folder.",
+            f"--output_dir {self.target}: another run is writing to it; wait for its end, or name another folder.",
         )
 
-    def _left_behind(self) -> list[Path]:
-        """Hidden folders of runs of this folder that were stopped, the latest first."""
+    def _leftovers(self) -> list[Path]:
+        """Hidden folders of stopped runs of this folder, the latest first."""
         name = re.compile(re.escape(self._hidden) + "[0-9a-f]{12}")
-        beside = [home for home in (self._real, self._real.parent) if home.is_dir()]
-        found = [path for home in beside for path in home.iterdir() if name.fullmatch(path.name)]
-        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+        homes = [home for home in (self._real, self._real.parent) if home.is_dir()]
+        folders = [path for home in homes for path in home.iterdir() if name.fullmatch(path.name)]
+        return sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
 
-    def _refuse_what_is_there(self, overwrite: bool, resume: bool) -> None:
+    def _validate(self, overwrite: bool, resume: bool) -> None:
         if os.path.lexists(self._real) and not self._real.is_dir():
             raise OptionError(f"--output_dir {self.target} is not a folder; name one that is, or a new one.")
         # A run that was killed may have left its hidden folder.
-        there = [p.name for p in self._real.iterdir() if not p.name.startswith(_HIDDEN)] if self._real.is_dir() else []
-        is_stopped = CHECKPOINTS in there
-        if resume and _RUN_FILE in there and not is_stopped:
-            if self._writes and (left := self._left_behind()):  # by a kill when all was done
+        names = [p.name for p in self._real.iterdir() if not p.name.startswith(_HIDDEN)] if self._real.is_dir() else []
+        is_stopped = CHECKPOINTS in names
+        if resume and _RUN_FILE in names and not is_stopped:
+            if self._writes and (leftovers := self._leftovers()):  # of a run that was killed in its last step
                 self._lock.acquire()
-                for path in left:
+                for path in leftovers:
                     shutil.rmtree(path, ignore_errors=True)
                 self._lock.release(remove=True)
             raise RunFinished(f"The run in {self.target} has ended; there is nothing to resume.")
-        if not there or overwrite or (resume and is_stopped):
+        if not names or overwrite or (resume and is_stopped):
             return
         if is_stopped:
             raise OptionError(
-                f"--output_dir {self.target} holds a run that was stopped; --resume goes on with it, and "
-                f"--overwrite_output_dir begins anew."
+                f"--output_dir {self.target} holds a run that was stopped; give --resume to resume it, or "
+                f"--overwrite_output_dir to start over."
             )
-        what = "already holds a run" if _RUN_FILE in there else "is not empty"
-        raise OptionError(f"--output_dir {self.target} {what}; name another, or give --overwrite_output_dir.")
+        fault = "already holds a run" if _RUN_FILE in names else "is not empty"
+        raise OptionError(f"--output_dir {self.target} {fault}; name another, or give --overwrite_output_dir.")
 
     @contextlib.contextmanager
     def _as_option_error(self) -> Iterator[None]:
@@ -204,7 +204,7 @@ def _mode_of_new_files(folder: Path) -> int:
     return mode
 
 
-def _holds_something(folder: Path) -> bool:
+def _has_visible_files(folder: Path) -> bool:
     return folder.is_dir() and any(not path.name.startswith(_HIDDEN) for path in folder.iterdir())
 
 

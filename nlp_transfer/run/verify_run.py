@@ -1,4 +1,4 @@
-"""The check that a saved model opens again, in a fresh process, and gives the logits of the trained one."""
+"""Verification of a saved model: loaded in a fresh process, it gives the logits of the trained one."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from nlp_transfer.models.transfer_model import TransferModel, model_folder
 from nlp_transfer.system.pickles import refuse_pickles
 
 ROWS = 32
-"""Rows whose logits are kept beside a model."""
+"""Most rows with reference logits in transfer.json."""
 
 TOLERANCE = {"no": 1e-4}
-"""The largest difference of a logit that is still the same model, by the precision it was trained in; else 1e-2."""
+"""The largest allowed difference of a logit, by the precision of the training; by default 1e-2."""
 
 _RUN_FILE = "transfer.json"
 
 
 @dataclass(frozen=True)
-class Verified:
-    """A saved model said the same of `rows` rows as the trained one, up to `difference` in the largest logit."""
+class Verification:
+    """A saved model whose logits on `rows` rows are those of the trained one, up to `difference`."""
 
     rows: int
     difference: float
@@ -53,24 +53,23 @@ class Verified:
 
 
 def reference_logits(model: TransferModel, rows: Dataset, precision: str = "no") -> dict[str, Any]:
-    """Token ids and logits of `ROWS` rows, spread over `rows`, with what it takes to ask a saved model the same.
+    """Inputs and logits of `ROWS` rows, spread over `rows`, and how to load a saved model for a comparison.
 
-    Plain JSON values. Logits are fp32 and unrounded, `(labels,)`, or `(tokens, labels)` where each token has some;
-    a long text has several. `precision` is what the model was trained in.
+    Plain JSON values. Logits are fp32 and unrounded, `(labels,)`, or `(tokens, labels)` of a tagger; windows of a long
+    text have an entry each. `precision` is that of the training.
     """
     places = np.unique(np.linspace(0, len(rows) - 1, ROWS).round().astype(int)).tolist()
-    chosen = rows.select(places)
-    inputs = TokenInputs(model.encode(chosen), model.pad_id)
+    inputs = TokenInputs(model.encode(rows.select(places)), model.pad_id)
     network = model.network
     device, was_training = next(network.parameters()).device, network.training
-    found = []
+    references = []
     network.eval()
     try:
         with torch.inference_mode():
             for place, row in enumerate(inputs.features["row"]):
                 batch = {k: v.to(device) for k, v in inputs.batch([place]).items() if k != "labels"}
                 logits = network(**batch).logits[0].float().cpu().tolist()
-                found.append(
+                references.append(
                     {"row": places[row], "inputs": {k: v[0].tolist() for k, v in batch.items()}, "logits": logits}
                 )
     finally:
@@ -80,35 +79,36 @@ def reference_logits(model: TransferModel, rows: Dataset, precision: str = "no")
         "ours": isinstance(network.config, PooledConfig),
         "trust_remote_code": bool(model.checkpoint and model.checkpoint.trust_remote_code),
         "tolerance": TOLERANCE.get(precision, 1e-2),
-        "rows": found,
+        "rows": references,
     }
 
 
-def verify_saved(folder: str | Path, kept: dict[str, Any]) -> Verified:
-    """Open a saved model in a fresh process, with transformers alone (PEFT for an adapter), and ask it of `kept`.
+def verify_saved(folder: str | Path, reference: dict[str, Any]) -> Verification:
+    """Load a saved model in a fresh process, with transformers alone (PEFT for an adapter), and compare its logits.
 
-    Raises ModelError where it does not open there, or where a logit differs by more than the tolerance.
+    `reference` is what `reference_logits` returned. Raises ModelError if the model cannot be loaded there, or if a
+    logit differs by more than the tolerance.
     """
-    with verifying(folder, kept) as verified:
-        return verified()
+    with verify_in_background(folder, reference) as verification:
+        return verification()
 
 
 @contextlib.contextmanager
-def verifying(folder: str | Path, kept: dict[str, Any]) -> Iterator[Callable[[], Verified]]:
-    """`verify_saved` beside what is done inside: what this gives waits for the fresh process, and is called once."""
+def verify_in_background(folder: str | Path, reference: dict[str, Any]) -> Iterator[Callable[[], Verification]]:
+    """`verify_saved` while the block runs: the function that it gives waits for the result, and is called once."""
     ours = Path(nlp_transfer.__file__).parent.parent
-    asked = {name: kept[name] for name in ("auto_class", "trust_remote_code")} | {
+    request = {name: reference[name] for name in ("auto_class", "trust_remote_code")} | {
         "folder": str(Path(folder).resolve()),
-        "ours": str(ours) if kept["ours"] else None,
-        "base": _base(Path(folder), kept["trust_remote_code"]),
-        "inputs": [witness["inputs"] for witness in kept["rows"]],
+        "ours": str(ours) if reference["ours"] else None,
+        "base": _base(Path(folder), reference["trust_remote_code"]),
+        "inputs": [row["inputs"] for row in reference["rows"]],
     }
-    with _fresh_process(asked) as answers:
-        yield lambda: _compared(folder, kept, answers())
+    with _fresh_process(request) as logits:
+        yield lambda: _compare(folder, reference, logits())
 
 
 def _base(folder: Path, trust_remote_code: bool) -> dict[str, str | None] | None:
-    """Where the weights are that an adapter stands on: of the bundled encoder, which it names by its hub id, here."""
+    """The source of an adapter's base model; the bundled encoder, which it names by its hub id, is found locally."""
     if not holds_adapter(folder):
         return None
     name, revision = base_of(folder)
@@ -116,79 +116,80 @@ def _base(folder: Path, trust_remote_code: bool) -> dict[str, str | None] | None
     return {"source": source, "revision": revision}
 
 
-def _compared(folder: str | Path, kept: dict[str, Any], logits: Sequence[Any]) -> Verified:
-    difference = max(_differences(kept["rows"], logits))
-    if not difference <= kept["tolerance"]:  # a NaN is no less
+def _compare(folder: str | Path, reference: dict[str, Any], logits: Sequence[Any]) -> Verification:
+    difference = max(_differences(reference["rows"], logits))
+    tolerance = reference["tolerance"]
+    if not difference <= tolerance:  # true of NaN as well
         raise ModelError(
-            f"{folder}: the saved model is not the trained one: a logit differs by {difference:.2g}, allowed is "
-            f"{kept['tolerance']:.0e} (transformers {_installed()}); train again, and report it if it stays so."
+            f"{folder}: the saved model is not the trained one: a logit differs by {difference:.2g}, the tolerance is "
+            f"{tolerance:.0e} (transformers {_installed()}); train again, and report it if that does not help."
         )
-    return Verified(len({witness["row"] for witness in kept["rows"]}), difference, kept["tolerance"])
+    return Verification(len({row["row"] for row in reference["rows"]}), difference, tolerance)
 
 
-def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> Verified:
-    """Ask the model of a run, or the `model/` in it, again what it was asked when it was saved.
+def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> Verification:
+    """Load the saved model of a run, named by its folder or by `model/` in it, and compare it with the trained one.
 
-    What lies in the folder runs no code, unless the run says that its model has some and `trust_remote_code` allows it.
-    Raises ModelError where no run is there, where it would run code, or where the model says something else.
+    No code in the folder is run, unless the run says that its model needs some and `trust_remote_code` allows it.
+    Raises ModelError if there is no run, if it would run code, or if the logits differ.
     """
     model = Path(model_folder(name_or_path))
-    run = next((place for place in (model, model.parent) if (place / _RUN_FILE).is_file()), None)
+    run = next((folder for folder in (model, model.parent) if (folder / _RUN_FILE).is_file()), None)
     if run is None:
-        raise ModelError(f"{name_or_path} holds no {_RUN_FILE} with logits to compare; give the folder of a run.")
+        raise ModelError(f"{name_or_path} holds no {_RUN_FILE} with reference logits; give the folder of a run.")
     try:
-        kept = json.loads((run / _RUN_FILE).read_text(encoding="utf-8"))["verification"]
+        reference = json.loads((run / _RUN_FILE).read_text(encoding="utf-8"))["verification"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{run / _RUN_FILE} holds no logits to compare; the run was not written to its end."
+            f"{run / _RUN_FILE} holds no reference logits, so the run was not completed; train again."
         ) from error
     refuse_pickles(model, "; give a folder without it, or remove it.", of_torch=False)
-    if kept["auto_class"] not in {head.auto_class for head in HEADS.values()}:
+    if reference["auto_class"] not in {head.auto_class for head in HEADS.values()}:
         raise ModelError(
-            f"{run / _RUN_FILE} names {kept['auto_class']} to open the model, which no run of ours writes."
+            f"{run / _RUN_FILE} names {reference['auto_class']} to load the model, which no head uses; train again."
         )
-    if kept["trust_remote_code"] and not trust_remote_code:
+    if reference["trust_remote_code"] and not trust_remote_code:
         raise ModelError(
             f"{model} runs code of its own; read that code, then allow it with --trust_remote_code (in Python "
             f"trust_remote_code=True)."
         )
-    return verify_saved(model, kept)
+    return verify_saved(model, reference)
 
 
 @contextlib.contextmanager
-def _fresh_process(asked: dict[str, Any]) -> Iterator[Callable[[], list[Any]]]:
-    """A process that finds answers to what is `asked`; what it gives waits for them. It does not outlive the block."""
-    # Else the folder that the user is in comes first: a tokenize.py there would be taken for Python's own.
-    elsewhere = "import sys; sys.path[:] = [place for place in sys.path if place]\n"
-    script = elsewhere + inspect.getsource(nlp_transfer.run.fresh_process)
-    with tempfile.TemporaryFile("w+") as question:
-        json.dump(asked, question)
-        question.seek(0)
+def _fresh_process(request: dict[str, Any]) -> Iterator[Callable[[], list[Any]]]:
+    """A process that computes logits as `request` says, and a function that waits for them; it ends with the block."""
+    # Else the working directory comes first: a tokenize.py there would be imported in place of Python's own.
+    without_cwd = "import sys; sys.path[:] = [path for path in sys.path if path]\n"
+    script = without_cwd + inspect.getsource(nlp_transfer.run.fresh_process)
+    with tempfile.TemporaryFile("w+") as stdin:
+        json.dump(request, stdin)
+        stdin.seek(0)
         pipe = subprocess.PIPE
-        child = subprocess.Popen([sys.executable, "-c", script], stdin=question, stdout=pipe, stderr=pipe, text=True)
+        child = subprocess.Popen([sys.executable, "-c", script], stdin=stdin, stdout=pipe, stderr=pipe, text=True)
 
-    def answers() -> list[Any]:
-        said, complaint = child.communicate()
+    def logits() -> list[Any]:
+        stdout, stderr = child.communicate()
         if child.returncode:
-            reason = (complaint.strip().splitlines() or ["it gave no reason"])[-1]
+            reason = (stderr.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
             raise ModelError(
-                f"{asked['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
+                f"{request['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
             )
-        return list(json.loads(said.splitlines()[-1]))
+        return list(json.loads(stdout.splitlines()[-1]))
 
     with child:
         try:
-            yield answers
+            yield logits
         finally:
             child.kill()
 
 
-def _differences(kept: Sequence[dict[str, Any]], logits: Sequence[Any]) -> list[float]:
-    found = []
-    for witness, said in zip(kept, logits, strict=True):
-        then, now = np.asarray(witness["logits"]), np.asarray(said)
-        found.append(float(np.abs(then - now).max()) if then.shape == now.shape else float("inf"))
-    return found
+def _differences(references: Sequence[dict[str, Any]], logits: Sequence[Any]) -> list[float]:
+    differences = []
+    for reference, values in zip(references, logits, strict=True):
+        trained, saved = np.asarray(reference["logits"]), np.asarray(values)
+        differences.append(float(np.abs(trained - saved).max()) if trained.shape == saved.shape else float("inf"))
+    return differences
 
 
 def _installed() -> str:

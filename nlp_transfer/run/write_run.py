@@ -1,4 +1,4 @@
-"""The files that a run leaves, so that others can judge, repeat and use it."""
+"""Writing the files of a run: model, metrics, predictions, options, model card and report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.model_card import model_card
 from nlp_transfer.run.report.write_report import write_run_report
-from nlp_transfer.run.verify_run import reference_logits, verifying
+from nlp_transfer.run.verify_run import reference_logits, verify_in_background
 from nlp_transfer.strategies.choice import read_choice
 from nlp_transfer.system.hardware import precision
 from nlp_transfer.version import __version__
@@ -28,25 +28,25 @@ log = logging.getLogger(__name__)
 
 
 def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, options: Sequence[Any] = ()) -> None:
-    """Write what a run leaves: `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml, README.md,
-    and report.html with report.json, of which it was drawn, unless the options say not to.
+    """Write `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml and README.md, and unless the
+    options disable it report.html, with its data in report.json.
 
-    Of texts whose spans were widened or left out, misaligned.txt lists these spans. `options` are the dataclasses of
-    options that the run was given. `adapter/` holds an adapter that was merged.
-    The saved model is opened in a fresh process and compared with the trained one, unless they say not to; ModelError
-    where it is another.
+    misaligned.txt lists the spans that were widened or left out, if there are any, and `adapter/` holds an adapter that
+    was merged. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is loaded
+    in a fresh process and compared with the trained one; ModelError if it differs.
     """
     model.save(folder / "model")
-    given = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
+    training = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
     scored = splits.test or splits.validation
     assert scored is not None, "load_splits leaves one of them"
-    kept = reference_logits(model, scored.data, precision(given.mixed_precision))
-    # Opening the model takes seconds, most of them imports, and so does the report.
-    with verifying(folder / "model", kept) if given.verify else contextlib.nullcontext() as verified:
+    reference = reference_logits(model, scored.data, precision(training.mixed_precision))
+    # Loading the model takes seconds, most of them imports, and so does the report: they run side by side.
+    background = verify_in_background(folder / "model", reference) if training.verify else contextlib.nullcontext()
+    with background as verification:
         if model.adapter and model.adapter.is_merged:
             model.save_adapter(folder / "adapter")
         _write_json(folder / "metrics.json", _metrics(report))
-        transfer = _transfer(model, splits, report, options) | {"verification": kept}
+        transfer = _transfer(model, splits, report, options) | {"verification": reference}
         if choice := read_choice(folder):
             transfer["auto"] = asdict(choice)
         with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
@@ -54,19 +54,19 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
                 file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
         if lines := splits.misaligned():
             _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
-        _write(folder / "options.yaml", to_yaml(*(_begun_anew(group) for group in options)))
+        _write(folder / "options.yaml", to_yaml(*(_without_resume(group) for group in options)))
         base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
-        for place in (folder, folder / "model"):
-            _write(place / "README.md", model_card(model, splits, report, base))
+        for target in (folder, folder / "model"):
+            _write(target / "README.md", model_card(model, splits, report, base))
         if all(group.report for group in options if isinstance(group, OutputOptions)):
             write_run_report(folder, model, splits, report, transfer)
-        if verified:
-            log.info(verified())
-        _write_json(folder / "transfer.json", transfer)  # last: it tells a run that is whole
+        if verification:
+            log.info(verification())
+        _write_json(folder / "transfer.json", transfer)  # last, as it marks a complete run
 
 
-def _begun_anew(options: Any) -> Any:
-    """Options without what only says that the run was stopped."""
+def _without_resume(options: Any) -> Any:
+    """Options for a run from its start: without `resume`."""
     return replace(options, resume=None) if isinstance(options, OutputOptions) else options
 
 
@@ -104,7 +104,7 @@ def _transfer(model: TransferModel, splits: Splits, report: Report, options: Seq
     }  # fmt: skip
 
 
-# The name of a file need not be UTF-8; such bytes are written as \udc.., in JSON the right escape.
+# File names need not be UTF-8; such bytes are written as \udc.., which in JSON is the right escape.
 _ERRORS = "backslashreplace"
 
 

@@ -96,7 +96,7 @@ class Lora(Strategy):
 
     def setup(self, model: TransferModel, seed: int) -> None:
         from nlp_transfer.models.adapters.adapter import Adapter
-        from nlp_transfer.models.adapters.peft_config import fit_to, read_config
+        from nlp_transfer.models.adapters.peft_config import complete_config, read_config
 
         if model.checkpoint is None:
             raise OptionError(
@@ -106,7 +106,7 @@ class Lora(Strategy):
         source = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
         encoder = model.encoder
         config = read_config(self.peft_config) if self.peft_config else self._lora_config(encoder)
-        fit_to(config, encoder, model.new_parameters, model.head.peft_task, source)
+        complete_config(config, encoder, model.new_parameters, model.head.peft_task, source)
         if config.is_prompt_learning:
             _require_positions(model, config.num_virtual_tokens)
         adapter = Adapter.put_into(model.network, config, model.checkpoint, source)
@@ -143,7 +143,7 @@ class Lora(Strategy):
     def _targets(self, encoder: Encoder) -> list[str]:
         from torch import nn  # takes a second, and --help loads this file
 
-        from nlp_transfer.models.adapters.adapter_targets import modules_inside, named
+        from nlp_transfer.models.adapters.adapter_targets import matching_modules, modules_inside
 
         below = 0
         if self.lora_top_layers is not None:
@@ -160,7 +160,8 @@ class Lora(Strategy):
             below = encoder.depth - self.lora_top_layers
         if self.lora_targets is None:
             return modules_inside(encoder, nn.Linear, below)
-        return named(self.lora_targets, modules_inside(encoder, (nn.Linear, nn.Embedding), below), "--lora_targets")
+        names = modules_inside(encoder, (nn.Linear, nn.Embedding), below)
+        return matching_modules(self.lora_targets, names, "--lora_targets")
 
     def _refuse_what_the_config_says(self) -> None:
         for field in dataclasses.fields(self):

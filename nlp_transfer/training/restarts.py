@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from nlp_transfer.config import TrainingOptions
-from nlp_transfer.heads.reuse import kept_head
+from nlp_transfer.heads.reuse import reuse_head
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.training.checkpointing.checkpoint_files import SavedCheckpoint
 from nlp_transfer.training.checkpointing.manager import ResumePoint
@@ -93,7 +93,7 @@ def _draw_new_weights(model: TransferModel, seed: int) -> None:
         return
     loaded = model.head.build(model.checkpoint)
     if model.keeps_head:
-        loaded = kept_head(model.checkpoint, loaded)
+        loaded = reuse_head(model.checkpoint, loaded)
     drawn = loaded.network.state_dict()
     with torch.no_grad():
         for name in model.new_parameters:

@@ -54,7 +54,7 @@ def test_minilm_gives_the_same_labels_in_half_precision(tmp_path):
 
 def test_an_unknown_precision_is_refused(checkpoint):
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["a", "b"]))
-    with pytest.raises(nt.OptionError, match="precision must be one of auto, no, bf16, fp16; given was int8"):
+    with pytest.raises(nt.OptionError, match="precision must be one of auto, no, bf16, fp16; got int8"):
         model.predict(["good"], precision="int8")
 
 

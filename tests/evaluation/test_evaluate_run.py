@@ -60,14 +60,14 @@ def test_without_test_rows_the_report_is_of_validation(checkpoint, review_splits
 def test_baselines_hold_no_more_rows_than_that(checkpoint, review_splits, sentence_splits, monkeypatch, caplog):
     monkeypatch.setattr("nlp_transfer.evaluation.evaluate_run.MOST_BASELINE_ROWS", 40)
     caplog.set_level("INFO", "nlp_transfer")
-    taught: list[int] = []
+    rows: list[int] = []
     monkeypatch.setattr(
         "nlp_transfer.heads.classification.classification_baselines",
-        lambda texts, labels, asked, seed: taught.append(len(texts)) or {},
+        lambda texts, labels, others, seed: rows.append(len(texts)) or {},
     )
     _, report = report_on(checkpoint, nt.TextClassificationHead.for_splits(review_splits), review_splits)
     assert report.baselines == {}
-    assert taught == [40]
+    assert rows == [40]
     assert "The baselines learned from 40 of the 64 training rows, drawn at random." in caplog.text
 
 

@@ -17,7 +17,7 @@ from forking import in_two_processes
 import nlp_transfer as nt
 from nlp_transfer.data.prediction_rows import open_texts
 from nlp_transfer.evaluation import predict_file
-from nlp_transfer.evaluation.resumable_output import Parts
+from nlp_transfer.evaluation.resumable_output import ResumableOutput
 
 TEXTS = ["good", "the coffee was bad, and the train was sad", "a zebra", "Anna was in Oslo. " * 5, "bad"] * 7
 HEADS: dict[str, Callable[[], nt.TaskHead]] = {
@@ -104,40 +104,40 @@ def test_parquet_holds_what_json_lines_hold(models, tmp_path, small, head):
 
 
 @pytest.mark.parametrize("target", ["out.jsonl", "out.parquet"])
-def test_a_run_that_was_killed_goes_on_and_ends_the_same(models, tmp_path, small, monkeypatch, target):
+def test_a_run_that_was_killed_resumes_and_ends_the_same(models, tmp_path, small, monkeypatch, target):
     write(tmp_path)
     assert predict(tmp_path, models("native"), target="whole" + target).status == 0
-    write_part, written, kept = Parts.write, [], []
+    write_part, written, kept = ResumableOutput.write, [], []
 
-    def dies(self: Parts, number: int, *rest: object) -> None:
+    def dies(self: ResumableOutput, number: int, *rest: object) -> None:
         written.append(number)
         kept.append(self)  # as a notebook keeps what an error came from
         if len(written) == 3:
             raise KeyboardInterrupt
         write_part(self, number, *rest)
 
-    monkeypatch.setattr(Parts, "write", dies)
+    monkeypatch.setattr(ResumableOutput, "write", dies)
     assert predict(tmp_path, models("native"), target=target).status == 130
     assert not (tmp_path / target).exists()
     outcome = predict(tmp_path, models("native"), target=target)
     assert outcome.status == 0
     assert "15 rows predicted" in outcome.err
-    assert "20 were there" in outcome.err
+    assert "20 by an earlier run" in outcome.err
     assert written == [0, 1, 2, 2, 3]
     assert (tmp_path / target).read_bytes() == (tmp_path / f"whole{target}").read_bytes()
 
 
 @pytest.mark.parametrize("change", ["input", "model", "option"])
-def test_parts_of_something_else_are_made_anew(models, tmp_path, small, monkeypatch, change):
+def test_parts_of_something_else_are_discarded(models, tmp_path, small, monkeypatch, change):
     write(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(ResumableOutput, "join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         assert predict(tmp_path, models("native")).status == 130
     if change == "input":
         write(tmp_path, TEXTS[::-1])
     flags = ["--all_probabilities"] if change == "option" else []
     outcome = predict(tmp_path, models("pooled" if change == "model" else "native"), *flags)
-    assert "another model, input or options; they are made anew" in outcome.err
+    assert "another model, input or options; they are discarded" in outcome.err
     assert "35 rows predicted" in outcome.err
 
 
@@ -155,7 +155,7 @@ def test_an_output_is_replaced_only_when_asked(models, tmp_path):
     (tmp_path / "out.jsonl").write_text("mine")
     outcome = predict(tmp_path, models("native"))
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "out.jsonl is already there; name another, or give --overwrite_output_file." in outcome.err
+    assert "out.jsonl exists already; name another, or give --overwrite_output_file." in outcome.err
     assert (tmp_path / "out.jsonl").read_text() == "mine"
     assert predict(tmp_path, models("native"), "--overwrite_output_file").status == 0
     assert len(lines(tmp_path)) == 35
@@ -229,7 +229,7 @@ BAD = {
     "no model": ("x", ["--model_name_or_path", "./nothing"], "./nothing"),
     "no input": ("x", ["--input_file", ""], "--input_file is missing"),
     "two inputs": ("x", ["--dataset_name", "a"], "--input_file and --dataset_name both say what to predict"),
-    "bad suffix": ("x", ["--output_file", "out.csv"], "what can be written is .jsonl or .parquet"),
+    "bad suffix": ("x", ["--output_file", "out.csv"], "give a file with the suffix .jsonl or .parquet"),
     "unknown flag": ("x", ["--batch", "3"], "unknown option --batch"),
     "precision": ("x", ["--mixed_precision", "int8"], "--mixed_precision must be auto, no, bf16 or fp16"),
 }

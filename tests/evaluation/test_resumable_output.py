@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import nlp_transfer as nt
-from nlp_transfer.evaluation.resumable_output import Parts
+from nlp_transfer.evaluation.resumable_output import ResumableOutput
 
 SCHEMA = pa.schema([("line", pa.int64()), ("label", pa.string())])
 ROWS = [[{"line": 10 * part + i, "label": "é\n"} for i in range(3)] for part in range(3)]
 
 
-def begun(folder: Path, name: str, made_of: str = "this") -> Parts:
-    parts = Parts(folder / name, overwrite=False)
-    parts.begin(made_of)
+def begun(folder: Path, name: str, fingerprint: str = "this") -> ResumableOutput:
+    parts = ResumableOutput(folder / name, overwrite=False)
+    parts.begin(fingerprint)
     return parts
 
 
@@ -54,15 +54,15 @@ def test_a_second_one_that_writes_the_same_file_is_refused(tmp_path):
         begun(tmp_path, "out.jsonl", "that")
     assert first.has(0)
     first.join(1)
-    with pytest.raises(nt.OptionError, match="is already there"):
+    with pytest.raises(nt.OptionError, match="exists already"):
         begun(tmp_path, "out.jsonl")
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("there.jsonl", "is already there; name another, or give --overwrite_output_file"),
-        ("out.csv", "what can be written is .jsonl or .parquet"),
+        ("there.jsonl", "exists already; name another, or give --overwrite_output_file"),
+        ("out.csv", "give a file with the suffix .jsonl or .parquet"),
         ("folder.jsonl", "is a folder; name a file in it"),
     ],
 )
@@ -70,7 +70,7 @@ def test_what_cannot_be_written_is_refused(tmp_path, name, says):
     (tmp_path / "there.jsonl").write_text("mine")
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(nt.OptionError, match=says):
-        Parts(tmp_path / name, overwrite=False)
+        ResumableOutput(tmp_path / name, overwrite=False)
 
 
 def test_a_place_that_cannot_be_is_refused(tmp_path):

@@ -16,21 +16,21 @@ from nlp_transfer.metrics import SCHEMES, span_scores
 
 
 def test_majority_takes_the_first_seen_of_two_equals():
-    found = classification_baselines(["x", "y", "z", "w"], ["b", "a", "a", "b"], ["q", "r"])
-    assert found["majority"] == ["b", "b"]
+    predictions = classification_baselines(["x", "y", "z", "w"], ["b", "a", "a", "b"], ["q", "r"])
+    assert predictions["majority"] == ["b", "b"]
 
 
 def test_svm_learns_what_words_tell():
     texts = [f"{word} film number {i}" for i in range(10) for word in ("great", "awful")]
     labels = ["good", "bad"] * 10
-    found = classification_baselines(texts, labels, ["a great story", "an awful story"])
-    assert found["tfidf_svm"] == ["good", "bad"]
+    predictions = classification_baselines(texts, labels, ["a great story", "an awful story"])
+    assert predictions["tfidf_svm"] == ["good", "bad"]
 
 
 @pytest.mark.parametrize(("first", "second"), [("😀", "😡"), ("I", "U"), ("!", "?"), ("好", "坏"), (":)", ":(")])
 def test_svm_sees_marks_of_one_character(first, second):
-    found = classification_baselines([f"well {first}", f"well {second}"] * 4, ["a", "b"] * 4, [second, first])
-    assert found["tfidf_svm"] == ["b", "a"]
+    predictions = classification_baselines([f"well {first}", f"well {second}"] * 4, ["a", "b"] * 4, [second, first])
+    assert predictions["tfidf_svm"] == ["b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_same_seed_same_labels():
 
 def test_columns_of_a_dataset_will_do():
     rows = Dataset.from_dict({"text": ["good", "bad"] * 3, "label": ["yes", "no"] * 3})
-    found = classification_baselines(rows["text"], rows["label"], rows["text"])
-    assert found["tfidf_svm"] == ["yes", "no"] * 3
+    predictions = classification_baselines(rows["text"], rows["label"], rows["text"])
+    assert predictions["tfidf_svm"] == ["yes", "no"] * 3
 
 
 def test_texts_and_labels_must_match():
@@ -138,19 +138,19 @@ def test_gazetteer_says_what_does_not_fit():
 def test_several_labels_have_the_commonest_set_and_an_svm_each():
     texts = [f"{a} and {b}" for a in ("great", "awful") for b in ("train", "film", "bus")] * 4
     labels = [["praise"] * ("great" in text) + ["travel"] * ("film" not in text) for text in texts]
-    asked = ["great bus", "awful film", "great film"]
-    found = multi_label_baselines(texts, labels, asked, ["praise", "travel", "never"])
-    assert found["tfidf_svm"][0] == [["praise", "travel"], [], ["praise"]]
-    assert found["tfidf_svm"][1].shape == (3, 3)
-    assert found["majority"][0] == [["praise", "travel"]] * 3  # the first of two as frequent
-    assert np.array_equal(found["majority"][1][0], [12, 16, 0])
+    others = ["great bus", "awful film", "great film"]
+    predictions = multi_label_baselines(texts, labels, others, ["praise", "travel", "never"])
+    assert predictions["tfidf_svm"][0] == [["praise", "travel"], [], ["praise"]]
+    assert predictions["tfidf_svm"][1].shape == (3, 3)
+    assert predictions["majority"][0] == [["praise", "travel"]] * 3  # the first of two as frequent
+    assert np.array_equal(predictions["majority"][1][0], [12, 16, 0])
 
 
 def test_numbers_have_their_mean_and_ridge():
     texts = [f"{word} number {i}" for i in range(12) for word in ("great", "awful")]
-    found = regression_baselines(texts, [5.0, 1.0] * 12, ["a great one", "an awful one"])
-    assert found["mean"] == [3.0, 3.0]
-    assert found["tfidf_ridge"][0] > 4 > 2 > found["tfidf_ridge"][1]
+    predictions = regression_baselines(texts, [5.0, 1.0] * 12, ["a great one", "an awful one"])
+    assert predictions["mean"] == [3.0, 3.0]
+    assert predictions["tfidf_ridge"][0] > 4 > 2 > predictions["tfidf_ridge"][1]
     assert regression_baselines(["", " "], [1.0, 2.0], ["x"])["tfidf_ridge"] == [1.5]
     with pytest.raises(ValueError, match="2 texts to train on but 1 labels"):
         regression_baselines(["a", "b"], [1.0], ["x"])

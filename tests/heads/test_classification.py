@@ -163,20 +163,20 @@ def test_options_make_the_same_head_again(options):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"labels": ["a"]}, "a classifier needs two labels or more; it was given ['a']."),
-        ({"labels": []}, "a classifier needs two labels or more; it was given []."),
+        ({"labels": ["a"]}, "a classifier needs two labels or more; got ['a']."),
+        ({"labels": []}, "a classifier needs two labels or more; got []."),
         ({"labels": ["a", "b", "a"]}, "label names repeat: a, b, a; name each once."),
         ({"pooling": "sum"}, "unknown pooling 'sum'; known are native, cls, mean, max."),
-        ({"hidden": (16, 0)}, "hidden layers need at least one unit each; given were [16, 0]."),
-        ({"dropout": 1.0}, "dropout must lie in [0, 1); given was 1.0."),
-        ({"dropout": -0.1}, "dropout must lie in [0, 1); given was -0.1."),
-        ({"label_smoothing": 1.0}, "label_smoothing must lie in [0, 1); given was 1.0."),
-        ({"class_weights": {"a": 1.0, "d": 2.0}}, "class_weights names labels there are not: d."),
-        ({"class_weights": {"a": -1.0}}, "class_weights must be numbers of 0 or more; that of a is -1.0."),
-        ({"class_weights": {"b": float("nan")}}, "class_weights must be numbers of 0 or more; that of b is nan."),
+        ({"hidden": (16, 0)}, "hidden layers need at least one unit each; got [16, 0]."),
+        ({"dropout": 1.0}, "dropout must lie in [0, 1); got 1.0."),
+        ({"dropout": -0.1}, "dropout must lie in [0, 1); got -0.1."),
+        ({"label_smoothing": 1.0}, "label_smoothing must lie in [0, 1); got 1.0."),
+        ({"class_weights": {"a": 1.0, "d": 2.0}}, "class_weights has unknown labels d; the labels are a, b, c."),
+        ({"class_weights": {"a": -1.0}}, "class_weights must be numbers of 0 or more; got -1.0 for a."),
+        ({"class_weights": {"b": float("nan")}}, "class_weights must be numbers of 0 or more; got nan for b."),
         (
             {"class_weights": dict.fromkeys(LABELS, 0)},
-            "class_weights are all 0, so nothing would be learned; give one label more.",
+            "class_weights are all 0, so nothing would be learned; give one label a weight above 0.",
         ),
     ],
 )
@@ -187,5 +187,5 @@ def test_options_that_make_no_sense_are_refused(options, line):
 
 
 def test_a_label_that_the_head_lacks_is_named(review_splits):
-    with pytest.raises(nt.DataError, match="has a label 'praise' that the head has not; its labels are yes, no"):
+    with pytest.raises(nt.DataError, match="has a label 'praise' that the head lacks; its labels are yes, no"):
         nt.TextClassificationHead(["yes", "no"]).targets(["praise"])

@@ -29,7 +29,7 @@ class Trained(NamedTuple):
     loss_after: float
 
 
-def asked(rows: dict[str, list[object]], head: str) -> list[object]:
+def texts_of(rows: dict[str, list[object]], head: str) -> list[object]:
     """What a model of `head` predicts of rows."""
     if head == "pairs":
         return list(zip(rows["text"], rows["text_pair"], strict=True))
@@ -108,7 +108,7 @@ def test_plain_transformers_opens_what_was_saved(trained, family, head):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = splits.validation.data[:]
     words = {"is_split_into_words": True} if head == "ner" else {}
-    both = (rows["text"], rows["text_pair"]) if head == "pairs" else (asked(rows, head),)
+    both = (rows["text"], rows["text_pair"]) if head == "pairs" else (texts_of(rows, head),)
     ids = tokenizer(*both, **words)["input_ids"]
     assert ids == list(model.encode(splits.validation.data)["input_ids"])
 
@@ -117,7 +117,7 @@ def test_plain_transformers_opens_what_was_saved(trained, family, head):
 @every_case
 def test_a_model_that_is_loaded_predicts_what_it_did(trained, family, head):
     model, folder, splits, *_ = trained(family, head)
-    texts = asked(splits.validation.data[:], head)
+    texts = texts_of(splits.validation.data[:], head)
     again = nt.TransferModel.load(folder)
     for ours, theirs in zip(again.predict(texts), model.predict(texts), strict=True):
         if head == "ner":

@@ -33,8 +33,8 @@ def test_focal_loss_is_cross_entropy_times_a_power_of_how_unsure_it_is():
 def test_logit_adjustment_adds_the_log_of_the_shares():
     shares = np.array([0.7, 0.2, 0.1])
     p = probabilities(LOGITS.numpy() + np.log(shares))[np.arange(3), LABELS.numpy()]
-    found = losses.softmax_loss(LOGITS, LABELS, priors=torch.tensor(shares)).item()
-    assert found == pytest.approx(-np.log(p).sum(), rel=1e-5)
+    loss = losses.softmax_loss(LOGITS, LABELS, priors=torch.tensor(shares)).item()
+    assert loss == pytest.approx(-np.log(p).sum(), rel=1e-5)
 
 
 def test_sigmoid_losses_are_the_mean_over_labels():
@@ -42,8 +42,8 @@ def test_sigmoid_losses_are_the_mean_over_labels():
     p = 1 / (1 + np.exp(-LOGITS.numpy()))
     p = np.where(there.numpy() > 0.5, p, 1 - p)
     weights = np.where(there.numpy() > 0.5, np.array([3.0, 1.0, 0.5]), 1.0)
-    found = losses.sigmoid_loss(LOGITS, there, positive_weights=torch.tensor([3.0, 1.0, 0.5]), gamma=2.0).item()
-    assert found == pytest.approx(-(weights * (1 - p) ** 2 * np.log(p)).mean(axis=1).sum(), rel=1e-5)
+    loss = losses.sigmoid_loss(LOGITS, there, positive_weights=torch.tensor([3.0, 1.0, 0.5]), gamma=2.0).item()
+    assert loss == pytest.approx(-(weights * (1 - p) ** 2 * np.log(p)).mean(axis=1).sum(), rel=1e-5)
     stock = torch.nn.functional.binary_cross_entropy_with_logits(LOGITS, there).item()
     assert losses.sigmoid_loss(LOGITS, there).item() / 3 == pytest.approx(stock, rel=1e-6)
 
@@ -57,9 +57,9 @@ def test_rows_without_a_label_cost_nothing_and_have_no_gradient():
         assert not logits.grad[1:].any()
         marks = torch.tensor([[1.0, 0.0, 1.0], [math.nan] * 3, [math.nan] * 3])
         logits = LOGITS.clone().requires_grad_()
-        found = losses.sigmoid_loss(logits, marks, gamma=gamma)
-        assert found.item() == pytest.approx(losses.sigmoid_loss(LOGITS[:1], marks[:1], gamma=gamma).item())
-        found.backward()
+        loss = losses.sigmoid_loss(logits, marks, gamma=gamma)
+        assert loss.item() == pytest.approx(losses.sigmoid_loss(LOGITS[:1], marks[:1], gamma=gamma).item())
+        loss.backward()
         assert not logits.grad[1:].any()
     values = torch.tensor([1.0, 5.0], requires_grad=True)
     squared = losses.squared_loss(values, torch.tensor([3.0, math.nan]))
@@ -104,25 +104,25 @@ def test_a_head_takes_its_weights_and_shares_from_the_training_rows(review_split
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: nt.TextClassificationHead(["a", "b"], loss="hinge"), "--loss hinge: known here are"),
         (lambda: nt.TextClassificationHead(["a", "b"], loss="focal", label_smoothing=0.1), "give one of them"),
         (lambda: nt.TextClassificationHead(["a", "b"], loss="focal", focal_gamma=-1.0), "--focal_gamma must be"),
         (lambda: nt.TextClassificationHead(["a", "b"], loss="logit_adjusted"), "needs the share of every label"),
         (lambda: nt.MultiLabelHead(["a", "b"], loss="logit_adjusted"), "is for one label a text"),
-        (lambda: nt.MultiLabelHead(["a"]), "two or more"),
-        (lambda: nt.MultiLabelHead(["a", "b"], thresholds={"c": 0.5}), "thresholds are of the labels"),
+        (lambda: nt.MultiLabelHead(["a"]), "needs two labels or more"),
+        (lambda: nt.MultiLabelHead(["a", "b"], thresholds={"c": 0.5}), "thresholds must be of the labels"),
         (lambda: nt.RegressionHead("stars", deviation=0.0), "deviation must be more than 0"),
         (lambda: nt.RegressionHead("stars", pairs=True, long_texts="window"), "is for single texts"),
         (lambda: nt.RegressionHead("stars", long_texts="middle"), "--long_texts middle: known are"),
         (lambda: nt.RegressionHead("stars", window_pooling="sum"), "--window_pooling sum: known are"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(make, told):
+def test_what_makes_no_sense_is_refused_in_one_line(make, message):
     with pytest.raises(nt.OptionError) as refused:
         make()
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -35,8 +35,8 @@ rows_of_probabilities = st.lists(st.tuples(st.floats(0.01, 0.99), st.booleans())
 @given(rows_of_probabilities.filter(lambda rows: any(there for _, there in rows)))
 def test_no_threshold_has_a_better_f1(rows):
     probabilities, there = np.array([p for p, _ in rows]), np.array([mark for _, mark in rows])
-    found = f1_score(there, probabilities >= best_threshold(probabilities, there))
-    assert found == pytest.approx(max(f1_score(there, probabilities >= cut) for cut in probabilities))
+    f1 = f1_score(there, probabilities >= best_threshold(probabilities, there))
+    assert f1 == pytest.approx(max(f1_score(there, probabilities >= cut) for cut in probabilities))
 
 
 def test_tuning_leaves_a_label_alone_that_no_row_has():
@@ -48,7 +48,7 @@ def test_tuning_leaves_a_label_alone_that_no_row_has():
 def test_targets_and_scores_of_rows_without_labels():
     head = nt.MultiLabelHead(["a", "b"])
     assert head.targets([["b"], [], ["b", "a"]]) == [[[0.0, 1.0]], [[0.0, 0.0]], [[1.0, 1.0]]]
-    with pytest.raises(nt.DataError, match="the data has a label 'c' that the head has not"):
+    with pytest.raises(nt.DataError, match="the data has a label 'c' that the head lacks"):
         head.targets([["c"]])
     scores = head.evaluate(logits([[0.1, 0.9], [0.2, 0.1], [0.9, 0.9]]), {"label": [["b"], [], ["a", "b"]]})
     assert {scores[name] for name in ("micro_f1", "macro_f1", "samples_f1", "lrap", "exact_match")} == {1.0}
@@ -79,13 +79,14 @@ def test_a_run_learns_several_labels_and_keeps_its_thresholds(several, checkpoin
     options.num_train_epochs = 12
     nt.fit(model, several, options, strategy=strategy)
     assert any(threshold != 0.5 for threshold in model.head.thresholds.values())
-    found = model.predict(several.test.data["text"][:], precision="no")
-    assert np.mean([set(p.labels) == set(e) for p, e in zip(found, several.test.data["label"], strict=True)]) > 0.5
+    predictions = model.predict(several.test.data["text"][:], precision="no")
+    pairs = zip(predictions, several.test.data["label"], strict=True)
+    assert np.mean([set(prediction.labels) == set(gold) for prediction, gold in pairs]) > 0.5
     model.save(tmp_path / "saved")
     again = nt.TransferModel.load(tmp_path / "saved")
     assert again.head.thresholds == model.head.thresholds
     texts = several.test.data["text"][:]
-    assert [p.labels for p in again.predict(texts, precision="no")] == [p.labels for p in found]
+    assert [p.labels for p in again.predict(texts, precision="no")] == [p.labels for p in predictions]
 
 
 @pytest.mark.parametrize("classifier", ["svm", "knn", "random_forest"])

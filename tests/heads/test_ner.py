@@ -78,8 +78,8 @@ def test_every_word_of_a_long_text_is_predicted_once(checkpoint, tagger, max_len
         [label for labels, of in zip(features["labels"], features["row"], strict=True) if of == row for label in labels]
         for row in (0, 1)
     ]
-    found = [[label for label in labels if label != IGNORED] for labels in labelled]
-    assert found == tagger.head.targets([tags, ["B-LOC"]])
+    ids = [[label for label in labels if label != IGNORED] for labels in labelled]
+    assert ids == tagger.head.targets([tags, ["B-LOC"]])
     model = nt.TransferModel(tagger.network, tagger.head, tagger.tokenizer, max_length)
     predictions = model.predict([words, ["Anna"]])
     assert [len(p.tags) for p in predictions] == [500, 1]
@@ -157,7 +157,7 @@ def test_data_in_any_scheme_become_the_labels_of_the_network(tmp_path, data_sche
 
 def test_the_scheme_of_the_data_can_be_told(sentence_splits):
     _, splits = nt.NERHead.for_splits(sentence_splits, tag_scheme="iob1")
-    assert splits.notes == ("Tag scheme: IOB1 (as told).",)
+    assert splits.notes == ("Tag scheme: IOB1 (--tag_scheme).",)
     with pytest.raises(nt.OptionError, match="unknown tag scheme 'IOB3'"):
         nt.NERHead.for_splits(sentence_splits, tag_scheme="IOB3")
 
@@ -168,11 +168,12 @@ def test_a_tag_of_another_scheme_says_where_it_stands(tmp_path):
         return read_tagged(str(tmp_path / name))
 
     good, single = rows("train.conll", ["B-PER", "O", "B-LOC"]), rows("dev.conll", ["O", "S-PER"])
-    message = r"dev.conll, line 3: 'S-PER' is not a tag of IOB2, .*; the training rows are written in IOB2, and all"
+    message = r"dev.conll, line 3: 'S-PER' is not a tag of IOB2, .*; the training rows are in IOB2, and all"
     with pytest.raises(nt.DataError, match=message):
         nt.NERHead.for_splits(Splits(good, single, None))
-    with pytest.raises(nt.DataError, match=r"told.conll, line 3: 'E-PER' is not a tag of BILOU.*; --tag_scheme says"):
-        nt.NERHead.for_splits(Splits(rows("told.conll", ["U-PER", "E-PER"]), None, None), tag_scheme="bilou")
+    message = r"given.conll, line 3: 'E-PER' is not a tag of BILOU.*; --tag_scheme is BILOU"
+    with pytest.raises(nt.DataError, match=message):
+        nt.NERHead.for_splits(Splits(rows("given.conll", ["U-PER", "E-PER"]), None, None), tag_scheme="bilou")
     mixed = rows("mixed.conll", ["S-PER", "O", "U-PER"])
     with pytest.raises(
         nt.DataError, match=r"mixed.conll, line 1 is BIOES and 'U-PER' in .*mixed.conll, line 5 is BILOU"

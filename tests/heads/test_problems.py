@@ -65,7 +65,7 @@ def test_several_labels_in_windows(files, training_flags):
         assert set(line["labels"]) <= set(likely)
         assert line["probability"] == [line["probabilities"][name] for name in line["labels"]]
     card = (files / "several" / "README.md").read_text()
-    assert "at least as likely as its threshold" in card
+    assert "whose probability is at least its threshold" in card
     assert "read in overlapping windows" in card
 
 
@@ -77,27 +77,27 @@ def test_a_number_for_pairs(files, training_flags):
     lines = predicted(files, run, "pairs.jsonl", "--text_pair_column_name", "b", "--text_column_name", "a")
     assert [set(line) for line in lines] == [{"line", "value"}] * 60
     card = (files / "number" / "README.md").read_text()
-    assert 'ask({"text": "Some text.", "text_pair": "Its second text."}, truncation=True)' in card
-    for flags, told in (
+    assert 'pipe({"text": "Some text.", "text_pair": "Its second text."}, truncation=True)' in card
+    for flags, message in (
         ([], "trained on pairs of texts; name the second ones with --text_pair_column_name"),
         (["--text_pair_column_name", "b", "--all_probabilities"], "this model gives a number"),
     ):
-        asked = ["--model_name_or_path", run, "--input_file", "pairs.jsonl", "--output_file", "no.jsonl", *flags]
-        outcome = run_recipe("predict", asked, files)
+        arguments = ["--model_name_or_path", run, "--input_file", "pairs.jsonl", "--output_file", "no.jsonl", *flags]
+        outcome = run_recipe("predict", arguments, files)
         assert outcome.status == 2
-        assert told in outcome.err.splitlines()[-1]
+        assert message in outcome.err.splitlines()[-1]
         assert not (files / "no.jsonl").exists()
 
 
 @pytest.mark.parametrize(
-    ("recipe", "flags", "told"),
+    ("recipe", "flags", "message"),
     [
         ("classify", [*MARKED[:3], "praise,travl"], "no column 'travl' (did you mean 'travel'?)"),
         ("classify", [*PAIRS, "--loss", "focal"], "--loss is for labels"),
         ("classify", [*PAIRS, "--long_texts", "head_tail"], "is for single texts"),
         ("classify", [*PAIRS, "--sampling", "balanced"], "--sampling balanced draws rows by label"),
-        ("classify", [*MARKED, "--loss", "logit_adjusted"], "for several take --class_weights or --loss focal"),
-        ("classify", [*MARKED, "--label_smoothing", "0.1"], "leave it out for several labels"),
+        ("classify", [*MARKED, "--loss", "logit_adjusted"], "for several use --class_weights or --loss focal"),
+        ("classify", [*MARKED, "--label_smoothing", "0.1"], "leave it out where texts have several"),
         ("classify", [*MARKED, "--restart_on_collapse", "1"], "looks for one label predicted for every row"),
         ("classify", [*MARKED, "--class_weights", "even"], "--class_weights even: known are"),
         ("sentiment", MARKED, "several labels are for recipes/classify.py"),
@@ -109,8 +109,8 @@ def test_a_number_for_pairs(files, training_flags):
         ("ner", MARKED, "--label_columns is for texts with labels"),
     ],
 )
-def test_what_cannot_be_is_one_line(files, training_flags, recipe, flags, told):
+def test_what_cannot_be_is_one_line(files, training_flags, recipe, flags, message):
     outcome = run_recipe(recipe, [*flags, *training_flags, "--output_dir", "bad"], files)
     assert outcome.status == 2, outcome.err
-    assert told in outcome.err.splitlines()[-1], outcome.err
+    assert message in outcome.err.splitlines()[-1], outcome.err
     assert not (files / "bad").exists()

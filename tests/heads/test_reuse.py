@@ -1,4 +1,4 @@
-"""A model trained for one task is the start of another: its encoder goes on, its head does so only on demand."""
+"""A model trained for one task is the start of another: its encoder is reused, its head only with `keep_head`."""
 
 from __future__ import annotations
 
@@ -183,13 +183,13 @@ def test_what_cannot_be_kept_is_one_line(trained, checkpoint):
         assert "has a head of another kind (BertForSequenceClassification)" in refusal(folder, HEADS[head](("A", "B")))
     _, pooled = trained("bert", "pooled", "A", "B")
     wider = nt.TextClassificationHead(["A", "B"], pooling="mean", hidden=(8,))
-    assert "does not fit this head; give the same --pooling and --hidden" in refusal(pooled, wider)
+    assert "does not fit this head; give the --pooling and --hidden" in refusal(pooled, wider)
 
 
 def test_a_head_whose_weights_are_missing_cannot_be_kept(checkpoint, trained, tmp_path):
     trained("bert", "native", "A", "B")[0].save(tmp_path)
     shutil.copy(f"{checkpoint()}/model.safetensors", tmp_path / "model.safetensors")
-    with pytest.raises(nt.ModelError, match=r"lacks weights of its head: classifier\.bias, classifier\.weight\."):
+    with pytest.raises(nt.ModelError, match=r"lacks weights of its head: classifier\.bias, classifier\.weight;"):
         nt.TransferModel.load(tmp_path, HEADS["native"](("A", "B")), keep_head=True)
 
 
@@ -203,7 +203,7 @@ def test_what_is_saved_after_a_change_of_task_opens_like_any_other(trained, tmp_
     assert mine.probabilities == pytest.approx(dict(theirs.probabilities), abs=1e-6)
 
 
-def test_a_recipe_goes_on_from_an_earlier_run(finished, task_flags, training_flags, tmp_path):
+def test_a_recipe_starts_from_an_earlier_run(finished, task_flags, training_flags, tmp_path):
     run, _ = finished("classify")
     flags = [*training_flags, "--max_train_steps", "1", "--model_name_or_path", str(run)]
     outcome = run_recipe("ner", [*task_flags["ner"], *flags], tmp_path)

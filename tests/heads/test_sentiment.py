@@ -74,7 +74,7 @@ def test_the_order_is_told_from_the_names(ordered):
     ],
 )
 def test_an_order_that_cannot_be_told_has_to_be_given(labels):
-    with pytest.raises(nt.DataError, match=r"cannot tell the order of the labels .*; give it, lowest first: --levels"):
+    with pytest.raises(nt.DataError, match=r"the labels .* have no known order; give it, lowest first: --levels"):
         in_order(labels)
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_number_cannot_be_cut(tmp_path, bad):
     with pytest.raises(nt.DataError) as refused:
         nt.cut_into_levels(rows(tmp_path, ["0.1", bad]), THREE, (-0.3, 0.3))
     assert str(refused.value) == (
-        f"{tmp_path / 'rows.csv'}, line 3: '{bad}' in column 'stars' is no number, so --level_edges cannot cut it; "
+        f"{tmp_path / 'rows.csv'}, line 3: '{bad}' in column 'stars' is not a number, so --level_edges cannot cut it; "
         "correct it, or leave --level_edges out."
     )
 
@@ -123,10 +123,10 @@ def test_what_is_no_number_cannot_be_cut(tmp_path, bad):
 def test_edges_have_to_fit_the_levels(tmp_path):
     with pytest.raises(nt.OptionError, match="--level_edges has 1 edges, so --levels must name 2 levels"):
         nt.cut_into_levels(rows(tmp_path, ["1"]), THREE, (0.0,))
-    with pytest.raises(nt.OptionError, match="3 levels need 2 edges between them; given were 1"):
+    with pytest.raises(nt.OptionError, match="3 levels need 2 edges between them; got 1"):
         nt.SentimentHead(THREE, edges=(0.0,))
     for edges in ((0.3, -0.3), (0.0, 0.0)):
-        with pytest.raises(nt.OptionError, match="edges must rise"):
+        with pytest.raises(nt.OptionError, match="edges must be ascending"):
             nt.SentimentHead(THREE, edges=edges)
 
 
@@ -135,8 +135,8 @@ def test_scores_know_how_far_off_a_prediction_is():
     sure = np.eye(3)
 
     def scores(*predicted):
-        found = predict(head, *(sure[i] for i in predicted))
-        return head.score(found, ["negative", "neutral", "positive", "positive"])
+        predictions = predict(head, *(sure[i] for i in predicted))
+        return head.score(predictions, ["negative", "neutral", "positive", "positive"])
 
     right, near, far = scores(0, 1, 2, 2), scores(0, 1, 2, 1), scores(0, 1, 2, 0)
     wanted = {"accuracy", "macro_f1", "macro_recall", "mae_steps", "quadratic_kappa"}

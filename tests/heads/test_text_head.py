@@ -50,22 +50,22 @@ def test_the_texts_of_a_pair_have_their_token_types(model):
         ours = model.network.eval()(**batch).logits
         without = model.network(batch["input_ids"], batch["attention_mask"]).logits
     assert not torch.allclose(ours, without, atol=1e-3)
-    found = model.predict(list(zip(*PAIRS.values(), strict=True)), precision="no")
-    assert [p.probabilities["yes"] for p in found] == pytest.approx(ours.softmax(-1)[:, 1].tolist(), abs=1e-5)
+    predictions = model.predict(list(zip(*PAIRS.values(), strict=True)), precision="no")
+    assert [p.probabilities["yes"] for p in predictions] == pytest.approx(ours.softmax(-1)[:, 1].tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_grafted_logits_of_pairs_are_those_of_the_whole_network(model, depth):
+def test_logits_of_a_truncated_encoder_of_pairs_are_those_of_the_full_network(model, depth):
     batch = collate(model.head.encode(PAIRS, model.tokenizer, 32), 0)
     encoder = model.encoder
     with torch.no_grad():
-        whole = model.network.eval()(**batch).logits
-        kept = states_at(encoder, [depth], reading(encoder), batch)[depth]
+        full = model.network.eval()(**batch).logits
+        states = states_at(encoder, [depth], reading(encoder), batch)[depth]
         mask = batch["attention_mask"]
-        kept, mask = (kept[:, None], mask[:, :1]) if kept.ndim == 2 else (kept, mask)
+        states, mask = (states[:, None], mask[:, :1]) if states.ndim == 2 else (states, mask)
         with TruncatedEncoder(encoder, depth):
-            truncated = model.network(inputs_embeds=kept, attention_mask=mask).logits
-    assert torch.equal(truncated, whole)
+            truncated = model.network(inputs_embeds=states, attention_mask=mask).logits
+    assert torch.equal(truncated, full)
 
 
 def test_kept_states_tell_pairs_from_one_text_of_the_same_tokens(model, monkeypatch):
@@ -74,7 +74,7 @@ def test_kept_states_tell_pairs_from_one_text_of_the_same_tokens(model, monkeypa
     features = model.head.encode(PAIRS, model.tokenizer, 32)
     rows = {"text": PAIRS["text"], "text_pair": PAIRS["text_pair"]}
     typed = TokenInputs(model.encode(_dataset(rows)), 0)
-    monkeypatch.setattr("nlp_transfer.data.long_texts._tells_texts_apart", lambda tokenizer: False)
+    monkeypatch.setattr("nlp_transfer.data.long_texts._has_types_of_pairs", lambda tokenizer: False)
     plain = TokenInputs(model.encode(_dataset(rows)), 0)
     assert list(typed.features["input_ids"]) == list(plain.features["input_ids"]) == features["input_ids"]
     assert _hash_of_tokens(typed) != _hash_of_tokens(plain)
@@ -111,16 +111,16 @@ def test_the_longer_text_of_a_pair_is_cut_first(model):
     assert tokens.dropped == [1 + 19 + 3 - 12]
 
 
-@pytest.mark.parametrize("asked", ["a text", ("one", "two", "three")])
-def test_a_model_of_pairs_takes_pairs_alone(model, asked):
+@pytest.mark.parametrize("text", ["a text", ("one", "two", "three")])
+def test_a_model_of_pairs_takes_pairs_alone(model, text):
     with pytest.raises(nt.DataError, match="text 1: this model was trained on pairs of texts"):
-        model.predict([asked])
+        model.predict([text])
 
 
 def test_what_is_read_of_a_long_text(checkpoint):
     tokenizer = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead(["a", "b"])).tokenizer
-    (whole,) = tokenizer([LONG])["input_ids"]
-    body = whole[1:-1]
+    (full,) = tokenizer([LONG])["input_ids"]
+    body = full[1:-1]
     assert len(body) == 19
     cut = tokens_of([LONG, "good"], None, tokenizer, 12, "truncate")
     assert cut.input_ids == tokenizer([LONG, "good"], truncation=True, max_length=12)["input_ids"]
@@ -137,7 +137,7 @@ def test_what_is_read_of_a_long_text(checkpoint):
     assert windows[-1][-2] == body[-1]
     assert sum(spread.dropped) == 0
     exact = tokens_of([LONG], None, tokenizer, 21, "window")
-    assert (exact.input_ids, exact.dropped) == ([whole], [0])
+    assert (exact.input_ids, exact.dropped) == ([full], [0])
 
 
 HEADS = {

@@ -141,7 +141,7 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(nt.OptionError, match="temperature must be more than 0"):
             nt.TextClassificationHead(["a", "b"], **options)
     for pair in ([0.0, 1.0], [1.0]):
-        with pytest.raises(nt.OptionError, match="scaling is a and b"):
+        with pytest.raises(nt.OptionError, match="scaling must be a and b"):
             nt.MultiLabelHead(["a", "b"], scaling={"a": pair})
 
 
@@ -233,5 +233,5 @@ def test_abstaining_is_for_classifiers(checkpoint, head, why):
 
 
 def test_a_probability_to_abstain_below_is_one(run):
-    with pytest.raises(nt.OptionError, match="abstain_below must be more than 0, and 1 at most; given was 80"):
+    with pytest.raises(nt.OptionError, match="abstain_below must be more than 0, and 1 at most; got 80"):
         nt.TransferModel.load(run).predict(["good"], abstain_below=80)

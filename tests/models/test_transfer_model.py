@@ -267,7 +267,7 @@ def test_an_encoder_without_a_head_asks_for_one(checkpoint):
 @pytest.mark.parametrize("names", [["LABEL_0", "LABEL_1"], ["NOUN", "VERB"], ["O", "PER"]])
 def test_a_tagger_of_something_else_than_entities_is_refused(checkpoint, tmp_path, names):
     stock(tmp_path, checkpoint, AutoModelForTokenClassification, names)
-    assert f"has labels that spell no entities: {', '.join(names)}" in refusal(tmp_path)
+    assert f"has labels that are no tags of entities, such as B-PER: {', '.join(names)}" in refusal(tmp_path)
 
 
 def test_a_stock_classifier_is_what_its_config_calls_it(checkpoint, tmp_path):

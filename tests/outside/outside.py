@@ -140,7 +140,7 @@ class WordClassHead(nt.TaskHead):
             lambda s: {"word_accuracy": s[:, 0] / s[:, 1], "sentence_accuracy": s[:, 2] / s[:, 3]},
         )
 
-    def baselines(self, train: Dataset, asked: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
+    def baselines(self, train: Dataset, others: Sequence[Dataset], seed: int = 0) -> dict[str, list[Any]]:
         seen: dict[str, Counter[str]] = defaultdict(Counter)
         every: Counter[str] = Counter()
         for words, tags in rows_of(train, "words", "tags"):
@@ -149,7 +149,7 @@ class WordClassHead(nt.TaskHead):
                 seen[word][tag] += 1
         commonest = every.most_common(1)[0][0]
         guess = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
-        sentences = [words for rows in asked for words in values(rows, "words")]
+        sentences = [words for rows in others for words in values(rows, "words")]
         return {"most_frequent": [WordClasses(tuple(s), tuple(guess.get(w, commonest) for w in s)) for s in sentences]}
 
 

@@ -85,7 +85,7 @@ native = [answer["label"] for answer in classify(texts)]
 entities = [answer["entity"] for answer in ner("Anna was in Oslo .")]
 del sys.modules["nlp_transfer"]
 {card}
-print(json.dumps([native, entities, [answer["label"] for answer in ask(texts)]]))
+print(json.dumps([native, entities, [answer["label"] for answer in pipe(texts)]]))
 """
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "run", capture_output=True, text=True, timeout=120
@@ -403,7 +403,7 @@ def test_a_run_that_was_killed_goes_on(finished, task_flags, training_flags, tmp
     outcome = run_recipe("classify", flags, tmp_path)
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith(
-        "error: --output_dir run holds a run that was stopped; --resume goes"
+        "error: --output_dir run holds a run that was stopped; give --resume"
     )
     outcome = run_recipe("classify", [*flags, "--resume"], tmp_path)
     assert outcome.status == 0, outcome.err

@@ -1,4 +1,4 @@
-"""A run leaves a whole folder or none, whatever ends it."""
+"""A run leaves a complete folder or none, whatever ends it."""
 
 from __future__ import annotations
 
@@ -258,14 +258,14 @@ nt.run_recipe(main)
 """
 
 
-def stopped_run(target: Path, how: signal.Signals, seen: Callable[[], None] = lambda: None) -> tuple[int, str]:
-    """Status and stderr of a run that another process ended while it was writing, and had `seen` it."""
+def stopped_run(target: Path, how: signal.Signals, meanwhile: Callable[[], None] = lambda: None) -> tuple[int, str]:
+    """Status and stderr of a run that got a signal while it was writing, after a call of `meanwhile`."""
     command = [sys.executable, "-c", SLOW_RUN, str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout
         assert run.stderr
         assert run.stdout.readline() == "writing\n"
-        seen()
+        meanwhile()
         run.send_signal(how)
         return run.wait(timeout=240), run.stderr.read()
 
@@ -279,9 +279,9 @@ def test_a_run_that_is_told_to_end_cleans_up(old_run, tmp_path, how):
 
 
 def assert_refused(target: Path, **more: Any) -> None:
-    """A second run is told in one line, and touches nothing."""
+    """A second run is refused in one line, and touches nothing."""
     before = tree(target.parent)
-    with pytest.raises(nt.OptionError, match=r"--output_dir .*: another run is at work on it; wait"):
+    with pytest.raises(nt.OptionError, match=r"--output_dir .*: another run is writing to it; wait"):
         nt.RunFolder(target, **more)
     assert tree(target.parent) == before
 
@@ -292,7 +292,7 @@ def test_of_two_that_look_at_once_one_works(tmp_path):
     (tmp_path / "link").symlink_to(target)
     one, two = nt.RunFolder(target, resume=""), nt.RunFolder(target, resume="")
     with one:
-        with pytest.raises(nt.OptionError, match="another run is at work on it"), two:
+        with pytest.raises(nt.OptionError, match="another run is writing to it"), two:
             pytest.fail("was entered")
         fill(one.path)
         (target / "checkpoints" / "step-00000001").mkdir(parents=True)
@@ -316,14 +316,14 @@ def test_the_lock_lies_inside_where_nothing_can_lie_beside(tmp_path, monkeypatch
 
 
 def test_a_run_that_is_killed_leaves_what_was_there_and_is_not_in_the_way(old_run, tmp_path):
-    def seen() -> dict[str, str | None]:
+    def visible() -> dict[str, str | None]:
         return {name: text for name, text in tree(tmp_path).items() if ".incomplete-" not in name}
 
-    before = seen()
+    before = visible()
     refused = lambda: assert_refused(old_run, resume="")  # noqa: E731
     assert stopped_run(old_run, signal.SIGKILL, refused)[0] == -signal.SIGKILL
     assert stopped_run(tmp_path / "new", signal.SIGKILL, lambda: assert_refused(tmp_path / "new"))[0] == -signal.SIGKILL
-    assert seen() == before
+    assert visible() == before
     (tmp_path / "empty").mkdir()
     stopped_run(tmp_path / "empty", signal.SIGKILL)
     for name in ("new", "empty"):
@@ -344,14 +344,14 @@ def stopped(target: Path) -> Path:
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_a_run_with_checkpoints_can_be_gone_on_with(tmp_path, is_there):
+def test_a_run_with_checkpoints_can_be_resumed(tmp_path, is_there):
     target = tmp_path / "runs" / "mine"
     if is_there:
         target.mkdir(parents=True)
     left = stopped(target)
     assert {path.name for path in target.iterdir()} - {left.name} == {"checkpoints"}
     assert tree(left) == {"logs": None, "logs/events": "one"}
-    with pytest.raises(nt.OptionError, match="holds a run that was stopped; --resume goes on with it"):
+    with pytest.raises(nt.OptionError, match="holds a run that was stopped; give --resume to resume it"):
         nt.RunFolder(target)
     with nt.RunFolder(target, resume="") as folder:
         assert folder.path == left
@@ -361,7 +361,7 @@ def test_a_run_with_checkpoints_can_be_gone_on_with(tmp_path, is_there):
     assert os.listdir(target.parent) == ["mine"]
 
 
-def test_a_run_that_has_ended_is_not_gone_on_with(tmp_path, monkeypatch):
+def test_a_run_that_has_ended_is_not_resumed(tmp_path, monkeypatch):
     with nt.RunFolder(tmp_path / "run") as folder:
         fill(folder.path)
     folder.path.mkdir()  # a kill while it was being removed
@@ -372,7 +372,7 @@ def test_a_run_that_has_ended_is_not_gone_on_with(tmp_path, monkeypatch):
         monkeypatch.setattr(Lock, "acquire", None)
 
 
-def test_a_stopped_run_may_be_begun_anew(tmp_path):
+def test_a_stopped_run_may_be_started_over(tmp_path):
     left = stopped(tmp_path / "run")
     with nt.RunFolder(tmp_path / "run", overwrite=True) as folder:
         fill(folder.path)
@@ -380,7 +380,7 @@ def test_a_stopped_run_may_be_begun_anew(tmp_path):
     assert tree(tmp_path) == {"run": None} | {f"run/{name}": text for name, text in NEW.items()}
 
 
-def test_files_of_the_user_are_no_run_to_go_on_with(tmp_path):
+def test_files_of_the_user_are_no_run_to_resume(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(nt.OptionError, match="is not empty"):
         nt.RunFolder(tmp_path, resume="")

@@ -1,4 +1,4 @@
-"""A saved model that is not the trained one is noticed, and one that is says so where nothing of ours is loaded."""
+"""A saved model is compared with the trained one in a process without nlp_transfer, and a difference is an error."""
 
 from __future__ import annotations
 
@@ -25,100 +25,104 @@ from nlp_transfer.run import verify_run
 
 @pytest.fixture
 def trained(checkpoint, review_splits, tmp_path):
-    """A saved model, and what it said before it was saved."""
+    """A saved model, and its reference logits from before it was saved."""
     nt.set_seed(0)
     model = nt.TransferModel.load(checkpoint(), nt.TextClassificationHead.for_splits(review_splits))
-    kept = json.loads(json.dumps(verify_run.reference_logits(model, review_splits.test.data)))
+    reference = json.loads(json.dumps(verify_run.reference_logits(model, review_splits.test.data)))
     model.save(tmp_path / "model")
-    return tmp_path / "model", kept
+    return tmp_path / "model", reference
 
 
-def in_a_fresh_process(asked):
+def in_a_fresh_process(request):
     """The logits, and whether anything of ours was imported."""
     script = inspect.getsource(nlp_transfer.run.fresh_process) + '\nprint("nlp_transfer" in sys.modules)'
-    child = subprocess.run([sys.executable, "-c", script], input=json.dumps(asked), capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-c", script], input=json.dumps(request), capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     *_, logits, ours = child.stdout.splitlines()
     return json.loads(logits), ours == "True"
 
 
 def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, monkeypatch):
-    told = []
-    fresh = lambda asked: told.append(in_a_fresh_process(asked)) or nullcontext(lambda: told[0][0])  # noqa: E731
+    results = []
+    fresh = lambda request: results.append(in_a_fresh_process(request)) or nullcontext(lambda: results[0][0])  # noqa: E731
     monkeypatch.setattr(verify_run, "_fresh_process", fresh)
-    found = verify_run.verify_saved(*trained)
-    assert found.difference < 1e-5
-    assert found.rows == len({witness["row"] for witness in trained[1]["rows"]}) > 1
-    assert not told[0][1], "the model was opened with our package loaded"
+    verification = verify_run.verify_saved(*trained)
+    assert verification.difference < 1e-5
+    assert verification.rows == len({row["row"] for row in trained[1]["rows"]}) > 1
+    assert not results[0][1], "the model was opened with our package loaded"
 
 
 def test_an_adapter_on_the_bundled_encoder_opens_where_no_hub_is(review_splits, tmp_path, monkeypatch):
     model = nt.TransferModel.load("all-MiniLM-L6-v2", nt.TextClassificationHead.for_splits(review_splits))
     options = nt.TrainingOptions(max_train_steps=1, mixed_precision="no")
     nt.fit(model, replace(review_splits, validation=None), options, strategy="lora")
-    kept = verify_run.reference_logits(model, review_splits.test.data)
+    reference = verify_run.reference_logits(model, review_splits.test.data)
     model.save(tmp_path / "model")
     base = json.loads((tmp_path / "model" / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert base == "sentence-transformers/all-MiniLM-L6-v2"
     monkeypatch.undo()  # in a fresh process
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
-    assert verify_run.verify_saved(tmp_path / "model", kept).difference < 1e-4
+    assert verify_run.verify_saved(tmp_path / "model", reference).difference < 1e-4
 
 
 def test_an_adapter_is_verified_on_the_revision_that_it_was_trained_on(trained, monkeypatch):
-    folder, kept = trained
-    told = {"base_model_name_or_path": "team/encoder", "revision": "v2"}
-    (folder / "adapter_config.json").write_text(json.dumps(told))
+    folder, reference = trained
+    config = {"base_model_name_or_path": "team/encoder", "revision": "v2"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
     (folder / "model.safetensors").unlink()
-    asked, opened = [], []
+    requests, opened = [], []
 
     def from_pretrained(name, **how):
         opened.append((name, how["revision"]))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(verify_run.Checkpoint, "find", lambda name, **how: SimpleNamespace(source=name))
-    monkeypatch.setattr(verify_run, "_fresh_process", lambda given: asked.append(given) or nullcontext(lambda: [[]]))
-    with verify_run.verifying(folder, kept):
-        base = asked[0]["base"]
+    monkeypatch.setattr(
+        verify_run, "_fresh_process", lambda request: requests.append(request) or nullcontext(lambda: [[]])
+    )
+    with verify_run.verify_in_background(folder, reference):
+        base = requests[0]["base"]
     monkeypatch.setattr(transformers.AutoModelForSequenceClassification, "from_pretrained", from_pretrained)
     with pytest.raises(KeyboardInterrupt):
-        nlp_transfer.run.fresh_process.reopened(str(folder), "AutoModelForSequenceClassification", False, base)
+        nlp_transfer.run.fresh_process.load_network(str(folder), "AutoModelForSequenceClassification", False, base)
     assert opened == [("team/encoder", "v2")]
 
 
 def test_a_changed_weight_is_noticed(trained):
-    folder, kept = trained
+    folder, reference = trained
     weights = load_file(folder / "model.safetensors")
     weights["classifier.bias"][0] += 3e-4
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(nt.ModelError, match=r"is not the trained one: a logit differs by 0\.0003, allowed is 1e-04"):
-        verify_run.verify_saved(folder, kept)
-    assert verify_run.verify_saved(folder, kept | {"tolerance": 1e-2}).difference == pytest.approx(3e-4, abs=1e-5)
+    with pytest.raises(
+        nt.ModelError, match=r"is not the trained one: a logit differs by 0\.0003, the tolerance is 1e-04"
+    ):
+        verify_run.verify_saved(folder, reference)
+    assert verify_run.verify_saved(folder, reference | {"tolerance": 1e-2}).difference == pytest.approx(3e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("said", [[[0.0]], [[float("nan"), 0.0]]])
-def test_logits_of_another_shape_and_nan_are_noticed(trained, monkeypatch, said):
-    folder, kept = trained
-    fresh = lambda asked: nullcontext(lambda: said * len(asked["inputs"]))  # noqa: E731
+@pytest.mark.parametrize("logits", [[[0.0]], [[float("nan"), 0.0]]])
+def test_logits_of_another_shape_and_nan_are_noticed(trained, monkeypatch, logits):
+    folder, reference = trained
+    fresh = lambda request: nullcontext(lambda: logits * len(request["inputs"]))  # noqa: E731
     monkeypatch.setattr(verify_run, "_fresh_process", fresh)
     with pytest.raises(nt.ModelError, match="is not the trained one"):
-        verify_run.verify_saved(folder, kept)
+        verify_run.verify_saved(folder, reference)
 
 
 def test_a_folder_that_does_not_open_says_why(trained, monkeypatch):
     monkeypatch.undo()  # in a fresh process, which is what fails
-    folder, kept = trained
+    folder, reference = trained
     (folder / "config.json").write_text("{")
     with pytest.raises(nt.ModelError, match=r"does not open in a fresh process with transformers .*not a valid JSON"):
-        verify_run.verify_saved(folder, kept)
+        verify_run.verify_saved(folder, reference)
 
 
 def test_the_fresh_process_works_beside_a_run_and_does_not_outlive_it(trained, monkeypatch):
     monkeypatch.undo()  # in a fresh process
     begun, start = [], subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *args, **told: begun.append(start(*args, **told)) or begun[0])
-    with verify_run.verifying(*trained):
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **how: begun.append(start(*args, **how)) or begun[0])
+    with verify_run.verify_in_background(*trained):
         assert begun[0].poll() is None  # it works already
     assert begun[0].poll() is not None
 
@@ -142,27 +146,27 @@ def test_what_lies_where_the_user_is_is_not_taken_for_a_library(trained, tmp_pat
     monkeypatch.undo()  # in a fresh process
     (tmp_path / "tokenize.py").write_text("open('sprung', 'w')\nraise SystemExit('not this one')\n")
     monkeypatch.chdir(tmp_path)
-    folder, kept = trained
+    folder, reference = trained
     (folder / "config.json").write_text("{")
     with pytest.raises(nt.ModelError, match="not a valid JSON"):
-        verify_run.verify_saved(folder, kept)
+        verify_run.verify_saved(folder, reference)
     assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changed", "message"),
     [
         ({"trust_remote_code": True}, "runs code of its own; read that code, then allow it with --trust_remote_code"),
-        ({"auto_class": "pipeline"}, r"transfer\.json names pipeline to open the model, which no run of ours writes"),
+        ({"auto_class": "pipeline"}, r"transfer\.json names pipeline to load the model, which no head uses"),
     ],
 )
-def test_a_folder_does_not_say_what_code_runs(trained, tmp_path, changed, says):
-    folder, kept = trained
-    (tmp_path / "transfer.json").write_text(json.dumps({"verification": kept | changed}))
+def test_a_folder_does_not_say_what_code_runs(trained, tmp_path, changed, message):
+    folder, reference = trained
+    (tmp_path / "transfer.json").write_text(json.dumps({"verification": reference | changed}))
     outcome = run_recipe("verify", ["model"], tmp_path)
     assert outcome.status == 2
-    assert re.search(says, outcome.err)
-    (tmp_path / "transfer.json").write_text(json.dumps({"verification": kept}))
+    assert re.search(message, outcome.err)
+    (tmp_path / "transfer.json").write_text(json.dumps({"verification": reference}))
     (folder / "a.pkl").write_bytes(b"")
     with pytest.raises(nt.ModelError, match=r"holds a\.pkl, a pickle"):
         nt.verify_run(folder)
@@ -173,15 +177,15 @@ def test_a_run_can_be_verified_later(finished, recipe):
     folder, outcome = finished(recipe)
     assert "The saved model gives the trained model's logits of" in outcome.err
     assert nt.verify_run(folder) == nt.verify_run(folder / "model")
-    kept = json.loads((folder / "transfer.json").read_text())["verification"]
-    assert all(len(w["logits"]) == len(w["inputs"]["input_ids"]) for w in kept["rows"]) == (recipe == "ner")
+    reference = json.loads((folder / "transfer.json").read_text())["verification"]
+    assert all(len(w["logits"]) == len(w["inputs"]["input_ids"]) for w in reference["rows"]) == (recipe == "ner")
 
 
 def test_a_folder_without_a_run_is_one_line(trained, tmp_path):
-    with pytest.raises(nt.ModelError, match=r"holds no transfer\.json with logits to compare"):
+    with pytest.raises(nt.ModelError, match=r"holds no transfer\.json with reference logits"):
         nt.verify_run(trained[0])
     (tmp_path / "transfer.json").write_text("{}")
-    with pytest.raises(nt.ModelError, match="the run was not written to its end"):
+    with pytest.raises(nt.ModelError, match="the run was not completed"):
         nt.verify_run(trained[0])
     outcome = run_recipe("verify", [], tmp_path)
     assert (outcome.status, outcome.err) == (

@@ -272,7 +272,7 @@ def run_card(folder: Path, monkeypatch: pytest.MonkeyPatch, base: str) -> list:
     monkeypatch.chdir(folder)
     names: dict = {}
     exec(code.replace(f'"{Path(base).name}"', f'"{base}"'), names)
-    return names["ask"](["the coffee was good"])
+    return names["pipe"](["the coffee was good"])
 
 
 def test_a_run_leaves_an_adapter_that_its_card_opens(base, reviews, tmp_path, monkeypatch):

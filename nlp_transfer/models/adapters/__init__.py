@@ -1,1 +1,1 @@
-"""Adapters: the few weights that PEFT puts into a network that stays as it is, and how they are saved and opened."""
+"""Adapters: the few trainable weights that PEFT adds to a frozen network, and how they are saved and loaded."""

@@ -1,4 +1,4 @@
-"""What has PEFT put into this network, and how is it saved, merged and opened again?"""
+"""A PEFT adapter in a network: adding, merging, saving and loading it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _NAME = "default"  # PEFT's own for the only adapter of a network
 
 
 class Adapter:
-    """The weights that PEFT has put into a network, and the parts of it that train whole beside them.
+    """The weights that PEFT has added to a network, and the modules that are trained in full beside them.
 
-    The network is the one that was given: its modules are replaced in place, and it goes on being called as before.
-    `base` names the checkpoint that the network was loaded from.
+    The modules of the network are replaced in place, so it is called as before. `base` is the checkpoint that the
+    network was loaded from.
     """
 
     def __init__(self, model: PeftModel, base: Checkpoint) -> None:
@@ -42,16 +42,16 @@ class Adapter:
         self._saved: tuple[dict[str, Tensor], PeftConfig] | None = None
 
     @classmethod
-    def put_into(cls, network: PreTrainedModel, config: PeftConfig, base: Checkpoint, said: str) -> Adapter:
-        """Put a new adapter into a network; only it, and what the config says to save whole, can train afterwards.
+    def put_into(cls, network: PreTrainedModel, config: PeftConfig, base: Checkpoint, source: str) -> Adapter:
+        """Add a new adapter to a network; all else is frozen, but for the `modules_to_save` of the config.
 
-        Raises OptionError, which begins with `said`, where the network cannot take it.
+        Raises OptionError, which begins with `source` (a flag, a file), where the network cannot take it.
         """
         import peft  # takes a second
 
         kind, family = config.peft_type.value, Encoder(network).family
         if config.is_prompt_learning and isinstance(network, PooledClassifier):
-            raise OptionError(f"{said}: PEFT knows {kind} for the heads of transformers alone; leave --pooling native.")
+            raise OptionError(f"{source}: {kind} works on the native heads alone; take --pooling native.")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that a base has no name on the hub, that a part has no such module
@@ -59,12 +59,12 @@ class Adapter:
                 if config.is_prompt_learning:
                     feed_prompts(network, adapter._model)
                 _require_ranks(network)
-                _try(network)
+                _test_forward(network)
         except OptionError as error:
-            raise OptionError(f"{said}: {error}") from error
-        except Exception as error:  # PEFT raises whatever the network made it stumble over
+            raise OptionError(f"{source}: {error}") from error
+        except Exception as error:  # PEFT has no error of its own: it fails wherever the network does not fit
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise OptionError(f"{said}: PEFT cannot put {kind} on this {family} network: {reason[:300]}") from error
+            raise OptionError(f"{source}: PEFT cannot put {kind} on this {family} network: {reason[:300]}") from error
         _leave_casts_to_autocast(network)
         if _changes_the_base(config):
             adapter._start = {k: v for k, v in adapter._weights().items() if _is_factor(k)}
@@ -72,18 +72,18 @@ class Adapter:
 
     @classmethod
     def open(cls, folder: str | Path, network: PreTrainedModel, base: Checkpoint) -> Adapter:
-        """Put a folder's adapter into the network that it was trained in. Raises ModelError if it is damaged."""
+        """Load a folder's adapter into the network that it was trained in. Raises ModelError if it is damaged."""
         import peft  # takes a second
 
         refuse_pickles(Path(folder), "; give a folder without it, or remove it.", of_torch=False)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of weights that are missing, which is looked at below
+                warnings.simplefilter("ignore")  # of missing weights, which are checked below
                 adapter = cls(peft.PeftModel.from_pretrained(network, str(folder)), base)
             wanted, there = adapter._weights().keys(), load_file(Path(folder) / WEIGHTS_FILE).keys()
         except Exception as error:  # a damaged file may raise anything
             reason = " ".join(str(error).split()) or type(error).__name__
-            if isinstance(error, KeyError):  # what PEFT says of a head that is not there
+            if isinstance(error, KeyError):  # PEFT's error for a missing head
                 reason = f"it lacks the weight {reason}"
             raise ModelError(f"cannot load the adapter {folder} into {base.name}: {reason[:300]}") from error
         if lost := sorted(wanted - there):
@@ -96,30 +96,30 @@ class Adapter:
 
     @property
     def kind(self) -> str:
-        """What PEFT calls it, such as LORA."""
+        """PEFT's `peft_type`, such as LORA."""
         return self._config.peft_type.value
 
     @property
     def is_prompt(self) -> bool:
-        """Whether it is read before the words of a text, and stands in no module of the network."""
+        """Whether it is prompt learning, which changes no module of the network."""
         return self._config.is_prompt_learning
 
     @property
     def is_merged(self) -> bool:
-        """Whether the network has become an ordinary one."""
+        """Whether it was merged into the network."""
         return self._saved is not None
 
     def require_mergeable(self) -> None:
-        """Raise OptionError for a kind that cannot be merged: better before training than after it."""
+        """Raise OptionError for a kind that cannot be merged; to be called before training."""
         if not self._can_merge:
             raise OptionError(f"--merge_adapter: {self.kind} cannot be merged into the network; leave it out.")
 
     def merge(self) -> None:
-        """Make the network an ordinary one that computes the same; what `save` writes stays the adapter."""
+        """Merge it into the weights of the network, which computes the same; `save` still writes the adapter."""
         from peft.utils import ModulesToSaveWrapper  # takes a second
 
         self._saved = self._weights(), copy.deepcopy(self._config)
-        # What trained whole comes out of its wrapper first: PEFT itself can take out nothing but linear modules.
+        # Modules to save are unwrapped first: PEFT itself can unwrap linear modules only.
         for parent in list(self._model.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, ModulesToSaveWrapper):
@@ -127,20 +127,20 @@ class Adapter:
         self._model.merge_and_unload()
 
     def merge_if_possible(self) -> bool:
-        """Merge, and say whether that could be done."""
+        """Merge it if its kind can be; returns whether it is merged."""
         if self._can_merge:
             self.merge()
         return self.is_merged
 
     def save(self, folder: str | Path) -> None:
-        """Write the adapter, with all that trained beside it, as PEFT itself does."""
+        """Write the adapter and the modules that were trained beside it, in PEFT's own layout."""
         weights, config = self._saved or (self._weights(), copy.deepcopy(self._config))
         weights, config = dict(weights), copy.deepcopy(config)
         if self._start:
             self._relate_to_the_base(weights, config)
         config.inference_mode = True
-        config.base_model_name_or_path, config.revision = _lasting(self.base.public_name), self.base.revision
-        for name in ("target_modules", "modules_to_save", "feedforward_modules"):  # sets have another order each run
+        config.base_model_name_or_path, config.revision = _absolute(self.base.public_name), self.base.revision
+        for name in ("target_modules", "modules_to_save", "feedforward_modules"):  # sets have no fixed order
             if isinstance(getattr(config, name, None), list | set):
                 setattr(config, name, sorted(set(getattr(config, name))))
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -153,22 +153,22 @@ class Adapter:
 
     @property
     def _can_merge(self) -> bool:
-        # Lily's own words for it are an error that it raises once it is asked to.
+        # PEFT's Lily raises an error where it is merged.
         return not self.is_prompt and self.kind != "LILY"
 
     def _weights(self) -> dict[str, Tensor]:
         from peft import get_peft_model_state_dict  # takes a second
 
-        # The base's embeddings stay what they are; to look whether they do, PEFT would ask the hub.
+        # The embeddings of the base are frozen; by default PEFT asks the hub whether their size has changed.
         state = get_peft_model_state_dict(self._model, adapter_name=_NAME, save_embedding_layers=False)
         return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
 
     def _relate_to_the_base(self, weights: dict[str, Tensor], config: PeftConfig) -> None:
-        """PiSSA and OLoRA take their start out of the base: B A - B0 A0, of twice the rank, is what was learned."""
+        """PiSSA and OLoRA change the base: what was learned is B A - B0 A0, a LoRA of twice the rank."""
         for name, start in self._start.items():
             a = ".lora_A." in name
             weights[name] = torch.cat([weights[name], start if a else -start], dim=0 if a else 1).contiguous()
-        factor = 2**0.5 if config.use_rslora else 2  # keeps alpha / r, or alpha / sqrt(r)
+        factor = 2**0.5 if config.use_rslora else 2  # so that alpha / r, or alpha / sqrt(r), is unchanged
         config.init_lora_weights = True
         config.r, config.lora_alpha = 2 * config.r, factor * config.lora_alpha
         config.rank_pattern = {name: 2 * r for name, r in config.rank_pattern.items()}
@@ -176,17 +176,19 @@ class Adapter:
 
 
 def holds_adapter(folder: str | Path) -> bool:
-    """Whether a folder holds an adapter and no whole model."""
+    """Whether a folder holds an adapter and no full model."""
     return (Path(folder) / CONFIG_FILE).is_file() and not (Path(folder) / "model.safetensors").is_file()
 
 
 def base_of(folder: str | Path) -> tuple[str, str | None]:
-    """The checkpoint that a folder's adapter was trained on, and its revision. Raises ModelError if it does not say."""
+    """The checkpoint that a folder's adapter was trained on, and its revision. ModelError if its config has none."""
     try:
         config: dict[str, Any] = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
         return config["base_model_name_or_path"], config.get("revision")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} does not say which base its adapter stands on ({CONFIG_FILE}).") from error
+        raise ModelError(
+            f"{folder}: {CONFIG_FILE} does not name the base model of the adapter; set base_model_name_or_path in it."
+        ) from error
 
 
 def _changes_the_base(config: PeftConfig) -> bool:
@@ -194,8 +196,8 @@ def _changes_the_base(config: PeftConfig) -> bool:
     return isinstance(start, str) and start.lower().startswith(("pissa", "olora"))
 
 
-def _lasting(name: str) -> str:
-    """A name that means the same from any folder."""
+def _absolute(name: str) -> str:
+    """The absolute path of a folder, which is valid from anywhere; a hub id as it is."""
     return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
@@ -204,22 +206,22 @@ def _is_factor(name: str) -> bool:
 
 
 def _leave_casts_to_autocast(network: nn.Module) -> None:
-    """Let LoRA layers take what they are given as it is; PEFT would make it fp32 first, and autocast bf16 again."""
+    """Keep LoRA layers from casting their inputs to fp32, which autocast would cast back to bf16."""
     for module in network.modules():
         if isinstance(getattr(module, "lora_dropout", None), nn.ModuleDict):
             module.cast_input_dtype_enabled = False  # type: ignore[assignment]
 
 
 def _require_ranks(network: nn.Module) -> None:
-    """PiSSA and OLoRA factor the weights themselves, and get no more columns than these have."""
+    """OptionError for a rank above that of the weights, which PiSSA and OLoRA factorise."""
     for module in network.modules():
         for name, factor in getattr(module, "lora_A", {}).items():
             if factor.weight.shape[0] != module.r[name]:  # type: ignore[index]
                 raise OptionError(f"a rank of {module.r[name]} is more than the weights have; give a smaller one.")  # type: ignore[index]
 
 
-def _try(network: nn.Module) -> None:
-    """Let a network read two tokens, so that what cannot work fails before training does."""
+def _test_forward(network: nn.Module) -> None:
+    """Run a network on two tokens, so that an adapter that does not fit fails now, not in training."""
     was_training = network.training
     device = next(network.parameters()).device
     ids = torch.ones((1, 2), dtype=torch.long, device=device)

@@ -1,4 +1,4 @@
-"""How do prompts that are learned reach an encoder? (Li and Liang 2021, Lester et al. 2021, Liu et al. 2021.)"""
+"""Prompt and prefix tuning of an encoder (Li and Liang 2021, Lester et al. 2021, Liu et al. 2021)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def feed_prompts(network: PreTrainedModel, model: PeftModel) -> None:
-    """Let a network compute what its `PeftModel` would, so that it can be called, and scored, as any other.
+    """Make a network compute the outputs of its `PeftModel`, so that it is called as any other.
 
-    The prompts become a part of its encoder: before the words, or as keys and values that each layer looks at. Raises
-    OptionError for an encoder that has no place for keys and values.
+    The prompts become a part of its encoder: embeddings before the text, or keys and values that each layer attends
+    to. Raises OptionError for an encoder whose layers take no keys and values.
     """
     config = model.active_peft_config
     if config.peft_type.value in ("PREFIX_TUNING", "CARTRIDGE"):
         family = Encoder(network).family
         if "past_key_values" not in inspect.signature(network.base_model.forward).parameters:
             raise OptionError(
-                f"{config.peft_type.value} needs an encoder whose layers take keys and values from outside, such as "
-                f"BERT, RoBERTa or ELECTRA; {family} does not. PROMPT_TUNING and LORA work on it."
+                f"{config.peft_type.value} needs an encoder whose layers take past_key_values, such as BERT, RoBERTa "
+                f"or ELECTRA, and {family} has none; take PROMPT_TUNING or LORA."
             )
         network.base_model.register_forward_pre_hook(_Keys(model), with_kwargs=True)
     else:

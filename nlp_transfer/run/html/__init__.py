@@ -1,1 +1,1 @@
-"""What HTML pages share: their shell, and the drawing of pictures."""
+"""Shared parts of HTML pages: their shell, and SVG pictures."""

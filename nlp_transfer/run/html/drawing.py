@@ -1,4 +1,4 @@
-"""SVG pictures for HTML pages, whose text stays text."""
+"""SVG pictures for HTML pages, drawn by matplotlib, with text as text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Rectangle
 
-# Drawn as wide as a telephone shows it, so that its words are as large as those around it.
+# The width of a phone, so that text in pictures is as large as that around them.
 WIDTH, FONT = 360, 12
 
 MARGINS = (0.13, 0.2, 0.85, 0.77)
-"""Where axes with numbers at them stand in a picture: left, bottom, width and height, as shares of it."""
+"""The place of axes with tick labels in a picture: left, bottom, width and height, as shares of it."""
 
 
 class Picture(NamedTuple):
-    """An SVG, its title, and what it shows in words."""
+    """An SVG, its title, and a description of what it shows."""
 
     title: str
     words: str
@@ -36,26 +36,26 @@ def svg(
     width: float = WIDTH,
     margins: tuple[float, float, float, float] = (0, 0, 1, 1),
 ) -> str:
-    """What `draw` draws into axes, as an SVG element of `width` by `height` units, a pixel each.
+    """An SVG element of `width` by `height` pixels with the axes that `draw` has drawn into.
 
-    `name` sets its ids apart from those of other pictures of a page.
+    `name` becomes the prefix of its ids, which must be unique in a page.
     """
-    import matplotlib  # takes a while to load, and only where something is drawn
+    import matplotlib  # slow to import, and only pages with pictures need it
     from matplotlib.figure import Figure
 
     style: Any = {
-        "svg.fonttype": "none",  # words stay words: browsers find a font for any script
-        "svg.hashsalt": "nlp_transfer",  # the same data, the same file
-        "text.parse_math": False,  # a label may hold a $
+        "svg.fonttype": "none",  # text, not outlines: browsers find a font for any script
+        "svg.hashsalt": "nlp_transfer",  # so that the same data give the same file
+        "text.parse_math": False,  # a label may contain a $
         "font.size": FONT,
     }
-    written = io.StringIO()
+    buffer = io.StringIO()
     with matplotlib.rc_context(style), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of signs that matplotlib's own font has not
+        warnings.simplefilter("ignore")  # about characters that matplotlib's own font lacks
         figure = Figure(figsize=(width / 72, height / 72))
         draw(figure.add_axes(margins))
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = written.getvalue()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
@@ -64,18 +64,18 @@ def svg(
 
 
 def bar(x: float, y: float, width: float, height: float, colour: str) -> Rectangle:
-    """A filled box without an edge."""
+    """A filled rectangle without an edge."""
     from matplotlib.patches import Rectangle  # as above
 
     return Rectangle((x, y), width, height, color=colour, linewidth=0)
 
 
 def fitting(text: str, width: float) -> str:
-    """As much of a text as has room in so many units, of signs that can be drawn."""
-    line = "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
+    """The printable text, truncated to about `width` pixels."""
+    line = "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
     used = 0.0
-    for place, sign in enumerate(line):
-        used += 12.5 if unicodedata.east_asian_width(sign) in "WF" else 7.4
+    for place, character in enumerate(line):
+        used += 12.5 if unicodedata.east_asian_width(character) in "WF" else 7.4
         if used > width:
             return f"{line[: max(1, place - 1)]}…"
     return line

@@ -10,13 +10,13 @@ _SHARED_TEMPLATES = ("page_shell.html", "parts.html")
 
 
 def filled(package: str, template: str, **values: Any) -> str:
-    """A template of `package`, filled: no script, no network, the pictures in it, and no text taken for code.
+    """A rendered template of `package`: one page without scripts or external files, and with all text escaped.
 
-    The template extends `page_shell.html` and fills its blocks: `title`, `style`, `header`, `main` and `footer`; what
-    `parts.html` holds it may import: a figure, a box for what is wide, a table of numbers, whose look is the shell's.
-    A name that the template has and `values` lack is an error.
+    The template extends `page_shell.html` and fills its blocks: `title`, `style`, `header`, `main` and `footer`. It may
+    import the macros of `parts.html`: a figure, a box that scrolls, a table of numbers. A name that the template uses
+    and `values` lack is an error.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined  # takes a while, and only where a page is made
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # slow to import, and only pages need it
 
     def read(name: str) -> str:
         home = _SHARED if name in _SHARED_TEMPLATES else package

@@ -1,1 +1,1 @@
-"""What is to be said of a run to those who decide by it, and how does it look?"""
+"""The report of a run: its findings as plain values, and the HTML pages that show them."""

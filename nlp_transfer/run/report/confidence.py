@@ -1,4 +1,4 @@
-"""How far can the probabilities be trusted, and what if the least sure rows go to a person?"""
+"""Calibration of probabilities, and accuracy by coverage."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from nlp_transfer.metrics.calibration_error import (
     reliability,
 )
 
-_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # of the rows that the model keeps
+_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # of the rows on which the model does not abstain
 _POINTS = 120  # of a curve
 
 
-def calibration(said: np.ndarray, correct: np.ndarray, brier: float) -> dict[str, Any]:
-    """What the probabilities of decisions say, `(decisions,)`, beside the share of these that is right."""
+def calibration(probabilities: np.ndarray, correct: np.ndarray, brier: float) -> dict[str, Any]:
+    """Calibration errors, and bins of a reliability diagram, of predictions with `probabilities`, `(predictions,)`."""
     return {
-        "ece": expected_calibration_error(said, correct),
-        "adaptive": adaptive_calibration_error(said, correct),
+        "ece": expected_calibration_error(probabilities, correct),
+        "adaptive": adaptive_calibration_error(probabilities, correct),
         "brier": brier,
-        "bins": [found._asdict() for found in reliability(said, correct)],
+        "bins": [one._asdict() for one in reliability(probabilities, correct)],
     }
 
 
@@ -34,25 +34,25 @@ def brier_of_labels(probabilities: np.ndarray, ids: Sequence[int]) -> float:
 
 
 def brier_of_sets(probabilities: np.ndarray, marks: np.ndarray) -> float:
-    """The Brier score of any number of labels a row: the mean over rows and labels."""
+    """The Brier score of several labels a row: the mean over rows and labels."""
     return brier_score(probabilities, marks) / probabilities.shape[1]
 
 
 def coverage(certainty: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
-    """What share is right of the rows that the model is surest of, for each share of the rows.
+    """Accuracy on the most certain rows, for each share of the rows (El-Yaniv and Wiener 2010).
 
-    (El-Yaniv and Wiener 2010.) Rows of equal certainty are kept together, or not at all, as a threshold keeps them.
+    Rows of equal certainty are covered together, or not at all, as by a threshold.
     """
     order = np.argsort(-certainty, kind="stable")
-    sure, right = certainty[order], np.cumsum(correct[order])
-    kept = np.arange(1, len(order) + 1)
-    # The last row of each certainty: a threshold cannot cut between its rows.
-    ends = np.flatnonzero(np.append(sure[1:] < sure[:-1], True))
-    shares, accuracies, least = kept[ends] / len(order), right[ends] / kept[ends], sure[ends]
+    ranked, right = certainty[order], np.cumsum(correct[order])
+    covered = np.arange(1, len(order) + 1)
+    # The last row of each certainty: a threshold cannot part rows of equal certainty.
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
+    shares, accuracies, least = covered[ends] / len(order), right[ends] / covered[ends], ranked[ends]
     shown = np.unique(np.linspace(0, len(ends) - 1, _POINTS).round().astype(int))
     table = []
-    for wanted in _SHARES:
-        at = min(int(np.searchsorted(shares, wanted - 1e-9)), len(ends) - 1)
+    for share in _SHARES:
+        at = min(int(np.searchsorted(shares, share - 1e-9)), len(ends) - 1)
         row = {"share": float(shares[at]), "accuracy": float(accuracies[at]), "least": float(least[at])}
         if row not in table:
             table.append(row)

@@ -1,4 +1,4 @@
-"""How does a confusion matrix stay legible, whether it has two labels or a hundred?"""
+"""The picture of a confusion matrix, legible for two labels and for a hundred."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LABELS = 150
-"""In one picture; the table of pairs tells of more."""
+"""In one picture; of more labels there is the table of pairs alone."""
 
 _NOTHING = "(no entity)"
 
 
 class _Shape(NamedTuple):
-    """Units of a cell, of the names beside the cells, and of their letters."""
+    """Pixels of a cell and of the label names, their font size, and whether cells show counts."""
 
     cell: int
     names: int
@@ -26,10 +26,9 @@ class _Shape(NamedTuple):
 
 
 def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, int]]) -> tuple[Picture, int] | None:
-    """Rows of each true label, a cell for each predicted one, as dark as its share of them; and the picture's width.
+    """A row for each true label, a cell for each predicted one, shaded by its share of the row; and the width.
 
-    The empty name stands for no entity. None where labels are too many to be told apart. Rightly labelled rows are
-    blue, others red.
+    The empty name stands for no entity. None where there are too many labels. The diagonal is blue, errors are red.
     """
     names = [*labels, *([""] if any("" in pair[:2] for pair in confusion) else [])]
     if len(names) > MOST_LABELS:
@@ -41,8 +40,8 @@ def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, in
     for true, _, count in confusion:
         rows[place[true]] += count
     size = len(names) * cell
-    # Above the cells stand the names of what was predicted, and above these what the names are.
-    # Totals stand left of them: at the right, where a telephone cuts what it scrolls to, "of 412" would read "of 41".
+    # Above the cells are the predicted labels, and above these the heading "predicted". Totals are left of the cells:
+    # at the right, where a phone cuts off what has to be scrolled to, "of 412" would read "of 41".
     top, left = room + 20, room + (50 if has_counts else 0)
 
     def draw(axes: Axes) -> None:
@@ -51,10 +50,10 @@ def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, in
         axes.text(left, 10, "predicted →", fontsize=FONT, va="center", color="#444444")
         axes.text(0, top - 8, "true ↓", fontsize=FONT, va="center", color="#444444")
         for i, name in enumerate(names):
-            told = fitting(name or _NOTHING, (room - 8) * 12 / font)
+            text = fitting(name or _NOTHING, (room - 8) * 12 / font)
             middle = cell * (i + 0.5)
-            axes.text(room - 5, top + middle, told, ha="right", va="center", fontsize=font)
-            axes.text(left + middle, top - 4, told, ha="center", va="bottom", rotation=90, fontsize=font)
+            axes.text(room - 5, top + middle, text, ha="right", va="center", fontsize=font)
+            axes.text(left + middle, top - 4, text, ha="center", va="bottom", rotation=90, fontsize=font)
             if has_counts:
                 axes.text(room, top + middle, f"of {rows[i]:,}", va="center", fontsize=10, color="#444444")
         lines = [cell * i for i in range(len(names) + 1)]
@@ -67,15 +66,16 @@ def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, in
             patch.set_alpha(0.15 + 0.85 * share)
             axes.add_patch(patch)
             if has_counts:
-                told, light = f"{count:,}", share > 0.45
-                small = 12 if len(told) <= 3 else 9
-                colour = "#ffffff" if light else "#1c1c1c"
-                axes.text(x + cell / 2, y + cell / 2, told, ha="center", va="center", fontsize=small, color=colour)
+                text, is_dark = f"{count:,}", share > 0.45
+                size_of_text = 12 if len(text) <= 3 else 9
+                colour = "#ffffff" if is_dark else "#1c1c1c"
+                at = x + cell / 2, y + cell / 2
+                axes.text(*at, text, ha="center", va="center", fontsize=size_of_text, color=colour)
 
     wrong = sum(count for true, predicted, count in confusion if true != predicted)
     pairs = [pair for pair in confusion if pair[0] != pair[1]][:5]
-    told = "; ".join(f"{count:,} of {true or _NOTHING} as {said or _NOTHING}" for true, said, count in pairs)
-    words = f"Confusion matrix of {len(names)} labels, {wrong:,} of {sum(rows):,} off its diagonal. Most often: {told}."
+    most = "; ".join(f"{count:,} of {true or _NOTHING} as {label or _NOTHING}" for true, label, count in pairs)
+    words = f"Confusion matrix of {len(names)} labels, {wrong:,} of {sum(rows):,} off its diagonal. Most often: {most}."
     width = left + size
     return Picture("Confusion matrix", words if pairs else f"{words[: words.index('.')]}.", svg(
         draw, top + size, "confusion", width=width
@@ -83,7 +83,7 @@ def matrix_picture(labels: Sequence[str], confusion: Sequence[tuple[str, str, in
 
 
 def _shape(labels: int, longest: int) -> _Shape:
-    """The picture of few labels has a telephone's width; that of many scrolls."""
+    """The picture of few labels is as wide as a phone; that of many scrolls."""
     if labels <= 12:
         room = min(125, 16 + int(7.4 * longest))
         return _Shape(max(28, min(64, (352 - room - 50) // labels)), room, FONT, True)

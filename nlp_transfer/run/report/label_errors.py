@@ -18,10 +18,10 @@ from nlp_transfer.system.text import cut
 from nlp_transfer.types import Prediction
 
 MOST_ERRORS = 50
-"""Errors that are listed: as many as a person reads."""
+"""Errors that are listed."""
 
 LONGEST_TEXT = 400
-"""Characters of a text that is shown."""
+"""Characters of a text that are shown."""
 
 
 def label_part(scored: ScoredRows) -> ReportPart:
@@ -39,41 +39,42 @@ def label_findings(
     texts: Sequence[str],
     trained_on: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Confusions, scores of each label, calibration, coverage, and the errors that the model was surest of.
+    """Confusions, scores of each label, calibration, coverage, and the most probable errors.
 
-    `trained_on` says how many training rows each label has. `confusion` lists true label, predicted label and rows.
+    `trained_on` is the number of training rows of each label. `confusion` lists true label, predicted label and rows.
     """
     labels = list(head.labels)
     pairs = Counter(zip(references, (p.label for p in predictions), strict=True))
     ids = [head.labels.id(label) for label in references]
-    after = np.array([[p.probabilities[name] for name in labels] for p in predictions])
-    said = after.max(axis=1)
+    calibrated = np.array([[p.probabilities[name] for name in labels] for p in predictions])
+    certainty = calibrated.max(axis=1)
     right = np.array([p.label == label for p, label in zip(predictions, references, strict=True)])
     temperature = getattr(head, "temperature", None)
-    found = {
+    raw = tempered(calibrated, 1 / temperature) if temperature else calibrated
+    return {
         "labels": labels,
         "confusion": [[true, predicted, count] for (true, predicted), count in pairs.most_common()],
         "by_label": by_label(labels, pairs, trained_on),
         "temperature": temperature,
-        "calibrated": calibration(said, right, brier_of_labels(after, ids)) if temperature else None,
-        "coverage": coverage(said, right),
+        "calibrated": calibration(certainty, right, brier_of_labels(calibrated, ids)) if temperature else None,
+        "coverage": coverage(certainty, right),
         "errors": _errors(predictions, references, texts),
+        "uncalibrated": calibration(raw.max(axis=1), right, brier_of_labels(raw, ids)),
     }
-    before = tempered(after, 1 / temperature) if temperature else after
-    return found | {"uncalibrated": calibration(before.max(axis=1), right, brier_of_labels(before, ids))}
 
 
 def by_label(
     labels: Sequence[str], pairs: Mapping[tuple[str, str], int], trained_on: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """Precision, recall, F1 and rows of each label, of rows by true and predicted label. 0 where nothing divides."""
-    true: Counter[str] = Counter()
-    said: Counter[str] = Counter()
-    for (expected, predicted), count in pairs.items():
-        true[expected] += count
-        said[predicted] += count
+    """Precision, recall, F1 and rows of each label, from the rows of each true and predicted label; 0 if undefined."""
+    true_rows: Counter[str] = Counter()
+    predicted_rows: Counter[str] = Counter()
+    for (true, predicted), count in pairs.items():
+        true_rows[true] += count
+        predicted_rows[predicted] += count
     return [
-        of_label(name, pairs.get((name, name), 0), said[name], true[name]) | {"train": trained_on.get(name, 0)}
+        of_label(name, pairs.get((name, name), 0), predicted_rows[name], true_rows[name])
+        | {"train": trained_on.get(name, 0)}
         for name in labels
     ]
 

@@ -1,4 +1,4 @@
-"""Errors of a classifier that gives each text any number of labels."""
+"""Errors of a multi-label classifier."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def set_findings(
     texts: Sequence[str],
     trained_on: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Scores of each label, calibration of all decisions, coverage, and the decisions that were most surely wrong.
+    """Scores of each label, calibration of all decisions, coverage, and the most probable wrong decisions.
 
-    A decision is one label of one row. A row counts as right where all its labels are.
+    A decision is one label of one row. A row is right if all its labels are.
     """
     labels = list(head.labels)
-    after = np.array([[p.probabilities[name] for name in labels] for p in predictions])
-    said = np.array([[name in p.labels for name in labels] for p in predictions])
+    calibrated = np.array([[p.probabilities[name] for name in labels] for p in predictions])
+    predicted = np.array([[name in p.labels for name in labels] for p in predictions])
     true = np.array([[name in set(row) for name in labels] for row in references])
     scaling = getattr(head, "scaling", None) or {}
-    before = _before(after, np.array([scaling.get(name, (1.0, 0.0)) for name in labels]))
+    raw = _unscaled(calibrated, np.array([scaling.get(name, (1.0, 0.0)) for name in labels]))
 
     def of(probabilities: np.ndarray) -> dict[str, Any]:
         return calibration(probabilities.ravel(), true.ravel(), brier_of_sets(probabilities, true))
@@ -51,45 +51,49 @@ def set_findings(
     return {
         "labels": labels,
         "by_label": [
-            of_label(name, int((said & true)[:, i].sum()), int(said[:, i].sum()), int(true[:, i].sum()))
+            of_label(name, int((predicted & true)[:, i].sum()), int(predicted[:, i].sum()), int(true[:, i].sum()))
             | {"train": trained_on.get(name, 0)}
             for i, name in enumerate(labels)
         ],
-        "uncalibrated": of(before),
-        "calibrated": of(after) if scaling else None,
-        "coverage": coverage(np.where(said, after, 1 - after).min(axis=1), (said == true).all(axis=1)),
-        "errors": _errors(labels, after, said, true, texts),
+        "uncalibrated": of(raw),
+        "calibrated": of(calibrated) if scaling else None,
+        "coverage": coverage(_certainty(predicted, calibrated).min(axis=1), (predicted == true).all(axis=1)),
+        "errors": _errors(labels, calibrated, predicted, true, texts),
     }
 
 
-def _before(probabilities: np.ndarray, scaling: np.ndarray) -> np.ndarray:
-    """Probabilities before logits were scaled by a and b of each label, `(labels, 2)`."""
+def _unscaled(probabilities: np.ndarray, scaling: np.ndarray) -> np.ndarray:
+    """Probabilities of the raw logits, given those after a scaling by a and b of each label, `(labels, 2)`."""
     a, b = scaling.T
-    held = np.clip(probabilities, 1e-15, 1 - 1e-15)
-    logits = (np.log(held) - np.log1p(-held) - b) / a
+    p = np.clip(probabilities, 1e-15, 1 - 1e-15)
+    logits = (np.log(p) - np.log1p(-p) - b) / a
     return 0.5 * (1 + np.tanh(0.5 * logits))
 
 
+def _certainty(predicted: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The probability that each decision is right."""
+    return np.where(predicted, probabilities, 1 - probabilities)
+
+
 def _errors(
-    labels: Sequence[str], probabilities: np.ndarray, said: np.ndarray, true: np.ndarray, texts: Sequence[str]
+    labels: Sequence[str], probabilities: np.ndarray, predicted: np.ndarray, true: np.ndarray, texts: Sequence[str]
 ) -> list[dict[str, Any]]:
-    sure = np.where(said, probabilities, 1 - probabilities)
-    rows, places = np.nonzero(said != true)
-    order = np.argsort(-sure[rows, places], kind="stable")[:MOST_ERRORS]
-    found = []
+    rows, places = np.nonzero(predicted != true)
+    order = np.argsort(-_certainty(predicted, probabilities)[rows, places], kind="stable")[:MOST_ERRORS]
+    errors = []
     for row, place in zip(rows[order].tolist(), places[order].tolist(), strict=True):
-        invented = bool(said[row, place])
-        found.append(
+        invented = bool(predicted[row, place])
+        errors.append(
             {
                 "row": row,
                 "text": cut(texts[row], LONGEST_TEXT),
                 "label": labels[place],
                 "kind": "invented" if invented else "missed",
                 "probability": float(probabilities[row, place]),
-                "true": [name for name, there in zip(labels, true[row], strict=True) if there],
+                "true": [name for name, is_true in zip(labels, true[row], strict=True) if is_true],
             }
         )
-    return found
+    return errors
 
 
 register_report_part("label_sets", label_set_part)

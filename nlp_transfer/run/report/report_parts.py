@@ -1,4 +1,4 @@
-"""The parts of a report that belong to a kind of task, by the names that heads declare them by."""
+"""The registered parts of a report for kinds of tasks, by the names that heads declare."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nlp_transfer.run.report.slices import Grouping
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """The rows that a report is of, with what the model gave them.
+    """The scored rows of a report, with their predictions and references.
 
-    `texts` are those of `rows`, `train` the training rows; `raw_probabilities` are as `TaskHead` gives them.
+    `texts` are those of `rows`, `train` the training rows; `raw_probabilities` are those of `TaskHead`.
     """
 
     head: TaskHead
@@ -32,7 +32,7 @@ class ScoredRows:
 
 @dataclass(frozen=True)
 class ReportPart:
-    """What a part adds to report.json, ways to slice the rows, and slices that it has scored itself."""
+    """The findings of a part, which go into report.json, groupings of rows to score, and slices scored by itself."""
 
     findings: dict[str, Any]
     groupings: Sequence[Grouping] = ()
@@ -43,6 +43,6 @@ REPORT_PARTS: dict[str, Callable[[ScoredRows], ReportPart]] = {}
 
 
 def register_report_part(name: str, part: Callable[[ScoredRows], ReportPart]) -> None:
-    """Make a part known by the name that heads declare in `report_parts`. Raises OptionError where it is taken."""
+    """Register a part under the name that heads declare in `report_parts`. Raises OptionError for a taken name."""
     if REPORT_PARTS.setdefault(name, part) is not part:
-        raise OptionError(f"there is a report part '{name}' already; name the new one otherwise.")
+        raise OptionError(f"a report part '{name}' is registered already; choose another name.")

@@ -1,4 +1,4 @@
-"""Everything that the report of a run shows, as plain values."""
+"""The findings of a report, as plain values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from datasets import Dataset
 
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baselines_saw
+from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baseline_rows_note
 from nlp_transfer.metrics import RowCounts, is_error
 from nlp_transfer.models.transfer_model import TransferModel
+
+# Each of these modules registers its part of a report when it is imported.
 from nlp_transfer.run.report import entity_errors, label_errors, label_set_errors, number_errors, slices  # noqa: F401
 from nlp_transfer.run.report.report_parts import REPORT_PARTS, ScoredRows
 from nlp_transfer.run.report.score_table import scores
@@ -22,9 +24,9 @@ _MOST_POINTS = 300  # of a curve
 
 
 def run_findings(model: TransferModel, splits: Splits, report: Report, transfer: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that the page of a run shows, as plain JSON values; `transfer` is what transfer.json holds.
+    """Everything that the page of a run shows, as plain JSON values; `transfer` is the content of transfer.json.
 
-    It is of test, or of validation where there is no test split.
+    The rows are those of test, or of validation if there is no test split.
     """
     rows = splits.test or splits.validation
     assert rows is not None, "load_splits leaves one of them"
@@ -38,7 +40,7 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
         "rows": report.rows,
         "encoder": {**transfer["encoder"], "layers": model.encoder.depth, "width": model.encoder.width},
         "scores": scores(head, report, counts),
-        "baselines_saw": baselines_saw(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
+        "baselines_saw": baseline_rows_note(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
         "run": _run(report, head.loss_unit),
         "cost": _cost(model, report),
         **_of_task(report, rows.data, train, counts),
@@ -47,21 +49,24 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
 
 
 def _of_task(report: Report, rows: Dataset, train: Dataset, counts: RowCounts) -> dict[str, Any]:
-    """What the parts that the head declares find, and the scores of slices of the rows."""
+    """The findings of the head's report parts, and the scores of slices of the rows."""
     head, texts = report.head, _texts(rows)
-    some = train if len(train) <= MOST_BASELINE_ROWS else train.select(range(MOST_BASELINE_ROWS))
-    known = slices.word_counts(_texts(some))
+    sample = train if len(train) <= MOST_BASELINE_ROWS else train.select(range(MOST_BASELINE_ROWS))
+    counts_in_train = slices.word_counts(_texts(sample))
     words = [slices.words_of(text) for text in texts]
-    groupings = [slices.by_length([len(text.split()) for text in texts]), slices.by_rare_words(words, known)]
+    groupings = [
+        slices.by_length([len(text.split()) for text in texts]),
+        slices.by_rare_words(words, counts_in_train),
+    ]
     scored = ScoredRows(head, report.predictions, report.references, report.raw_probabilities, texts, rows, train)
     findings: dict[str, Any] = {}
-    own: list[dict[str, Any]] = []
+    scored_by_parts: list[dict[str, Any]] = []
     for name in head.report_parts:
         part = REPORT_PARTS[name](scored)
         findings |= part.findings
         groupings += part.groupings
-        own += part.slices
-    return {**findings, "slices": [*slices.sliced(groupings, counts, head.slice_metric), *own]}
+        scored_by_parts += part.slices
+    return {**findings, "slices": [*slices.scores_by_slice(groupings, counts, head.slice_metric), *scored_by_parts]}
 
 
 def _texts(rows: Dataset) -> list[str]:
@@ -74,13 +79,13 @@ def _texts(rows: Dataset) -> list[str]:
 
 
 def _run(report: Report, unit: float) -> dict[str, Any]:
-    """What the run came to, and its curves, thinned out where they are long; training's loss is in a `unit`."""
+    """The best score of the run, and its curves, thinned out if they are long; `unit` scales the training loss."""
     run = report.run
     loss = [[entry["step"], entry["epoch"], entry["loss"] * unit] for entry in run.history if "loss" in entry]
-    judged = [entry for entry in run.history if f"validation_{run.metric}" in entry]
     evaluations = [
         [entry["step"], entry["epoch"], entry.get("validation_loss"), entry[f"validation_{run.metric}"]]
-        for entry in judged
+        for entry in run.history
+        if f"validation_{run.metric}" in entry
     ]
     return {
         "metric": run.metric,
@@ -95,7 +100,7 @@ def _run(report: Report, unit: float) -> dict[str, Any]:
 
 
 def _thinned(points: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Means of neighbours, so that few enough points are left."""
+    """Means of neighbouring points, so that at most `_MOST_POINTS` are left."""
     width = -(-len(points) // _MOST_POINTS) or 1
     parts = [points[at : at + width] for at in range(0, len(points), width)]
     return [[sum(column) / len(part) for column in zip(*part, strict=True)] for part in parts]

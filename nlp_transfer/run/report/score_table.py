@@ -1,4 +1,4 @@
-"""How good is the model beside the baselines, and how sure is that?"""
+"""Scores of the model and the baselines, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from nlp_transfer.heads import TaskHead
 from nlp_transfer.metrics import RowCounts, difference, interval, is_error
 from nlp_transfer.metrics.resampling import DRAWS, Interval
 
-_WORK = 100_000_000  # rows times draws, seconds of time; of so many rows fewer draws tell as much
+_WORK = 100_000_000  # rows times draws, which takes seconds; with more rows, intervals need fewer draws
 _LEAST_DRAWS = 200
 
 
 def scores(head: TaskHead, report: Report, counts: RowCounts) -> list[dict[str, Any]]:
-    """The task's main scores of the model and of each baseline, with the 95% interval of each, by bootstrap over rows.
+    """The task's main scores of the model and of each baseline, with 95% intervals by bootstrap over rows.
 
-    `difference` is how much better the model is than a baseline, on the same draws; above 0 it is better, also of
-    scores of which less is better. `counts` are those of the model.
+    `difference` is the gain of the model over a baseline, on the same draws; above 0 the model is better, also for
+    scores of which lower is better. `counts` are those of the model.
     """
     draws = draws_for(report.rows)
-    ours = interval(counts, draws)
-    others = {}
+    of_model = interval(counts, draws)
+    of_baselines = {}
     for name, predictions in report.guesses.items():
-        theirs = head.all_counts(predictions, report.references)
-        others[name] = interval(theirs, draws), difference(counts, theirs, draws)
+        baseline_counts = head.all_counts(predictions, report.references)
+        of_baselines[name] = interval(baseline_counts, draws), difference(counts, baseline_counts, draws)
     names, lines = report.compared()
-    called = dict(zip(report.baselines, (name for name, _ in lines[1:]), strict=True))
-    found = []
+    titles = dict(zip(report.baselines, (name for name, _ in lines[1:]), strict=True))
+    table = []
     for name in names:
-        low_is_good = is_error(name)
-        found.append(
+        lower_is_better = is_error(name)
+        table.append(
             {
                 "name": name,
-                "lower_is_better": low_is_good,
-                "model": ours[name]._asdict(),
+                "lower_is_better": lower_is_better,
+                "model": of_model[name]._asdict(),
                 "baselines": [
-                    {"name": called[key], **theirs[name]._asdict(), "difference": better(gap[name], low_is_good)}
-                    for key, (theirs, gap) in others.items()
+                    {"name": titles[key], **score[name]._asdict(), "difference": gain(gap[name], lower_is_better)}
+                    for key, (score, gap) in of_baselines.items()
                 ],
             }
         )
-    return found
+    return table
 
 
-def better(gap: Interval, lower_is_better: bool) -> dict[str, float]:
-    """A difference of scores as how much better the first is."""
+def gain(gap: Interval, lower_is_better: bool) -> dict[str, float]:
+    """A difference of scores as the gain of the first, which is above 0 if it is better."""
     if lower_is_better:
         gap = Interval(-gap.score, -gap.high, -gap.low)
     return gap._asdict()
 
 
 def draws_for(rows: int) -> int:
-    """How many draws so many rows are worth."""
+    """The number of bootstrap draws for a number of rows."""
     return max(_LEAST_DRAWS, min(DRAWS, _WORK // max(rows, 1)))

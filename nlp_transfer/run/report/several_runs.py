@@ -1,4 +1,4 @@
-"""The page of several runs side by side."""
+"""The HTML page of several runs side by side."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from nlp_transfer.metrics import RowCounts, difference, is_error
 from nlp_transfer.run.html.page_shell import filled
 from nlp_transfer.run.report.run_page import report_words
 from nlp_transfer.run.report.run_pictures import runs_picture
-from nlp_transfer.run.report.score_table import better, draws_for
-from nlp_transfer.run.report.wording import FORMS, changed, public
+from nlp_transfer.run.report.score_table import draws_for, gain
+from nlp_transfer.run.report.wording import FORMATS, differing_options, public
 
 _PREDICTIONS, _RUN = "predictions.jsonl", "transfer.json"
 
 
-def side_by_side(folders: Sequence[Path], found: Sequence[Mapping[str, Any]]) -> str:
-    """One HTML page of several runs, made of what their report.json and predictions.jsonl hold.
+def side_by_side(folders: Sequence[Path], findings: Sequence[Mapping[str, Any]]) -> str:
+    """One HTML page of several runs, made from their report.json and predictions.jsonl.
 
-    Runs that were scored on the same rows are compared with the first one on the same bootstrap draws. DataError where
+    Runs that were scored on the same rows are compared with the first one on the same bootstrap draws. DataError if
     their tasks differ, or predictions.jsonl cannot be read.
     """
-    first = found[0]
-    for folder, other in zip(folders, found, strict=True):
+    first = findings[0]
+    for folder, other in zip(folders, findings, strict=True):
         if other["task"] != first["task"]:
             raise DataError(
                 f"{folder} is a run of {other['task']} and {folders[0]} one of {first['task']}; name runs of one task."
             )
-    ours = _counts(folders[0], first)
-    gaps = [None if place == 0 else _gaps(first, ours, folder, other)
-            for place, (folder, other) in enumerate(zip(folders, found, strict=True))]  # fmt: skip
+    counts = _counts(folders[0], first)
+    gains = [None if place == 0 else _gains(first, counts, folder, other)
+             for place, (folder, other) in enumerate(zip(folders, findings, strict=True))]  # fmt: skip
     names = run_names(folders)
-    labels = list(dict.fromkeys(line["name"] for other in found for line in other.get("by_label", ())))
+    labels = list(dict.fromkeys(line["name"] for other in findings for line in other.get("by_label", ())))
     return filled(
         "nlp_transfer.run.report",
         "several_runs.html",
-        runs=list(zip(names, found, gaps, strict=True)),
+        runs=list(zip(names, findings, gains, strict=True)),
         first=names[0],
         scores=[score["name"] for score in first["scores"]],
         lower_is_better=is_error,
-        curves=runs_picture(names, [other["run"] for other in found]),
-        labels=[(label, [_f1(other, label) for other in found]) for label in labels],
-        options=[(name, [_told(other["options"].get(name)) for other in found])
-                 for name in changed([other["options"] for other in found])],
+        curves=runs_picture(names, [other["run"] for other in findings]),
+        labels=[(label, [_f1(other, label) for other in findings]) for label in labels],
+        options=[(name, [_option_text(other["options"].get(name)) for other in findings])
+                 for name in differing_options([other["options"] for other in findings])],
         words=report_words(first),
-        **FORMS,
+        **FORMATS,
     )  # fmt: skip
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """What runs are called: the last part of their paths, and more of them where that is the same."""
+    """Names of runs: the last part of their paths, and more parts if these are equal."""
     paths = [folder.resolve() for folder in folders]
     for parts in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-parts:]) for path in paths]
@@ -62,26 +62,26 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _gaps(
-    first: Mapping[str, Any], ours: RowCounts, folder: Path, other: Mapping[str, Any]
+def _gains(
+    first: Mapping[str, Any], counts: RowCounts, folder: Path, other: Mapping[str, Any]
 ) -> dict[str, dict[str, float]] | None:
-    """How much better a run is than the first, by score; None where they were not scored on the same rows."""
-    if other["split"] != first["split"] or _rows_of(other) != _rows_of(first):
+    """The gain of a run over the first, whose `counts` are given, by score; None if their scored rows differ."""
+    if other["split"] != first["split"] or _hash_of_rows(other) != _hash_of_rows(first):
         return None
-    gaps = difference(_counts(folder, other), ours, draws_for(len(ours)))
-    return {name: better(gap, is_error(name)) for name, gap in gaps.items()}
+    gaps = difference(_counts(folder, other), counts, draws_for(len(counts)))
+    return {name: gain(gap, is_error(name)) for name, gap in gaps.items()}
 
 
-def _rows_of(found: Mapping[str, Any]) -> str:
-    return str(found["data"][found["split"]]["sha256"])
+def _hash_of_rows(findings: Mapping[str, Any]) -> str:
+    return str(findings["data"][findings["split"]]["sha256"])
 
 
-def _counts(folder: Path, found: Mapping[str, Any]) -> RowCounts:
-    """What each row adds to the scores, by its line in predictions.jsonl."""
+def _counts(folder: Path, findings: Mapping[str, Any]) -> RowCounts:
+    """What each row adds to the scores, from predictions.jsonl."""
     path = folder / _PREDICTIONS
     try:
         options = json.loads((folder / _RUN).read_text(encoding="utf-8"))["head"]
-        head = head_named(found["task"])(**options)
+        head = head_named(findings["task"])(**options)
         with open(path, encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         predictions = [head.prediction.from_record(line) for line in lines]
@@ -92,10 +92,10 @@ def _counts(folder: Path, found: Mapping[str, Any]) -> RowCounts:
         ) from error
 
 
-def _f1(found: Mapping[str, Any], label: str) -> float | None:
-    return next((line["f1"] for line in found.get("by_label", ()) if line["name"] == label), None)
+def _f1(findings: Mapping[str, Any], label: str) -> float | None:
+    return next((line["f1"] for line in findings.get("by_label", ()) if line["name"] == label), None)
 
 
-def _told(value: Any) -> str:
+def _option_text(value: Any) -> str:
     parts = value if isinstance(value, list) else [value]
     return " ".join(public(part) for part in parts) if value not in (None, []) else "–"

@@ -1,4 +1,4 @@
-"""On which kinds of rows is the model better, on which worse?"""
+"""Scores on slices of the rows: by length, rare words, label frequency."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nlp_transfer.metrics import RowCounts, interval
 from nlp_transfer.run.report.score_table import draws_for
 
 _WORD = re.compile(r"\w+")
-_OFTEN = 3  # training rows with a word, for it not to be rare
+_NOT_RARE = 3  # training rows with a word
 _SHARES = ((0.0, "no rare word"), (0.1, "up to 10% rare"), (0.25, "10 to 25% rare"), (1.0, "more than 25% rare"))
 FEWEST_ROWS = 10
-"""Of fewer rows no interval is told: where they are all right, no draw of them is wrong."""
+"""Smaller slices have no interval: if all their rows are right, so is every bootstrap draw."""
 
-_FEWER_DRAWS = 4  # times: there are many slices, and each is rough
+_FEWER_DRAWS = 4  # the factor: there are many slices, whose intervals may be rough
 
 
 class Grouping(NamedTuple):
-    """Rows parted in one way: what parts them, and in which group each row is, `(rows,)`; -1 is none."""
+    """A grouping of rows: its criterion, the names of the groups, and each row's group, `(rows,)`; -1 is none."""
 
     by: str
     names: Sequence[str]
@@ -36,40 +36,40 @@ def words_of(text: str) -> list[str]:
 
 
 def word_counts(texts: Iterable[str]) -> Counter[str]:
-    """In how many texts each word stands."""
-    found: Counter[str] = Counter()
+    """The number of texts with each word."""
+    counts: Counter[str] = Counter()
     for text in texts:
-        found.update(set(words_of(text)))
-    return found
+        counts.update(set(words_of(text)))
+    return counts
 
 
 def by_length(lengths: Sequence[int]) -> Grouping:
-    """Quarters of the rows, by how many words their texts have."""
+    """Quarters of the rows, by the number of words."""
     return _quantiles("length of the text", np.asarray(lengths), 4, "{} words", "{} to {} words")
 
 
-def by_rare_words(rows: Sequence[Sequence[str]], known: Mapping[str, int]) -> Grouping:
+def by_rare_words(rows: Sequence[Sequence[str]], in_train: Mapping[str, int]) -> Grouping:
     """By the share of a text's words that few training rows have, or none."""
-    shares = [sum(known.get(word, 0) < _OFTEN for word in words) / max(len(words), 1) for words in rows]
+    shares = [sum(in_train.get(word, 0) < _NOT_RARE for word in words) / max(len(words), 1) for words in rows]
     group = np.searchsorted([share for share, _ in _SHARES], np.asarray(shares) - 1e-12)
-    return Grouping(f"rare words (in fewer than {_OFTEN} training rows)", [name for _, name in _SHARES], group)
+    return Grouping(f"rare words (in fewer than {_NOT_RARE} training rows)", [name for _, name in _SHARES], group)
 
 
 def by_label_frequency(references: Sequence[str], trained_on: Mapping[str, int]) -> Grouping:
-    """Thirds of the labels, by how many training rows have them; four labels or fewer stand alone."""
+    """Thirds of the labels, by their number of training rows; four labels or fewer have a group each."""
     labels = sorted(trained_on, key=lambda name: (trained_on[name], name))
     by = "training rows of the true label"
     if len(labels) <= 4:
         names = [f"{name}: {trained_on[name]:,}" for name in labels]
         return Grouping(by, names, np.array([labels.index(name) for name in references]))
     counts = np.array([trained_on[name] for name in references])
-    # Parted by labels, not by rows: a label that is frequent has many rows.
+    # Quantiles of labels, not of rows, of which most have a frequent label.
     edges = np.unique(np.quantile([trained_on[name] for name in labels], [1 / 3, 2 / 3], method="lower"))
     return _at_edges(by, counts, edges, "{:,}", "{:,} to {:,}")
 
 
 def by_rarest_label(references: Sequence[Sequence[str]], trained_on: Mapping[str, int]) -> Grouping:
-    """The same of rows of any number of labels, by the one of theirs that fewest training rows have."""
+    """The same for rows of several labels, by the least frequent one of each row."""
     labelled = np.array([bool(row) for row in references])
     rarest = [min(row, key=lambda name: (trained_on[name], name)) for row in references if row]
     by, names, of_labelled = by_label_frequency(rarest, trained_on)
@@ -79,13 +79,13 @@ def by_rarest_label(references: Sequence[Sequence[str]], trained_on: Mapping[str
 
 
 def by_rarest_type(references: Sequence[Sequence[str]], trained_on: Mapping[str, int]) -> Grouping:
-    """Sentences by the type of their entities that fewest training entities have; `trained_on` counts them by type.
+    """Sentences by the least frequent type of their entities; `trained_on` counts training entities by type.
 
-    Sentences without an entity are in no group: their F1 is 0, whatever a tagger says of them.
+    Sentences without an entity are in no group: their F1 is 0, whatever a tagger predicts.
     """
     _, names, group = by_rarest_label(references, dict.fromkeys(itertools.chain(*references), 0) | dict(trained_on))
-    there = np.where([bool(row) for row in references], group, -1)
-    return Grouping("training entities of the rarest true type", names[:-1], there)
+    with_entities = np.where([bool(row) for row in references], group, -1)
+    return Grouping("training entities of the rarest true type", names[:-1], with_entities)
 
 
 def by_number(references: Sequence[float]) -> Grouping:
@@ -99,40 +99,41 @@ def by_number(references: Sequence[float]) -> Grouping:
 
 
 def by_set_size(references: Sequence[Sequence[str]]) -> Grouping:
-    """By how many labels a row has."""
+    """By the number of labels of a row."""
     sizes = np.minimum([len(set(row)) for row in references], 3)
     return Grouping("labels of the row", ["no label", "1 label", "2 labels", "3 labels or more"], sizes)
 
 
-def sliced(groupings: Iterable[Grouping], counts: RowCounts, metric: str) -> list[dict[str, Any]]:
-    """The score of each group of rows that has some, with its 95% interval; a grouping of one group tells nothing."""
-    found = []
+def scores_by_slice(groupings: Iterable[Grouping], counts: RowCounts, metric: str) -> list[dict[str, Any]]:
+    """The score of each group that has rows, with its 95% interval, for groupings of two such groups or more."""
+    scored = []
     for by, names, group in groupings:
-        parts = []
+        slices = []
         for place, name in enumerate(names):
             rows = np.flatnonzero(group == place)
             if len(rows):
                 draws = draws_for(len(rows)) // _FEWER_DRAWS
                 score = interval(RowCounts(counts.counts[rows], counts.scores), draws)[metric]
-                parts.append(_part(name, len(rows), *score))
-        if len(parts) > 1:
-            found.append({"by": by, "metric": metric, "slices": parts})
-    return found
+                slices.append(_slice(name, len(rows), *score))
+        if len(slices) > 1:
+            scored.append({"by": by, "metric": metric, "slices": slices})
+    return scored
 
 
-def recalled(by: str, names: Sequence[str], found: Sequence[Sequence[bool]]) -> dict[str, Any] | None:
-    """Of groups of entities the share that was found, with its 95% interval (Wilson 1927); None of fewer than two."""
-    from scipy.stats import binomtest  # takes a while
+def recall_by_group(by: str, names: Sequence[str], hits: Sequence[Sequence[bool]]) -> dict[str, Any] | None:
+    """The recall of each group of entities, with its 95% interval (Wilson 1927); None for fewer than two groups."""
+    from scipy.stats import binomtest  # slow to import
 
-    parts = []
-    for name, hits in zip(names, found, strict=True):
-        if hits:
-            share = binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
-            parts.append(_part(name, len(hits), sum(hits) / len(hits), float(share.low), float(share.high)))
-    return {"by": by, "metric": "recall", "slices": parts} if len(parts) > 1 else None
+    slices = []
+    for name, of_group in zip(names, hits, strict=True):
+        if of_group:
+            found, count = sum(of_group), len(of_group)
+            ends = binomtest(found, count).proportion_ci(method="wilson")
+            slices.append(_slice(name, count, found / count, float(ends.low), float(ends.high)))
+    return {"by": by, "metric": "recall", "slices": slices} if len(slices) > 1 else None
 
 
-def _part(name: str, rows: int, score: float, low: float, high: float) -> dict[str, Any]:
+def _slice(name: str, rows: int, score: float, low: float, high: float) -> dict[str, Any]:
     enough = rows >= FEWEST_ROWS
     return {
         "name": name,
@@ -149,11 +150,11 @@ def _quantiles(by: str, values: np.ndarray, parts: int, one: str, several: str) 
 
 
 def _at_edges(by: str, values: np.ndarray, edges: np.ndarray, one: str, several: str) -> Grouping:
-    """Groups of whole numbers up to each edge, named by what they hold."""
+    """Groups of integers up to each edge, named by their least and largest value."""
     group = np.searchsorted(edges, values)
     names = []
     for place in range(len(edges) + 1):
-        held = values[group == place]
-        low, high = (int(held.min()), int(held.max())) if len(held) else (0, 0)
+        members = values[group == place]
+        low, high = (int(members.min()), int(members.max())) if len(members) else (0, 0)
         names.append(one.format(low) if low == high else several.format(low, high))
     return Grouping(by, names, group)

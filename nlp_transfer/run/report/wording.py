@@ -1,4 +1,4 @@
-"""The numbers of a run in words."""
+"""Scores, options and sizes of a run as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from nlp_transfer.system.durations import in_words
 
-# Of an absolute path all up to its last part; what follows a letter or a colon is a share, a unit, or an address.
+# The folders of an absolute path; after a letter or a colon a slash is that of a fraction, a unit, or an address.
 _FOLDERS = re.compile(r"(?<![\w.:/\\~-])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:;,'\"()]+[/\\])+(?=[^\s/\\])")
 
 _NAMES = {
@@ -33,63 +33,65 @@ _NAMES = {
 
 
 def score_name(name: str) -> str:
-    """What a person calls a score."""
+    """The name of a score in reports."""
     return _NAMES.get(name, name.replace("_", " "))
 
 
 def number(value: float) -> str:
-    """A score in three digits, without a sign before 0."""
+    """A score with three decimals, never -0."""
     return f"{round(value, 3) + 0.0:.3f}"
 
 
 def signed(value: float) -> str:
-    """The same of a difference, with its sign."""
+    """A difference of scores with three decimals and its sign."""
     return f"{round(value, 3) + 0.0:+.3f}"
 
 
-def verdict(found: Mapping[str, Any]) -> str:
-    """How good the model is, and whether it is better than the best baseline, in a sentence or two."""
-    main = found["scores"][0]
+def verdict(findings: Mapping[str, Any]) -> str:
+    """The main score, and whether it is better than that of the best baseline, in a sentence or two."""
+    main = findings["scores"][0]
     ours = main["model"]
     ends = f"95% {number(ours['low'])} to {number(ours['high'])}"
-    told = f"{_upper(score_name(main['name']))} is {number(ours['score'])} ({ends})"
+    score = f"{_upper(score_name(main['name']))} is {number(ours['score'])} ({ends})"
     if not main["baselines"]:
-        return f"{told}."
+        return f"{score}."
     order = min if main["lower_is_better"] else max
     best = order(main["baselines"], key=lambda baseline: baseline["score"])
-    gap = best["difference"]
-    of = f"the best baseline, {best['name']} ({number(best['score'])})"
-    if gap["high"] < 0:
-        by = f"{number(-gap['score'])} (95% {number(-gap['high'])} to {number(-gap['low'])})"
-        return f"The transfer did not pay. {told}, worse than {of} by {by}."
-    if gap["low"] <= 0:
-        by = f"{signed(gap['score'])} (95% {signed(gap['low'])} to {signed(gap['high'])})"
-        return f"{told}. It is not surely better than {of}: the gain is {by}."
-    return f"{told}, better than {of} by {number(gap['score'])} (95% {number(gap['low'])} to {number(gap['high'])})."
+    gain = best["difference"]
+    baseline = f"the best baseline, {best['name']} ({number(best['score'])})"
+    if gain["high"] < 0:
+        loss = f"{number(-gain['score'])} (95% {number(-gain['high'])} to {number(-gain['low'])})"
+        return f"The transfer did not pay. {score}, worse than {baseline} by {loss}."
+    if gain["low"] <= 0:
+        by = f"{signed(gain['score'])} (95% {signed(gain['low'])} to {signed(gain['high'])})"
+        return f"{score}. The gain over {baseline}, is not significant: {by}."
+    by = f"{number(gain['score'])} (95% {number(gain['low'])} to {number(gain['high'])})"
+    return f"{score}, better than {baseline} by {by}."
 
 
-def calibration_told(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    """What calibration there is, and what it did; `words` are the report words of the head."""
-    if not found.get("calibrated"):
-        return "Probabilities are not calibrated; these are the network's own."
-    how = f"a temperature of {found['temperature']:.3f}" if found.get("temperature") else "a scaling of each label"
-    on, answers = words["calibrated_on"], words["answers"]
-    return f"Calibrated by {how}, fitted to {on} alone; predicted {answers} are the same."
+def calibration_sentence(findings: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """How probabilities are calibrated, if they are; `words` are the report words of the head."""
+    if not findings.get("calibrated"):
+        return "Probabilities are those of the raw logits, and not calibrated."
+    temperature = findings.get("temperature")
+    how = f"a temperature of {temperature:.3f}" if temperature else "a scaling of each label"
+    rows, answers = words["calibrated_on"], words["answers"]
+    return f"Calibrated by {how}, fitted to {rows} alone; predicted {answers} are the same."
 
 
-def options_told(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Options that have a value, as text; of a path on this machine the last part, which is all that means anything."""
-    found = []
+def option_texts(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names and values of options that are set, as text; of an absolute path the last part."""
+    texts = []
     for name, value in options.items():
         if value in (None, [], {}, ""):
             continue
         parts = value if isinstance(value, list) else [value]
-        found.append((name, " ".join(public(part) for part in parts)))
-    return found
+        texts.append((name, " ".join(public(part) for part in parts)))
+    return texts
 
 
 def public(value: Any) -> str:
-    """A value as text, and of an absolute path its last part."""
+    """A value as text; of an absolute path the last part, as a report may be published."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return Path(text).name if isinstance(value, str) and Path(text).is_absolute() else text
 
@@ -104,7 +106,7 @@ def without_folders(text: str) -> str:
 
 
 def size(count: float | None) -> str:
-    """Bytes in the unit that suits them."""
+    """A number of bytes as text, in a fitting unit."""
     if count is None:
         return "not known"
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -114,14 +116,14 @@ def size(count: float | None) -> str:
     raise AssertionError("the last unit takes everything")
 
 
-def changed(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of options in which runs differ, where they go left out."""
-    names = dict.fromkeys(name for given in options for name in given)
+def differing_options(options: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of options in which runs differ, without those of the output folder."""
+    names = dict.fromkeys(name for of_run in options for name in of_run)
     return [
         name
         for name in names
         if name not in ("output_dir", "overwrite_output_dir", "resume")
-        and len({str(given.get(name)) for given in options}) > 1
+        and len({str(of_run.get(name)) for of_run in options}) > 1
     ]
 
 
@@ -129,7 +131,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-FORMS = {
+FORMATS = {
     "number": number,
     "signed": signed,
     "score_name": score_name,
@@ -137,4 +139,4 @@ FORMS = {
     "in_words": in_words,
     "public": public,
 }
-"""What templates tell numbers with."""
+"""The functions by which templates format values."""

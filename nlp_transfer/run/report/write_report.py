@@ -1,4 +1,4 @@
-"""What does a report leave in the folder of a run?"""
+"""Writing the report of a run into its folder."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 def write_run_report(
     folder: Path, model: TransferModel, splits: Splits, report: Report, transfer: Mapping[str, Any]
 ) -> None:
-    """Write report.json, for programs and to draw again, and report.html, one page for people.
+    """Write report.json, the findings, from which the page can be drawn again, and report.html, the page.
 
-    Whatever goes wrong here is told in the log and costs no one the run: its model and scores are written already.
+    An error here is logged as a warning and does not fail the run, whose model and scores are written already.
     """
     try:
-        found = {"version": VERSION, **run_findings(model, splits, report, transfer)}
-        write_atomically(folder / DATA, json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
-        write_atomically(folder / PAGE, run_page(found) + "\n")
+        findings = {"version": VERSION, **run_findings(model, splits, report, transfer)}
+        write_atomically(folder / DATA, json.dumps(findings, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomically(folder / PAGE, run_page(findings) + "\n")
     except Exception as error:
         log.warning("No %s was written: %s: %s", PAGE, type(error).__name__, " ".join(str(error).split()))

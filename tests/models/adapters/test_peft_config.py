@@ -109,41 +109,41 @@ def test_a_config_may_be_yaml_or_the_folder_of_an_adapter(checkpoint, review_spl
 
 
 @pytest.mark.parametrize(
-    ("family", "head", "config", "said"),
+    ("family", "head", "config", "message"),
     [
         ("bert", "native", {"peft_type": "LORA", "task_type": "CAUSAL_LM"}, "is for the task CAUSAL_LM, and this run"),
         ("bert", "ner", {"peft_type": "IA3", "task_type": "SEQ_CLS"}, "SEQ_CLS, and this run trains TOKEN_CLS; leave"),
         ("bert", "native", {"peft_type": "LORA", "task_type": "NONE"}, "Invalid task type: 'NONE'"),
         ("bert", "native", {"peft_type": "LORAA"}, "has the unknown peft_type LORAA; did you mean LORA?"),
-        ("bert", "native", {"r": 8}, "says no peft_type; LORA, IA3, OFT and PREFIX_TUNING are usual."),
-        ("bert", "native", {"peft_type": "LORA", "rr": 8}, "has the option 'rr', which LORA has not; did you mean r?"),
+        ("bert", "native", {"r": 8}, "has no peft_type; give LORA, IA3, OFT, PREFIX_TUNING or"),
+        ("bert", "native", {"peft_type": "LORA", "rr": 8}, "LORA has no option 'rr'; did you mean r?"),
         ("bert", "native", {"peft_type": "LORA", "r": "many"}, "PEFT cannot put LORA on this bert network:"),
         ("bert", "native", {"peft_type": "LORA", "r": 0}, "PEFT cannot put LORA on this bert network: `r` should be"),
         ("bert", "native", {"peft_type": "LORA", "target_modules": ["q"]}, "target_modules: q matches no module"),
         ("bert", "native", {"peft_type": "IA3", "target_modules": ["key", "q"]}, "target_modules: q of key, q matches"),
         ("bert", "native", {"peft_type": "LORA", "target_modules": ".*q"}, "target_modules: .*q matches no module"),
-        ("bert", "native", {"peft_type": "LORA", "target_modules": "(q"}, "'(q' is no regular expression (missing )"),
+        ("bert", "native", {"peft_type": "LORA", "target_modules": "(q"}, "'(q' is not a regular expression (miss"),
         ("bert", "native", {"peft_type": "LORA", "target_modules": ["classifier"]}, "cannot put LORA on this bert"),
         ("bert", "native", {"peft_type": "LORA", "init_lora_weights": "eva"}, "eva needs data before training starts"),
         ("bert", "native", {"peft_type": "ADALORA"}, "ADALORA cannot adapt an encoder here: it needs a training loop"),
         ("bert", "native", {"peft_type": "XLORA"}, "XLORA cannot adapt an encoder here: it mixes adapters"),
         ("bert", "native", {"peft_type": "SHADOW"}, "PEFT cannot put SHADOW on this bert network:"),
         ("bert", "native", {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 30}, "leave 36 positions"),
-        ("bert", "pooled", {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 2}, "leave --pooling native."),
-        ("distilbert", "native", {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 2}, "distilbert does not."),
+        ("bert", "pooled", {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 2}, "take --pooling native."),
+        ("distilbert", "native", {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 2}, "distilbert has none;"),
     ],
 )  # fmt: skip
-def test_a_config_that_makes_no_sense_is_refused_in_one_line(checkpoint, tmp_path, family, head, config, said):
+def test_a_config_that_makes_no_sense_is_refused_in_one_line(checkpoint, tmp_path, family, head, config, message):
     path = written(tmp_path, config)
     with pytest.raises(nt.OptionError) as caught:
         Lora(peft_config=path).setup(load(checkpoint(family), head, max_length=60), 0)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert path in str(caught.value) or "--peft_config leave" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("broken.json", '{"peft_type": ', "broken.json is not JSON: Expecting value"),
         ("broken.yaml", "peft_type: [", "broken.yaml is not YAML:"),
@@ -152,9 +152,9 @@ def test_a_config_that_makes_no_sense_is_refused_in_one_line(checkpoint, tmp_pat
         ("bytes.yaml", "\ufffe", "bytes.yaml is not YAML:"),
     ],
 )
-def test_a_file_that_holds_no_config_is_said_so(tmp_path, name, text, said):
+def test_a_file_that_holds_no_config_is_refused(tmp_path, name, text, message):
     (tmp_path / name).write_bytes(text.encode("utf-16") if name == "bytes.yaml" else text.encode())
-    with pytest.raises(nt.OptionError, match=said):
+    with pytest.raises(nt.OptionError, match=message):
         read_config(tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""The page of a run shows all of it, needs nothing else, says pictures in words too, and takes no text for code."""
+"""The page of a run shows all findings, is self-contained, describes pictures in words too, and escapes all text."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def page_of(folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def found_in(folder: Path) -> dict[str, Any]:
+def findings_in(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
@@ -115,39 +115,39 @@ def test_a_page_needs_nothing_else_and_takes_no_text_for_code(reported, task):
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_shown_is_what_was_scored(reported, task):
     folder = reported(task)
-    found, metrics = found_in(folder), json.loads((folder / "metrics.json").read_text())
-    for score in found["scores"]:
-        told = score["model"]
-        assert told["score"] == pytest.approx(metrics["test"][score["name"]])
-        assert told["low"] - 1e-9 <= told["score"] <= told["high"] + 1e-9
+    findings, metrics = findings_in(folder), json.loads((folder / "metrics.json").read_text())
+    for score in findings["scores"]:
+        of_model = score["model"]
+        assert of_model["score"] == pytest.approx(metrics["test"][score["name"]])
+        assert of_model["low"] - 1e-9 <= of_model["score"] <= of_model["high"] + 1e-9
         for baseline, scores in zip(score["baselines"], metrics["baselines"].values(), strict=True):
             assert baseline["score"] == pytest.approx(scores[score["name"]])
             sign = -1 if score["lower_is_better"] else 1
-            gain = sign * (told["score"] - baseline["score"])
+            gain = sign * (of_model["score"] - baseline["score"])
             assert baseline["difference"]["score"] == pytest.approx(gain)
-    for grouping in found["slices"]:
+    for grouping in findings["slices"]:
         if grouping["metric"] != "recall":
-            assert sum(part["rows"] for part in grouping["slices"]) == found["rows"] == 10
-    assert found["data"]["test"]["sha256"][:16] in page_of(folder)
+            assert sum(part["rows"] for part in grouping["slices"]) == findings["rows"] == 10
+    assert findings["data"]["test"]["sha256"][:16] in page_of(folder)
 
 
 def test_labels_of_the_page_are_those_of_the_metrics(reported):
     for task, name in (("classification", "f1_per_class"), ("multi_label", "f1_per_class")):
         folder = reported(task)
         scores = json.loads((folder / "metrics.json").read_text())["test"][name]
-        for line in found_in(folder)["by_label"]:
+        for line in findings_in(folder)["by_label"]:
             assert line["f1"] == pytest.approx(scores.get(line["name"], 0))
     folder = reported("ner")
     of_type = json.loads((folder / "metrics.json").read_text())["test"]["per_type"]
-    for line in found_in(folder)["by_label"]:
+    for line in findings_in(folder)["by_label"]:
         assert line["f1"] == pytest.approx(of_type.get(line["name"], {"f1": 0})["f1"])
         assert line["rows"] == of_type.get(line["name"], {"support": 0})["support"]
 
 
-def test_trust_is_told_before_and_after_calibration(reported):
+def test_calibration_is_shown_before_and_after(reported):
     for task in ("classification", "multi_label"):
         folder, rows = reported(task), rows_of(task)[30:]
-        model, found = nt.TransferModel.load(folder), found_in(folder)
+        model, findings = nt.TransferModel.load(folder), findings_in(folder)
         for calibrated, key in ((True, "calibrated"), (False, "uncalibrated")):
             predicted = model.predict([row["text"] for row in rows], precision="no", calibrated=calibrated)
             if task == "classification":
@@ -157,25 +157,25 @@ def test_trust_is_told_before_and_after_calibration(reported):
                 pairs = [(p.probabilities[name], name in row["label"])
                          for p, row in zip(predicted, rows, strict=True) for name in p.probabilities]  # fmt: skip
                 expected = expected_calibration_error(*zip(*pairs, strict=True))
-            assert found[key]["ece"] == pytest.approx(expected, abs=1e-4)
-        assert found["calibrated"] != found["uncalibrated"]
+            assert findings[key]["ece"] == pytest.approx(expected, abs=1e-4)
+        assert findings["calibrated"] != findings["uncalibrated"]
         assert "fitted to the validation rows alone" in page_of(folder)
     folder, rows = reported("ner"), rows_of("ner")[30:]
-    model, found = nt.TransferModel.load(folder), found_in(folder)
+    model, findings = nt.TransferModel.load(folder), findings_in(folder)
     means = {}
     for calibrated, key in ((True, "calibrated"), (False, "uncalibrated")):
         predicted = model.predict([row["words"] for row in rows], precision="no", calibrated=calibrated)
         means[key] = np.mean([entity.score for p in predicted for entity in p.spans])
-        bins = [b for b in found[key]["bins"] if b["rows"]]
-        told = sum(b["rows"] * b["probability"] for b in bins) / sum(b["rows"] for b in bins)
-        assert told == pytest.approx(means[key], abs=1e-4)
+        bins = [b for b in findings[key]["bins"] if b["rows"]]
+        mean = sum(b["rows"] * b["probability"] for b in bins) / sum(b["rows"] for b in bins)
+        assert mean == pytest.approx(means[key], abs=1e-4)
     assert means["calibrated"] > means["uncalibrated"] + 0.01  # of a temperature of a half
 
 
-def test_errors_are_the_surest_first_and_of_rows_that_are_wrong(reported):
-    found = found_in(reported("classification"))
-    errors = found["errors"]
-    assert len(errors) == sum(count for true, said, count in found["confusion"] if true != said) > 0
+def test_errors_are_those_of_wrong_rows_the_most_probable_first(reported):
+    findings = findings_in(reported("classification"))
+    errors = findings["errors"]
+    assert len(errors) == sum(count for true, predicted, count in findings["confusion"] if true != predicted) > 0
     assert [e["probability"] for e in errors] == sorted((e["probability"] for e in errors), reverse=True)
     assert all(e["true"] != e["said"] and e["probability"] >= e["of_true"] for e in errors)
     assert all(rows_of("classification")[30 + e["row"]]["label"] == e["true"] for e in errors)
@@ -190,8 +190,8 @@ def test_a_page_is_drawn_again_and_runs_are_set_side_by_side(reported, tmp_path)
     assert run_recipe("report", [str(folder), str(other)], tmp_path).status == 0
     both = (tmp_path / "report.html").read_text()
     assert both.count("<strong>+0.000</strong>") == 2  # the same run, by accuracy and macro F1
-    assert "do not compare" not in both
-    data = found_in(other)
+    assert "cannot be compared" not in both
+    data = findings_in(other)
     data["data"]["test"]["sha256"] = "of other rows"
     (other / "report.json").write_text(json.dumps(data))
     assert run_recipe("report", [str(folder), str(other)], tmp_path).status == 0
@@ -199,18 +199,18 @@ def test_a_page_is_drawn_again_and_runs_are_set_side_by_side(reported, tmp_path)
     assert "was scored on other rows" in both
     assert "<strong>+0.000</strong>" not in both
     (other / "report.json").write_text(json.dumps({"version": 1, "task": "classification"}))
-    for flags, told in (
+    for flags, message in (
         ([], "name the folder of a run"),
         ([str(folder), str(folder)], "a run is named twice"),
         (["--output_file", "page.html", str(folder)], "the folders of runs come first, then the options"),
         (["gone"], "gone holds no run: there is no report.json"),
         ([str(folder), str(ner)], "is a run of ner and"),
-        ([str(other)], "report.json does not hold what a page shows"),
+        ([str(other)], "report.json lacks values of the page"),
         ([str(folder), "--output_file", "gone/page.html"], "cannot write gone/page.html: No such file"),
     ):
         refused = run_recipe("report", flags, tmp_path)
         assert refused.status == 2
-        assert told in refused.err
+        assert message in refused.err
         assert refused.err.count("\n") == 1
 
 
@@ -247,16 +247,16 @@ def test_all_of_77_labels_are_named_in_letters_that_can_be_read():
 
 
 @pytest.mark.parametrize(
-    ("gain", "told"),
+    ("gain", "sentence"),
     [
         ((-0.2, -0.3, -0.1), "The transfer did not pay. Accuracy is 0.600 (95% 0.500 to 0.700), worse than the best"),
-        ((0.0, -0.1, 0.1), "It is not surely better than the best baseline, svm (0.600): the gain is +0.000"),
+        ((0.0, -0.1, 0.1), "The gain over the best baseline, svm (0.600), is not significant: +0.000"),
         ((0.2, 0.1, 0.3), "better than the best baseline, svm (0.600) by 0.200 (95% 0.100 to 0.300)."),
     ],
 )
-def test_the_verdict_says_first_where_transfer_lost(gain, told):
+def test_the_verdict_says_first_where_transfer_lost(gain, sentence):
     gap = dict(zip(("score", "low", "high"), gain, strict=True))
     baselines = [{"name": name, "score": score, "difference": gap} for name, score in (("majority", 0.1), ("svm", 0.6))]
     ours = {"score": 0.6, "low": 0.5, "high": 0.7}
     score = {"name": "accuracy", "lower_is_better": False, "model": ours, "baselines": baselines}
-    assert told in verdict({"scores": [score]})
+    assert sentence in verdict({"scores": [score]})
