@@ -31,7 +31,7 @@ TEXTS = ["good", "", "the coffee was bad and the train was sad", "a zebra", "Ann
 
 
 def load(checkpoint, head, **options):
-    """A model whose head is random and large, so that it tells texts apart."""
+    """A model whose head is random and large, so that predictions differ between texts."""
     model = nt.TransferModel.load(checkpoint(), HEADS[head](), **options)
     torch.manual_seed(0)
     torch.nn.init.normal_(model.network.classifier.weight)
