@@ -43,7 +43,7 @@ class TextHead(TaskHead):
         labels: the names of the logits.
         pooling: `native` is the head that transformers has for the encoder's family, so that transformers alone opens
             the saved folder. `cls`, `mean` (over the tokens, padding excluded) and `max` make a `PooledClassifier`.
-        hidden: units of dense layers with ReLU before the last layer. With `native`, they stand on the first token.
+        hidden: units of dense layers with ReLU before the last layer. With `native`, they take the first token.
         dropout: before every layer of the head; None is the family's own (0.1 for a `PooledClassifier`).
         pairs: whether a row has two texts. The longer one of a pair that is too long is truncated.
         long_texts: which tokens of a text that is too long are read: `truncate` the first ones, `head_tail` the first

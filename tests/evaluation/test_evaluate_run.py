@@ -1,4 +1,4 @@
-"""The scores of a run stand beside those of the baselines, on the rows that it says."""
+"""Scores of a run and of the baselines are those of the same rows."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ HEADS: dict[str, Callable[[], nt.TaskHead]] = {
 
 @pytest.fixture(scope="module")
 def models(checkpoint, tmp_path_factory) -> Callable[[str], Path]:
-    """`models(head)` is a folder with a tiny model that tells texts apart."""
+    """`models(head)` is a folder with a tiny model whose predictions differ between texts."""
     folder = tmp_path_factory.mktemp("models")
 
     def make(head: str) -> Path:
@@ -70,13 +70,13 @@ def test_each_row_gets_what_it_gets_alone_in_the_order_of_the_input(models, tmp_
     outcome = predict(tmp_path, models(head), "--id_column_name", "key")
     assert outcome.status == 0, outcome.err
     assert outcome.err.startswith("35 rows predicted in")
-    found = lines(tmp_path)
+    predicted = lines(tmp_path)
     if head == "ner":
-        assert f"{sum(len(line['words']) for line in found):,} words tagged, 0 words lost." in outcome.err
-    assert [line["line"] for line in found] == list(range(1, 36))
-    assert [line["id"] for line in found] == [f"k{i}" for i in range(35)]
+        assert f"{sum(len(line['words']) for line in predicted):,} words tagged, 0 words lost." in outcome.err
+    assert [line["line"] for line in predicted] == list(range(1, 36))
+    assert [line["id"] for line in predicted] == [f"k{i}" for i in range(35)]
     model = nt.TransferModel.load(models(head))
-    for line, text in zip(found, TEXTS, strict=True):
+    for line, text in zip(predicted, TEXTS, strict=True):
         (alone,) = model.predict([text], precision="no")
         assert line["probability"] == pytest.approx(
             list(alone.probabilities) if head == "ner" else alone.probability, abs=2e-6
@@ -97,21 +97,21 @@ def test_parquet_holds_what_json_lines_hold(models, tmp_path, small, head):
     flags = () if head == "ner" else ("--all_probabilities",)
     for target in ("out.jsonl", "out.parquet"):
         assert predict(tmp_path, models(head), *flags, target=target).status == 0
-    found = lines(tmp_path)
-    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == found
+    predicted = lines(tmp_path)
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == predicted
     if head == "sentiment":
-        assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in found)
+        assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in predicted)
 
 
 @pytest.mark.parametrize("target", ["out.jsonl", "out.parquet"])
 def test_a_run_that_was_killed_resumes_and_ends_the_same(models, tmp_path, small, monkeypatch, target):
     write(tmp_path)
     assert predict(tmp_path, models("native"), target="whole" + target).status == 0
-    write_part, written, kept = ResumableOutput.write, [], []
+    write_part, written, outputs = ResumableOutput.write, [], []
 
     def dies(self: ResumableOutput, number: int, *rest: object) -> None:
         written.append(number)
-        kept.append(self)  # as a notebook keeps what an error came from
+        outputs.append(self)  # as a notebook holds the frames of an error
         if len(written) == 3:
             raise KeyboardInterrupt
         write_part(self, number, *rest)
@@ -237,13 +237,13 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_leaves_nothing(models, tmp_path, case):
-    content, flags, says = BAD[case]
+    content, flags, message = BAD[case]
     write(tmp_path)
     if content != "x":
         (tmp_path / "in.jsonl").write_text(content)
     outcome = predict(tmp_path, models("native"), *flags)
     assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1), outcome.err
-    assert says in outcome.err
+    assert message in outcome.err
     assert os.listdir(tmp_path) == ["in.jsonl"]
 
 

@@ -1,4 +1,4 @@
-"""A file of many parts has its name when it is whole, and what was written is not written again."""
+"""A file of many parts has its name when it is complete, and complete parts are not written again."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ def test_a_second_one_that_writes_the_same_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("there.jsonl", "exists already; name another, or give --overwrite_output_file"),
         ("out.csv", "give a file with the suffix .jsonl or .parquet"),
         ("folder.jsonl", "is a folder; name a file in it"),
     ],
 )
-def test_what_cannot_be_written_is_refused(tmp_path, name, says):
+def test_what_cannot_be_written_is_refused(tmp_path, name, message):
     (tmp_path / "there.jsonl").write_text("mine")
     (tmp_path / "folder.jsonl").mkdir()
-    with pytest.raises(nt.OptionError, match=says):
+    with pytest.raises(nt.OptionError, match=message):
         ResumableOutput(tmp_path / name, overwrite=False)
 
 

@@ -30,7 +30,7 @@ unhurried = settings(deadline=None, max_examples=40)
 
 @pytest.fixture(scope="module")
 def tagger(checkpoint):
-    """A tagger that says something different of every word: its last layer is random and large."""
+    """A tagger whose predictions differ between words: its last layer is random and large."""
     model = nt.TransferModel.load(checkpoint(), nt.NERHead(["PER", "LOC"]))
     torch.manual_seed(1)
     torch.nn.init.normal_(model.network.classifier.weight)

@@ -1,4 +1,4 @@
-"""A scale has an order, which is told from its names, given, or cut out of numbers."""
+"""The order of a scale is inferred from its names, given, or that of edges between scores."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ LONG = "the film was good and the train was bad and the hotel was superb and the
 
 @pytest.fixture
 def model(checkpoint):
-    """A tiny BERT of pairs whose tokenizer tells the texts apart, as BERT's own does, and whose types matter."""
+    """A tiny BERT of pairs whose tokenizer has token types, as BERT's own does, and whose types matter."""
     nt.set_seed(0)
     model = nt.TransferModel.load(checkpoint(layers=3), nt.TextClassificationHead(["no", "yes"], pairs=True))
     model.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(

@@ -51,18 +51,18 @@ def test_each_row_is_counted_once_however_many_processes_share_them(model, monke
     def rank(place: int) -> SimpleNamespace:
         return SimpleNamespace(num_processes=processes, process_index=place)
 
-    def send(found):
-        sent.append(found)
+    def send(outputs):
+        sent.append(outputs)
         raise StopIteration
 
     monkeypatch.setattr(inference, "gather_object", send)
     for place in range(processes):
         with pytest.raises(StopIteration):
             logits(model, texts, batch_size=7, accelerator=rank(place))
-    assert sorted(row for found in sent for row, _ in found) == list(range(rows))
-    assert len({len(found) for found in sent}) > 1
+    assert sorted(row for outputs in sent for row, _ in outputs) == list(range(rows))
+    assert len({len(outputs) for outputs in sent}) > 1
 
-    monkeypatch.setattr(inference, "gather_object", lambda found: [pair for found in sent for pair in found])
+    monkeypatch.setattr(inference, "gather_object", lambda outputs: [pair for outputs in sent for pair in outputs])
     alone = logits(model, texts, batch_size=7)
     for place in range(processes):
         assert np.array_equal(logits(model, texts, batch_size=7, accelerator=rank(place)), alone)
@@ -137,7 +137,7 @@ LEAKY = ("convbert", "mobilebert")
 def test_a_padded_row_scores_as_it_does_alone_but_for_networks_that_look_at_padding(checkpoint, family, head):
     model = nt.TransferModel.load(checkpoint(family), head)
     torch.manual_seed(0)
-    for parameter in model.network.parameters():  # so that a leak of padding would be seen
+    for parameter in model.network.parameters():  # so that a leak of padding would show
         if parameter.ndim > 1:
             parameter.data += 0.1 * torch.randn_like(parameter)
     texts = [text for text in TEXTS if text]

@@ -31,7 +31,7 @@ TEXTS = ["good", "", "the coffee was bad and the train was sad", "a zebra", "Ann
 
 
 def load(checkpoint, head, **options):
-    """A model whose head is random and large, so that it tells texts apart."""
+    """A model whose head is random and large, so that predictions differ between texts."""
     model = nt.TransferModel.load(checkpoint(), HEADS[head](), **options)
     torch.manual_seed(0)
     torch.nn.init.normal_(model.network.classifier.weight)
@@ -43,9 +43,9 @@ def numbers(prediction):
     return list(named.values()) if isinstance(named, dict) else list(named)
 
 
-def assert_same(found, expected):
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
+def assert_same(predictions, expected):
+    assert len(predictions) == len(expected)
+    for ours, theirs in zip(predictions, expected, strict=True):
         assert type(ours) is type(theirs)
         assert getattr(ours, "label", None) == getattr(theirs, "label", None)
         assert getattr(ours, "tags", None) == getattr(theirs, "tags", None)
@@ -207,9 +207,9 @@ def test_a_stock_classifier_is_read_with_its_labels(checkpoint, tmp_path):
     stock(tmp_path, checkpoint, AutoModelForSequenceClassification, names)
     model = nt.TransferModel.load(tmp_path)
     assert list(model.head.labels) == names
-    ask = pipeline("text-classification", model=str(tmp_path))
+    pipe = pipeline("text-classification", model=str(tmp_path))
     texts = ["good", "the coffee was bad and the train was sad", "zebra"]
-    for ours, theirs in zip(model.predict(texts, precision="no"), ask(texts), strict=True):
+    for ours, theirs in zip(model.predict(texts, precision="no"), pipe(texts), strict=True):
         assert (ours.label, ours.probability) == (theirs["label"], pytest.approx(theirs["score"], abs=1e-6))
 
 

@@ -1,4 +1,4 @@
-"""The model card tells a stranger what the model is, and nothing in it acts on its own."""
+"""The model card describes the model, and escapes all text in it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def card(
 
 def tables(text: str) -> list[list[list[str]]]:
     """The cells of each Markdown table, as a reader that follows GitHub's rules finds them."""
-    found: list[list[list[str]]] = [[]]
+    cells: list[list[list[str]]] = [[]]
     for line in text.splitlines():
         if line.startswith("|"):
-            found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
-        elif found[-1]:
-            found.append([])
-    return found[:-1]
+            cells[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif cells[-1]:
+            cells.append([])
+    return cells[:-1]
 
 
 def outside_of_code(text: str) -> str:
@@ -74,9 +74,9 @@ def test_it_says_whether_probabilities_are_calibrated(checkpoint, review_splits)
     uncalibrated = "they are not calibrated"
     assert uncalibrated in card(checkpoint, review_splits, head)
     head.temperature = 1.5
-    told = card(checkpoint, review_splits, head)
-    assert "Divide logits by 1.5000" in told
-    assert uncalibrated not in told
+    text = card(checkpoint, review_splits, head)
+    assert "Divide logits by 1.5000" in text
+    assert uncalibrated not in text
 
 
 def test_its_front_matter_is_what_the_hub_reads(checkpoint, review_splits, sentence_splits):

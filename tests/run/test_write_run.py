@@ -89,14 +89,14 @@ def test_predictions_are_those_of_a_plain_pipeline(finished, reviews, name):
     folder, _ = finished(name)
     with open(reviews["test"], encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = lines_of(folder / "predictions.jsonl")
-    assert [line["row"] for line in found] == list(range(len(rows)))
-    assert [line["gold"] for line in found] == [row["label"] for row in rows]
-    ask = pipeline("text-classification", model=str(folder / "model"), dtype=torch.float32)
-    for line, answer in zip(found, ask([row["text"] for row in rows]), strict=True):
+    lines = lines_of(folder / "predictions.jsonl")
+    assert [line["row"] for line in lines] == list(range(len(rows)))
+    assert [line["gold"] for line in lines] == [row["label"] for row in rows]
+    pipe = pipeline("text-classification", model=str(folder / "model"), dtype=torch.float32)
+    for line, answer in zip(lines, pipe([row["text"] for row in rows]), strict=True):
         assert line["predicted"] == answer["label"]
         assert abs(line["probability"] - answer["score"]) < 1e-4
-    right = sum(line["gold"] == line["predicted"] for line in found) / len(found)
+    right = sum(line["gold"] == line["predicted"] for line in lines) / len(lines)
     assert right == strict_json(folder / "metrics.json")["test"]["accuracy"]
 
 
@@ -110,9 +110,9 @@ def test_tags_and_spans_of_a_tagger_are_written_by_word(finished, sentences):
     folder, _ = finished("ner")
     model = nt.TransferModel.load(folder)
     gold = [block.splitlines() for block in Path(sentences["test"]).read_text().strip().split("\n\n")]
-    found = lines_of(folder / "predictions.jsonl")
-    assert [line["row"] for line in found] == list(range(len(gold)))
-    for line, tagged in zip(found, gold, strict=True):
+    lines = lines_of(folder / "predictions.jsonl")
+    assert [line["row"] for line in lines] == list(range(len(gold)))
+    for line, tagged in zip(lines, gold, strict=True):
         assert [f"{word}\t{tag}" for word, tag in zip(line["words"], line["gold"], strict=True)] == tagged
         (again,) = model.predict([line["words"]], precision="no")
         assert line["predicted"] == list(again.tags)
@@ -149,8 +149,8 @@ def test_a_tagger_opens_as_a_plain_transformers_model(finished):
     folder, _ = finished("ner")
     network = AutoModelForTokenClassification.from_pretrained(folder / "model")
     assert type(network).__name__ == "BertForTokenClassification"
-    ask = pipeline("token-classification", model=str(folder / "model"), aggregation_strategy="simple")
-    for entity in ask("Anna was in Oslo ."):
+    pipe = pipeline("token-classification", model=str(folder / "model"), aggregation_strategy="simple")
+    for entity in pipe("Anna was in Oslo ."):
         assert entity["entity_group"] in ("PER", "LOC")
 
 

@@ -168,14 +168,14 @@ def _entity_probabilities(
 
 
 def _sentences(predictions: Sequence[TagPrediction], matches: Sequence[Sequence[Match]]) -> list[dict[str, Any]]:
-    """Sentences with errors as parts of text, those with the most probable wrong entities first."""
+    """Sentences with errors as parts of text, those with the most confident wrong entities first."""
 
-    def most_probable_error(row: int) -> float:
+    def highest_wrong_score(row: int) -> float:
         wrong = [match.predicted for match in matches[row] if match.kind != "right" and match.predicted]
         return max((min(predictions[row].probabilities[p[1] : p[2]]) for p in wrong), default=0.0)
 
     wrong = [row for row, of_row in enumerate(matches) if any(match.kind != "right" for match in of_row)]
-    wrong.sort(key=lambda row: (-most_probable_error(row), row))
+    wrong.sort(key=lambda row: (-highest_wrong_score(row), row))
     return [
         {"row": row, "parts": list(_parts(predictions[row].words, matches[row]))} for row in wrong[:_MOST_SENTENCES]
     ]

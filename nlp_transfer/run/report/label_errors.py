@@ -39,7 +39,7 @@ def label_findings(
     texts: Sequence[str],
     trained_on: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Confusions, scores of each label, calibration, coverage, and the most probable errors.
+    """Confusions, scores of each label, calibration, coverage, and the most confident errors.
 
     `trained_on` is the number of training rows of each label. `confusion` lists true label, predicted label and rows.
     """

@@ -34,7 +34,7 @@ def set_findings(
     texts: Sequence[str],
     trained_on: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Scores of each label, calibration of all decisions, coverage, and the most probable wrong decisions.
+    """Scores of each label, calibration of all decisions, coverage, and the most confident wrong decisions.
 
     A decision is one label of one row. A row is right if all its labels are.
     """

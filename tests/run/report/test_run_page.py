@@ -172,7 +172,7 @@ def test_calibration_is_shown_before_and_after(reported):
     assert means["calibrated"] > means["uncalibrated"] + 0.01  # of a temperature of a half
 
 
-def test_errors_are_those_of_wrong_rows_the_most_probable_first(reported):
+def test_errors_are_those_of_wrong_rows_the_most_confident_first(reported):
     findings = findings_in(reported("classification"))
     errors = findings["errors"]
     assert len(errors) == sum(count for true, predicted, count in findings["confusion"] if true != predicted) > 0
