@@ -25,12 +25,13 @@ def feed_prompts(network: PreTrainedModel, model: PeftModel) -> None:
     config = model.active_peft_config
     if config.peft_type.value in ("PREFIX_TUNING", "CARTRIDGE"):
         family = Encoder(network).family
-        if "past_key_values" not in inspect.signature(network.base_model.forward).parameters:
+        name = _cache_argument(network)
+        if name is None:
             raise OptionError(
                 f"{config.peft_type.value} needs an encoder whose layers take past_key_values, such as BERT, RoBERTa "
                 f"or ELECTRA, and {family} has none; take PROMPT_TUNING or LORA."
             )
-        network.base_model.register_forward_pre_hook(_Keys(model), with_kwargs=True)
+        network.base_model.register_forward_pre_hook(_Keys(model, name), with_kwargs=True)
     else:
         network.register_forward_pre_hook(_Prepended(model), with_kwargs=True)
         if config.task_type == "TOKEN_CLS":
@@ -38,14 +39,21 @@ def feed_prompts(network: PreTrainedModel, model: PeftModel) -> None:
     network.base_model.add_module("prompt_encoder", model.prompt_encoder)
 
 
+def _cache_argument(network: PreTrainedModel) -> str | None:
+    """The argument by which layers take keys and values: transformers 5.24 has renamed it."""
+    parameters = inspect.signature(network.base_model.forward).parameters
+    return next((name for name in ("cache", "past_key_values") if name in parameters), None)
+
+
 class _Keys:
-    def __init__(self, model: PeftModel) -> None:
+    def __init__(self, model: PeftModel, argument: str) -> None:
         self.model = model
+        self.argument = argument
 
     def __call__(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         mask = kwargs["attention_mask"]
         keys = self.model.get_prompt(len(mask))
-        return args, kwargs | {"past_key_values": keys, "attention_mask": _longer(mask, self.model)}
+        return args, kwargs | {self.argument: keys, "attention_mask": _longer(mask, self.model)}
 
 
 class _Prepended:
