@@ -61,10 +61,13 @@ def trained_run(
 @pytest.mark.parametrize("strategy", ["full", "freeze", "head_then_full", "lora", "features", "bitfit"])
 def test_it_trains_with_every_strategy_and_opens_again(checkpoint, task, splits, options, strategy, tmp_path):
     model = load(checkpoint(), task, splits)
-    run = nt.fit(model, splits, replace(options, logging_steps=1), strategy=strategy)
+    start = {name: p.detach().clone() for name, p in model.network.named_parameters()}
+    run = nt.fit(model, splits, options, strategy=strategy)
     assert run.metric == model.head.best_metric
-    losses = [entry["loss"] for entry in run.history if "loss" in entry]
-    assert strategy == "features" or sum(losses[-4:]) < sum(losses[:4])
+    now = dict(model.network.named_parameters())
+    learned = sum(p.numel() for name, p in now.items() if name not in start or not torch.equal(p, start[name]))
+    assert learned > 0
+    assert strategy == "features" or run.trained_weights > 0
     model.save(tmp_path)
     texts = ["the coffee was good", "the train was late"]
     again = nt.TransferModel.load(tmp_path)
