@@ -217,7 +217,9 @@ def _require_ranks(network: nn.Module) -> None:
     for module in network.modules():
         for name, factor in getattr(module, "lora_A", {}).items():
             if factor.weight.shape[0] != module.r[name]:  # type: ignore[index]
-                raise OptionError(f"a rank of {module.r[name]} is more than the weights have; give a smaller one.")  # type: ignore[index]
+                raise OptionError(
+                    f"a rank of {module.r[name]} exceeds the smallest dimension of the weights; give a smaller one."
+                )  # type: ignore[index]
 
 
 def _test_forward(network: nn.Module) -> None:
