@@ -34,9 +34,9 @@ class ClassificationOptions:
     def __post_init__(self) -> None:
         # Their defaults may stand in the options.yaml of any run.
         if self.focal_gamma != 2 and self.loss != "focal":
-            raise OptionError(f"--focal_gamma is of --loss focal, and the loss is {self.loss}; leave it out.")
+            raise OptionError(f"--focal_gamma needs --loss focal; got --loss {self.loss}.")
         if self.window_pooling != "mean" and self.long_texts != "window":
-            raise OptionError(f"--window_pooling needs --long_texts window, which is {self.long_texts}; leave it out.")
+            raise OptionError(f"--window_pooling needs --long_texts window; got --long_texts {self.long_texts}.")
 
 
 @dataclass

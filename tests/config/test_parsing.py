@@ -259,9 +259,9 @@ def test_edges_must_be_numbers():
 
 
 def test_an_option_of_what_was_not_chosen_is_refused():
-    with pytest.raises(nt.OptionError, match="--focal_gamma is of --loss focal, and the loss is cross_entropy"):
+    with pytest.raises(nt.OptionError, match="--focal_gamma needs --loss focal; got --loss cross_entropy"):
         nt.ClassificationOptions(focal_gamma=3.0)
-    with pytest.raises(nt.OptionError, match="--window_pooling needs --long_texts window, which is truncate"):
+    with pytest.raises(nt.OptionError, match="--window_pooling needs --long_texts window; got --long_texts truncate"):
         nt.SentimentOptions(window_pooling="max")
     assert nt.ClassificationOptions(focal_gamma=3.0, loss="focal").focal_gamma == 3
 

@@ -154,10 +154,12 @@ def compare(
 
 def _validate_options(options: CompareOptions, training: TrainingOptions) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise OptionError("a comparison starts its processes itself (--workers); launch one of it, with plain python.")
+        raise OptionError(
+            "a comparison starts its processes itself (--workers); start it with python, without accelerate launch."
+        )
     for name in ("report_to", "checkpoint_every"):
         if getattr(training, name):
-            raise OptionError(f"--{name} is for runs whose model is kept, which a comparison does not; leave it out.")
+            raise OptionError(f"compare saves no model; leave --{name} out.")
     best = training.metric_for_best_model
     if options.metric and best not in (None, options.metric):
         raise OptionError(

@@ -50,7 +50,7 @@ def space_of(
         strategy_named(name, **_of(name, fixed_options) if name in STRATEGIES else {})
         if name not in STRATEGIES:
             raise OptionError(
-                f"--strategies {name}: it chooses one of those that are tried here; name them themselves."
+                f"--strategies {name}: {name} is no candidate; list the strategies to try, such as full,lora."
             )
     _validate_options(strategies, own, fixed_options, training)
     space: Space = {}
@@ -152,9 +152,9 @@ def _validate_options(
         owners = owners_of(option)
         if option not in _TRAINING and not set(owners) & set(strategies):
             raise OptionError(
-                f"--{option} is of --strategy {' and '.join(owners)}, none of which --strategies names; leave it out."
+                f"--{option} applies to --strategy {' and '.join(owners)} only, not among --strategies; leave it out."
             )
     usual = TrainingOptions()
     for option in own:
         if option in fixed or getattr(training, option, None) != getattr(usual, option, None):
-            raise OptionError(f"--{option} and --search {option}=... both say what it is; give one of them.")
+            raise OptionError(f"--{option} is fixed and searched; remove --{option} or --search {option}=....")
