@@ -93,6 +93,7 @@ class Comparison:
 def compare(
     folder: ComparisonFolder,
     candidates: Sequence[Candidate],
+    *,
     splits: Splits,
     head: TaskHead,
     options: CompareOptions | None = None,
@@ -107,7 +108,8 @@ def compare(
     "__main__"`, for each training is a new process. Raises OptionError for a metric that the task does not have, and
     where there are no validation rows to choose by; UserError where no candidate could be trained.
 
-    >>> comparison = nt.compare(folder, nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"]), splits, head)
+    >>> candidates = nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"])
+    >>> comparison = nt.compare(folder, candidates, splits=splits, head=head)
     >>> print(comparison.verdict)
     """
     options, model, training = options or CompareOptions(), model or ModelOptions(), training or TrainingOptions()

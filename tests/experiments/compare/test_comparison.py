@@ -87,8 +87,9 @@ VERDICTS = {
     ),
     "nothing is sure, and the baseline is cheaper": (
         [entry("full", 0.605, seconds=1000)],
-        r"full is not significantly better than .*: take TF-IDF \+ linear SVM \(0\.5 behind on validation, and "
-        r"quicker\), or score more than these 200 rows to be sure\. Training full took 17 min, TF-IDF \+ linear SVM 2 min\.",
+        r"full is not significantly better than .*: take TF-IDF \+ linear SVM \(0\.5 behind on validation, "
+        r"and quicker\), or score more than these 200 rows to be sure\. Training full took 17 min, "
+        r"TF-IDF \+ linear SVM 2 min\.",
         SVM,
     ),
     "validation took the network for better, test does not": (
