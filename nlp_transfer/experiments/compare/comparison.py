@@ -30,11 +30,6 @@ from nlp_transfer.training.option_check import require_score
 
 log = logging.getLogger(__name__)
 
-_OF_TAGS = (
-    "No majority label stands beside: a tag of no entity for each word has an F1 of 0. In place of TF-IDF, which reads "
-    "whole texts, there is a gazetteer of the names in training."
-)
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -71,7 +66,7 @@ class Comparison:
             reasons = "; ".join(dict.fromkeys(failures.values()))
             raise UserError(f"no candidate could be trained and set beside a baseline: {reasons}")
         rows = len(groups[0].best.entry.counts[0])
-        of_tags = [_OF_TAGS] if head_named(task).labels_words else []
+        baselines_note = head_named(task).baselines_note
         return cls(
             task,
             metric,
@@ -80,7 +75,7 @@ class Comparison:
             tuple(groups),
             chosen(groups[0], metric),
             verdict(groups[0], metric, rows),
-            (*more_notes, *notes(groups, metric, split, failures), *of_tags),
+            (*more_notes, *notes(groups, metric, split, failures), *filter(None, [baselines_note])),
             failures,
         )
 

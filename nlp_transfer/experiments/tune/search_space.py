@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 import typing
@@ -121,10 +122,9 @@ def _parsed(text: str) -> tuple[str, Range | Choice]:
     of_strategies = {field.name: field.type for field in dataclasses.fields(StrategyOptions)[1:]}
     hints = of_strategies | of_training
     if name not in hints or not values:
-        raise OptionError(
-            f"--search {text}: say NAME=LOW..HIGH or NAME=A,B,C of an option of a strategy, or one of "
-            f"{', '.join(_TRAINING)}."
-        )
+        near = [] if name in hints else difflib.get_close_matches(name, hints, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"of an option of a strategy, or one of {', '.join(_TRAINING)}."
+        raise OptionError(f"--search {text}: takes NAME=LOW..HIGH or NAME=A,B,C; {hint}")
     kind = flag_type(hints[name])
     whole, is_number = kind is int, kind in (int, float)
     ends = values.split("..")
