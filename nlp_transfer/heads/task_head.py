@@ -55,6 +55,9 @@ class TaskHead(ABC):
     labels_words: ClassVar[bool] = False
     """Whether each word of a row has a label, rather than the row."""
 
+    baselines_note: ClassVar[str] = ""
+    """What a comparison says of the baselines of the task, where they are not those of texts."""
+
     auto_class: ClassVar[str]
     """The Auto class of transformers that opens the network."""
 

@@ -199,7 +199,7 @@ MOVED = {
 MOVED_NAMES = {
     "activations": dict.fromkeys(("Key", "Store", "cache_folder", "main"), "activations.activation_store"),
     "training": {
-        "TRACKERS": "training.accelerator",
+        "TRACKERS": "config.training_options",
         "fit": "training.loop",
         "make_accelerator": "training.accelerator",
         "require_score": "training.option_check",

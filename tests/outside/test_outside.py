@@ -185,7 +185,7 @@ def test_it_is_compared(checkpoint, task, data, options, tmp_path):
     candidates = nt.candidates_from(["freeze", "bitfit:0.5"], [checkpoint()])
     compare = nt.CompareOptions(task=task, strategies=["freeze", "bitfit:0.5"], seeds=1, workers=1)
     training = replace(options, max_train_steps=2)
-    found = nt.compare(folder, candidates, splits, head, options=compare, training=training)
+    found = nt.compare(folder, candidates, splits=splits, head=head, options=compare, training=training)
     table = nt.comparison_table(found)
     assert "bitfit:0.5" in table
     assert not found.failures
@@ -196,12 +196,14 @@ def test_an_outside_metric_goes_to_the_processes_of_a_comparison(checkpoint, rev
     splits, head = nt.read_task("irony", data, nt.SentimentOptions(), nt.NEROptions())
     folder, candidates = nt.ComparisonFolder(tmp_path / "compared"), nt.candidates_from(["freeze"], [checkpoint()])
     compare = nt.CompareOptions(task="irony", strategies=["freeze"], seeds=1, workers=1, metric=praise_gap)
-    found = nt.compare(folder, candidates, splits, head, options=compare, training=replace(options, max_train_steps=2))
+    found = nt.compare(
+        folder, candidates, splits=splits, head=head, options=compare, training=replace(options, max_train_steps=2)
+    )
     assert not found.failures
     assert found.metric == praise_gap
     nt.register_metric(praise_gap, lambda predictions, references: 0.0, tasks=["irony"])
     with pytest.raises(nt.OptionError, match="the metric 'praise_gap' cannot be sent to other processes"):
-        nt.compare(nt.ComparisonFolder(tmp_path / "other"), candidates, splits, head, options=compare)
+        nt.compare(nt.ComparisonFolder(tmp_path / "other"), candidates, splits=splits, head=head, options=compare)
 
 
 def test_it_is_tuned(checkpoint, task, data, options, tmp_path):
@@ -210,10 +212,12 @@ def test_it_is_tuned(checkpoint, task, data, options, tmp_path):
     tuning = nt.TuningOptions(task=task, strategies=["bitfit"], trials=2, output_dir=str(tmp_path / "tuned"))
     training = replace(options, max_train_steps=2, num_train_epochs=None, learning_rate=None)
     model = nt.ModelOptions(model_name_or_path=checkpoint())
-    nt.tune(
-        tuning, splits, head, model, data, nt.SentimentOptions(), nt.NEROptions(), nt.StrategyOptions(), training,
-        nt.CacheOptions(),
+    tuned = nt.tune(
+        tuning, splits, head=head, model=model, data=data, task_options=head.task_options(),
+        strategy=nt.StrategyOptions(), training=training, cache=nt.CacheOptions(),
     )  # fmt: skip
+    assert tuned.command is None  # the recipe of the class that it inherits from would train that class
+    assert "nt.fit" in tuned.next_step()
     best = yaml.safe_load((tmp_path / "tuned" / "best.yaml").read_text())
     assert best["strategy"] == "bitfit"
     assert 0 <= best["bias_decay"] <= 1
