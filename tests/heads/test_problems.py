@@ -100,7 +100,7 @@ def test_a_number_for_pairs(files, training_flags):
         ("classify", [*MARKED, "--label_smoothing", "0.1"], "leave it out where texts have several"),
         ("classify", [*MARKED, "--restart_on_collapse", "1"], "looks for one label predicted for every row"),
         ("classify", [*MARKED, "--class_weights", "even"], "--class_weights even: known are"),
-        ("sentiment", MARKED, "several labels are for recipes/classify.py"),
+        ("sentiment", MARKED, "several labels are for: nlp-transfer classify"),
         (
             "sentiment",
             [*PAIRS, "--problem", "regression", "--levels", "a", "b", "--level_edges", "2"],
