@@ -91,7 +91,7 @@ MOVED = {
     "strategies.base": "strategies.strategy",
     "strategies.replayed": "strategies.replay_sources",
     "optim": "strategies.param_groups",
-    "stages": "training.loop",
+    "stages": "training.stage",
     "updates": "training.steps",
     "plan": "training.plan",
     "progress": "training.progress",
