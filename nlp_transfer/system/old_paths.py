@@ -197,7 +197,10 @@ MOVED = {
 """Old module or package -> new one, both below `nlp_transfer`; each module of a moved package has a line of its own."""
 
 MOVED_NAMES = {
-    "activations": dict.fromkeys(("Key", "Store", "cache_folder", "main"), "activations.activation_store"),
+    "activations": {
+        **dict.fromkeys(("Key", "Store", "cache_folder"), "activations.activation_store"),
+        "main": "activations.__main__",
+    },
     "training": {
         "TRACKERS": "training.accelerator",
         "fit": "training.loop",
