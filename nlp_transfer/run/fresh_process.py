@@ -28,11 +28,11 @@ def load_network(folder: str, auto_class: str, trust_remote_code: bool, base: di
         network = pooled(config, transformers.AutoModel.from_pretrained(source, revision=revision, **trust))
     else:
         network = auto.from_pretrained(source, revision=revision, config=config, **trust)
-    _take_past_key_values(network.base_model)
+    take_past_key_values(network.base_model)
     return PeftModel.from_pretrained(network, folder)
 
 
-def _take_past_key_values(encoder: Any) -> None:
+def take_past_key_values(encoder: Any) -> None:
     """Let an encoder take keys and values by the name that PEFT looks for: transformers 5.24 has renamed it."""
     parameters, forward = inspect.signature(encoder.forward).parameters, encoder.forward
     if "cache" not in parameters or "past_key_values" in parameters:

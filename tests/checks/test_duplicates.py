@@ -69,7 +69,7 @@ def test_a_run_is_told_in_five_lines_at_most(tmp_path):
     notes = check_quickly(splits).notes
     assert len(notes) == 5
     assert notes[0].startswith("Data: ")
-    assert "check_data.py shows all" in notes[-1]
+    assert "check_data shows all" in notes[-1]
     (tmp_path / "clean").mkdir()
     assert check_quickly(texts(tmp_path / "clean", FILLER, None, [("new", "a")])).notes == ()
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
 from nlp_transfer.models.adapters.peft_config import read_config
+from nlp_transfer.run.fresh_process import take_past_key_values
 from nlp_transfer.strategies import Lora
 
 OPTIONS = nt.TrainingOptions(num_train_epochs=1, learning_rate=1e-2, mixed_precision="no", warmup_ratio=0.0)
@@ -84,6 +85,7 @@ def test_what_a_config_makes_is_trained_saved_and_opened(
     if head != "pooled":
         auto = AutoModelForTokenClassification if head == "ner" else AutoModelForSequenceClassification
         network = auto.from_pretrained(checkpoint(family), num_labels=len(model.head.labels))
+        take_past_key_values(network.base_model)  # the name that PEFT looks for
         opened = PeftModel.from_pretrained(network, tmp_path / "adapter")
         # Where prompts stand before the words, PEFT gives logits of them too.
         cut = 3 if head == "ner" and config["peft_type"] == "P_TUNING" else 0
