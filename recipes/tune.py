@@ -7,7 +7,7 @@ It tries learning rates, epochs and options of each strategy (--search names oth
 never opens --test_file. After an interruption the same command resumes until there are --trials. The same command
 started several times, at once or on machines that share the folder, works on the same search. It writes best.yaml, and
 
-    accelerate launch recipes/classify.py --config runs/tune/best.yaml
+    nlp-transfer classify --config runs/tune/best.yaml
 
 then trains with the best options and scores the test rows. Needs pip install "nlp-transfer[tune]".
 """
@@ -65,7 +65,7 @@ def main() -> None:
     print(tuned.table())
     if doubt := tuned.doubt():
         log.info(doubt)
-    log.info("The best options are in %s. Train with them: %s", tuned.best, tuned.command)
+    log.info(tuned.next_step())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A server that forks the processes of a test, so that each need not import everything again.
 
-It has imported the libraries, and computed nothing: that costs the seconds of an import once for all tests of a pytest process. `accelerate launch`, which is torchrun below, is tried by test_dying.py.
+It has imported the libraries, and computed nothing: that costs the seconds of an import once for all tests of a
+pytest process. `accelerate launch`, which is torchrun below, is tried by test_dying.py.
 """
 
 from __future__ import annotations

@@ -87,9 +87,7 @@ class DataOptions:
         option_name = "label_columns" if self.label_columns else "label_delimiter"
         if getattr(self, option_name):
             if self.problem not in (None, "multi_label"):
-                raise OptionError(
-                    f"--{option_name} says that a text has several labels, --problem {self.problem} that not."
-                )
+                raise OptionError(f"--{option_name} implies --problem multi_label; got --problem {self.problem}.")
             if self.label_columns and (self.label_column_name or self.label_delimiter):
                 other = "label_column_name" if self.label_column_name else "label_delimiter"
-                raise OptionError(f"--label_columns and --{other} both say where the labels are; give one of them.")
+                raise OptionError(f"--label_columns and --{other} both name where the labels are; remove one.")

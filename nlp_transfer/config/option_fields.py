@@ -146,13 +146,17 @@ def option_of(field: dataclasses.Field[Any]) -> Option:
 
 
 def check_values(options: Any) -> None:
-    """OptionError for the first option of a dataclass that lies outside of what its field declares. None is unset."""
+    """OptionError for the first option of a dataclass that lies outside of what its field declares. None is unset.
+
+    Of a list each item is checked.
+    """
     for field in dataclasses.fields(options):
-        value, declared = getattr(options, field.name), option_of(field)
-        if value is not None and not declared.takes(value):
-            near = difflib.get_close_matches(str(value), declared.choices, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
-            raise OptionError(f"--{field.name} must be {declared.range_text}; got {_shown(value)}{hint}")
+        given, declared = getattr(options, field.name), option_of(field)
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if value is not None and not declared.takes(value):
+                near = difflib.get_close_matches(str(value), declared.choices, n=1)
+                hint = f"; did you mean {near[0]}?" if near else "."
+                raise OptionError(f"--{field.name} must be {declared.range_text}; got {_shown(value)}{hint}")
 
 
 def require_given(options: Any, name: str) -> None:

@@ -257,11 +257,11 @@ _ALSO_CALLED = {
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    names = list(names)
-    dashes = "--" * name.startswith("-")
-    other = dashes + _ALSO_CALLED.get(name.lstrip("-").replace("-", "_").lower(), "")
-    near = [other] if other in names else difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else "; see --help for all options."
+    dashes, bare = "--" * name.startswith("-"), name.lstrip("-").replace("-", "_")  # dashes would count as likeness
+    known = [known.lstrip("-") for known in names]
+    other = _ALSO_CALLED.get(bare.lower(), "")
+    near = [other] if other in known else difflib.get_close_matches(bare, known, n=1, cutoff=0.65)
+    return f"; did you mean {dashes}{near[0]}?" if near else "; see --help for all options."
 
 
 def _require_finite(name: str, value: Any) -> None:

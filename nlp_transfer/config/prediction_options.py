@@ -66,7 +66,7 @@ class PredictionOptions:
         if not self.dataset_name:
             require_given(self, "input_file")
         elif self.input_file:
-            raise OptionError("--input_file and --dataset_name both say what to predict; give one of them.")
+            raise OptionError("--input_file and --dataset_name both name what to predict; remove one.")
         for name in ("dataset_config_name", "dataset_split_name"):
             if getattr(self, name) and not self.dataset_name:
                 raise OptionError(f"--{name} needs the --dataset_name that it belongs to.")

@@ -14,6 +14,9 @@ _SCHEDULES = (
     "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "constant", "constant_with_warmup",
 )  # fmt: skip
 
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+"""Where a run can log its scores."""
+
 
 @dataclass
 class TrainingOptions:
@@ -65,7 +68,9 @@ class TrainingOptions:
         False, help="Compile the network (TorchInductor): slow to start; pays on a GPU, and long runs."
     )
     verify: bool = option(True, help="Open the saved model in a fresh process, and compare it with the trained one.")
-    report_to: list[str] = option(default_factory=list, help="tensorboard, wandb, mlflow, trackio: where to log.")
+    report_to: list[str] = option(
+        default_factory=list, choices=TRACKERS, help="tensorboard, wandb, mlflow, trackio: where to log."
+    )
     logging_steps: int = option(10, help="Steps between two logged losses.", above=0)
     checkpoint_every: list[str] = option(
         default_factory=list, help="N steps, N epoch or N minutes: how often a checkpoint is written, for --resume."

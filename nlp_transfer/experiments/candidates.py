@@ -69,18 +69,19 @@ def candidates_from(
         raise OptionError(f"--strategy {options.strategy}: here --strategies names all that are compared.")
     given = options.given()
     beside = [name for name, kind in STRATEGIES.items() if kind.is_baseline]
-    parsed = [_parsed(spelt, given) for spelt in (*strategies, *(name for name in beside if name not in strategies))]
+    parsed = [_parsed(text, given) for text in (*strategies, *(name for name in beside if name not in strategies))]
     if set(strategies) <= set(beside):
-        raise OptionError(f"--strategies {' '.join(strategies)} stands beside whatever is compared; name another one.")
+        names = " ".join(strategies)
+        raise OptionError(f"--strategies {names} is always included as a baseline; add another strategy.")
     for option in given:
         if not any(option in own for _, _, own in parsed):
-            raise OptionError(f"--{option} is an option of none of {', '.join(strategies)}; leave it out.")
-    _refuse_twins([Candidate(spelt, "", name, tuple(own.items())) for spelt, name, own in parsed], encoders)
+            raise OptionError(f"--{option} does not apply to any of {', '.join(strategies)}; leave it out.")
+    _refuse_twins([Candidate(text, "", name, tuple(own.items())) for text, name, own in parsed], encoders)
     shown = [f" on {encoder}" if len(encoders) > 1 else "" for encoder in _short(encoders)]
     networks = [
-        Candidate(f"{spelt}{on}", encoder, name, tuple(own.items()), STRATEGIES[name])
+        Candidate(f"{text}{on}", encoder, name, tuple(own.items()), STRATEGIES[name])
         for encoder, on in zip(encoders, shown, strict=True)
-        for spelt, name, own in parsed
+        for text, name, own in parsed
     ]
     return [*networks, Candidate(BASELINES, "", BASELINES)]
 
@@ -98,34 +99,34 @@ def _refuse_twins(candidates: Sequence[Candidate], encoders: Sequence[str]) -> N
             raise OptionError(f"--encoders {encoder} is named twice; leave one out.")
 
 
-def _parsed(spelt: str, given: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """A strategy as it is spelt, its name, and its options."""
-    name, colon, variant = spelt.partition(":")
+def _parsed(text: str, given: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """The text of a strategy, its name, and its options."""
+    name, colon, variant = text.partition(":")
     if name not in STRATEGIES:
         strategy_named(name)  # raises, but for auto
-        raise OptionError(f"--strategies {spelt}: {name} chooses one of those compared here; name them themselves.")
+        raise OptionError(f"--strategies {text}: {name} is no candidate; list the strategies, such as full,lora.")
     fields = options_of(name)
     options = {option: value for option, value in given.items() if option in fields}
     if colon:
         option = next((option for option, field in fields.items() if option_of(field).short), None)
         if option is None:
-            raise OptionError(f"--strategies {spelt}: {name} has no variants; write {name}.")
+            raise OptionError(f"--strategies {text}: {name} has no variants; write {name}.")
         kind = flag_type(typing.get_type_hints(STRATEGIES[name])[option])
         try:
             options[option] = kind(variant)
         except ValueError as error:
             a = "a whole number" if kind is int else "a number"
-            raise OptionError(f"--strategies {spelt}: --{option} takes {a}; got {variant!r}.") from error
+            raise OptionError(f"--strategies {text}: --{option} takes {a}; got {variant!r}.") from error
     strategy_named(name, **options)  # raises what its options may not be
-    return spelt, name, options
+    return text, name, options
 
 
 def _short(encoders: Sequence[str]) -> list[str]:
     """As many last parts of their names as tell them apart: of a folder the whole path is nothing to publish."""
     parts = [encoder.strip("/").split("/") for encoder in encoders]
     names = []
-    for mine in parts:
-        others = [other for other in parts if other != mine]
-        some = next((n for n in range(1, len(mine)) if all(o[-n:] != mine[-n:] for o in others)), len(mine))
-        names.append("/".join(mine[-some:]))
+    for own in parts:
+        others = [other for other in parts if other != own]
+        some = next((n for n in range(1, len(own)) if all(o[-n:] != own[-n:] for o in others)), len(own))
+        names.append("/".join(own[-some:]))
     return names

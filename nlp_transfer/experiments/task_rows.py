@@ -12,13 +12,27 @@ from nlp_transfer.heads import HEADS, TaskHead, head_named
 
 
 def read_task(
-    task: str, data: DataOptions, of_texts: SentimentOptions, of_words: NEROptions, seed: int = 0
+    task: str,
+    data: DataOptions,
+    of_texts: SentimentOptions | None = None,
+    of_words: NEROptions | None = None,
+    seed: int = 0,
+    *,
+    options: Any = None,
 ) -> tuple[Splits, TaskHead]:
     """The splits of `task`, that of a registered head, and the head that its own recipe would give them.
 
-    Raises DataError and OptionError, the latter also for an option of another task.
+    `options` are the `task_options` of the head, in place of those that `of_texts` and `of_words` have for it. Raises
+    DataError and OptionError, the latter also for an option of another task.
+
+    >>> splits, head = nt.read_task("irony", data, options=IronyOptions(tone=["dry"]))
     """
-    return head_named(task).load_task(data, task_options_from(task, of_texts, of_words), seed)
+    head = head_named(task)
+    if options is None:
+        options = task_options_from(task, *(group for group in (of_texts, of_words) if group is not None))
+    elif not isinstance(options, head.task_options):
+        raise OptionError(f"the task {task} takes {head.task_options.__name__}; got {type(options).__name__}.")
+    return head.load_task(data, options, seed)
 
 
 def task_options_from(task: str, *groups: Any) -> Any:

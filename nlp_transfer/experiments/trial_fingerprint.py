@@ -19,17 +19,26 @@ _FREE = ("seed", "logging_steps", "report_to", "verify", "checkpoint_every", "ke
          "metric_for_best_model")  # fmt: skip
 
 
-def fingerprint(setup: TrialSetup, splits: Splits, candidates: Iterable[Candidate]) -> Identity:
+def fingerprint(
+    setup: TrialSetup,
+    splits: Splits,
+    candidates: Iterable[Candidate] = (),
+    *,
+    groups: Iterable[Any] = (),
+    metric_option: str = "metric",
+) -> Identity:
     """All but the name of a trial that its result depends on, by the names that a user knows; digests follow a #.
 
-    Of files that options of candidates name it holds the content. The weights of the encoders: `encoder_weights`.
+    Of files that options of candidates, or of other `groups` of options, name it holds the content. `metric_option` is
+    the option that names the score. The weights of the encoders: `encoder_weights`.
     """
     training, model = setup.training, setup.model
     identity: Identity = {f"--{name}": value for name, value in vars(training).items() if name not in _FREE}
     identity["--mixed_precision"] = hardware.precision(training.mixed_precision)  # what `auto` comes to here
-    identity["--metric"] = setup.metric
+    identity[f"--{metric_option}"] = setup.metric
     identity |= head_and_rows(setup.head, splits, setup.cache)
     identity |= {f"--{name}": getattr(model, name) for name in ("max_length", "model_revision", "keep_head")}
+    identity |= {f"--{name}": content(value) for group in groups for name, value in vars(group).items()}
     for candidate in candidates:
         contents = {option: (value, content(value)) for option, value in candidate.options}
         identity |= {f"--{o} of {candidate.name}": held for o, (value, held) in contents.items() if held != value}
@@ -46,18 +55,3 @@ def as_json(identity: Mapping[str, Any]) -> Identity:
     """What reading it back from a JSON file gives."""
     values: Identity = json.loads(json.dumps(identity, default=str))
     return values
-
-
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What of `now` differs from what it was before, a phrase each; what was not there before is no change."""
-    return [_change(name, before[name], now[name]) for name in now if name in before and before[name] != now[name]]
-
-
-def _change(name: str, before: Any, now: Any) -> str:
-    if str(before).startswith("#") or str(now).startswith("#"):
-        return f"{name} changed"
-    return f"{name} was {_shown(before)} and is {_shown(now)}"
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else str(value)

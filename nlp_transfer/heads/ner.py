@@ -69,6 +69,10 @@ class NERHead(TaskHead):
     reads = "ner"
     recipe = "ner"
     labels_words = True
+    baselines_note = (
+        "There is no majority label: a tag of no entity for each word has an F1 of 0. In place of TF-IDF, which reads "
+        "whole texts, there is a gazetteer of the names in training."
+    )
     auto_class = "AutoModelForTokenClassification"
     pipeline_tag = "token-classification"
     peft_task = "TOKEN_CLS"

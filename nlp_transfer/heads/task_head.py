@@ -55,6 +55,9 @@ class TaskHead(ABC):
     labels_words: ClassVar[bool] = False
     """Whether each word of a row has a label, rather than the row."""
 
+    baselines_note: ClassVar[str] = ""
+    """What a comparison says of the baselines of the task, where they are not those of texts."""
+
     auto_class: ClassVar[str]
     """The Auto class of transformers that opens the network."""
 
@@ -210,7 +213,7 @@ class TaskHead(ABC):
     def require_confidence(self) -> None:
         """Raise OptionError where predictions have no confidence estimate to abstain by."""
         if self.no_confidence:
-            raise OptionError(f"--abstain_below is for classifiers; {self.no_confidence}.")
+            raise OptionError(f"--abstain_below needs one confidence for each row; {self.no_confidence}.")
 
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:

@@ -105,7 +105,9 @@ def features_of(model: TransferModel, inputs: Inputs) -> tuple[np.ndarray, np.nd
         for start in range(0, len(inputs.lengths), _BATCH):
             batch = inputs.batch(range(start, min(start + _BATCH, len(inputs.lengths))))
             if "inputs_embeds" not in batch:
-                raise ModelError(f"{model.encoder.family} does not give its states alone; take --strategy freeze.")
+                raise ModelError(
+                    f"the layers of {model.encoder.family} cannot be run without its head; take --strategy freeze."
+                )
             states = batch["inputs_embeds"]
             of_texts = batch["labels"].is_floating_point() or batch["labels"].ndim == 1
             is_labelled = torch.ones(len(states), dtype=torch.bool) if of_texts else batch["labels"] != IGNORED

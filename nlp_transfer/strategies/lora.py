@@ -99,10 +99,7 @@ class Lora(Strategy):
         from nlp_transfer.models.adapters.peft_config import complete_config, read_config
 
         if model.checkpoint is None:
-            raise OptionError(
-                "an adapter is saved with the name of what it stands on, and no checkpoint holds this model as it is: "
-                "save it, and load that folder."
-            )
+            raise OptionError("an adapter needs a saved base model: save this model and load that folder.")
         source = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
         encoder = model.encoder
         config = read_config(self.peft_config) if self.peft_config else self._lora_config(encoder)

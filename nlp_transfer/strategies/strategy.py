@@ -63,7 +63,7 @@ class Strategy:
     default_learning_rate: ClassVar[float] = 5e-5
     trains_by_steps: ClassVar[bool] = True  # else options of training, such as the learning rate, mean nothing to it
     works_sharded: ClassVar[bool] = False  # under FSDP, which allows no look at weights outside of what `trained` gives
-    is_baseline: ClassVar[bool] = False  # it stands beside whatever `compare` compares
+    is_baseline: ClassVar[bool] = False  # `compare` always includes it
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -96,7 +96,7 @@ class Strategy:
             return
         frozen = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}
         if random := sorted(frozen & model.new_parameters):
-            log.info("%s: new in this network, and random while it is frozen (--pooling mean needs none).", random[0])
+            log.info("%s is newly initialized and frozen (--pooling mean needs none of it).", random[0])
 
     def initialise(self, model: TransferModel, train: Inputs) -> None:
         """Give the weights of a stage a start that is made from the training rows; by default they keep theirs."""

@@ -32,8 +32,11 @@ def register_strategy(kind: S) -> S:
     """
     name = getattr(kind, "name", "")
     known = STRATEGIES.get(name)
-    if not name or name == Auto.name or (known and known.__qualname__ != kind.__qualname__):
-        raise OptionError(f"{kind.__name__} needs a `name` that no other strategy has; got {name!r}.")
+    if not name:
+        raise OptionError(f"{kind.__name__} has no name; set `name: ClassVar[str]`.")
+    if name == Auto.name or (known and known.__qualname__ != kind.__qualname__):
+        owner = known or Auto
+        raise OptionError(f"{kind.__name__}: the name {name!r} is that of {owner.__name__}; choose another one.")
     declare_options_of(STRATEGIES | {name: kind}, Auto.name)
     STRATEGIES[name] = kind
     return kind

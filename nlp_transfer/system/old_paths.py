@@ -202,7 +202,7 @@ MOVED_NAMES = {
         "main": "activations.__main__",
     },
     "training": {
-        "TRACKERS": "training.accelerator",
+        "TRACKERS": "config.training_options",
         "fit": "training.loop",
         "make_accelerator": "training.accelerator",
         "require_score": "training.option_check",

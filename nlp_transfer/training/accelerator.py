@@ -13,20 +13,16 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.system import hardware
 from nlp_transfer.training import fsdp
 
-TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
-
 
 def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Accelerator:
     """The Accelerator of a run: its device and processes come from the launcher, its precision from the options.
 
-    Trackers that write files write them to `logs/` in `folder`. Raises OptionError for a tracker that is unknown or
-    not installed (Accelerate itself would leave it out silently), for a precision that the device does not support,
+    Trackers that write files write them to `logs/` in `folder`. Raises OptionError for a tracker that is not
+    installed (Accelerate itself would leave it out silently), for a precision that the device does not support,
     and for a launcher that asks for DeepSpeed, Megatron or FSDP 1.
     """
     fsdp.validate_launcher()
     for tracker in options.report_to:
-        if tracker not in TRACKERS:
-            raise OptionError(f"--report_to {tracker}: known trackers are {', '.join(TRACKERS)}.")
         if tracker not in {str(available) for available in get_available_trackers()}:
             raise OptionError(f"--report_to {tracker}: it is not installed; pip install {tracker}.")
     try:

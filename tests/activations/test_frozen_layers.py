@@ -308,7 +308,7 @@ def test_a_network_that_cannot_be_taken_apart_is_trained_whole_and_that_is_said(
         feature_extraction, "PartialState", lambda: SimpleNamespace(is_main_process=True, num_processes=2)
     )
     monkeypatch.setattr(feature_extraction, "broadcast_object_list", told.append)
-    with pytest.raises(nt.ModelError, match="bert does not give its states alone"):
+    with pytest.raises(nt.ModelError, match="the layers of bert cannot be run without its head"):
         run(checkpoint("bert", LAYERS), "classification", rows, nt.strategies.Features(), cache)
     assert isinstance(told[0][0], nt.ModelError)
 

@@ -18,6 +18,12 @@ from hypothesis import strategies as st
 import nlp_transfer as nt
 from nlp_transfer.config.option_fields import check_values, option, option_of
 from nlp_transfer.config.parsing import shown_default, to_yaml
+from nlp_transfer.config.training_options import TRACKERS
+from nlp_transfer.data.long_texts import LONG_TEXTS
+from nlp_transfer.data.tag_schemes import SCHEMES
+from nlp_transfer.encoders.pooling.pooled_config import POOLINGS
+from nlp_transfer.heads.losses import CLASS_WEIGHTS, LOSSES
+from nlp_transfer.heads.text_head import WINDOW_POOLINGS
 
 GROUPS = [
     nt.ModelOptions, nt.DataOptions, nt.ClassificationOptions, nt.SentimentOptions, nt.NEROptions,
@@ -259,11 +265,35 @@ def test_edges_must_be_numbers():
 
 
 def test_an_option_of_what_was_not_chosen_is_refused():
-    with pytest.raises(nt.OptionError, match="--focal_gamma is of --loss focal, and the loss is cross_entropy"):
+    with pytest.raises(nt.OptionError, match="--focal_gamma needs --loss focal; got --loss cross_entropy"):
         nt.ClassificationOptions(focal_gamma=3.0)
-    with pytest.raises(nt.OptionError, match="--window_pooling needs --long_texts window, which is truncate"):
+    with pytest.raises(nt.OptionError, match="--window_pooling needs --long_texts window; got --long_texts truncate"):
         nt.SentimentOptions(window_pooling="max")
     assert nt.ClassificationOptions(focal_gamma=3.0, loss="focal").focal_gamma == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "known"),
+    [
+        (nt.ClassificationOptions, "pooling", ("native", *POOLINGS)),
+        (nt.ClassificationOptions, "loss", LOSSES),
+        (nt.ClassificationOptions, "class_weights", CLASS_WEIGHTS),
+        (nt.ClassificationOptions, "long_texts", LONG_TEXTS),
+        (nt.ClassificationOptions, "window_pooling", WINDOW_POOLINGS),
+        (nt.NEROptions, "tag_scheme", SCHEMES),
+        (nt.NEROptions, "label_scheme", SCHEMES),
+    ],
+)
+def test_options_of_heads_take_what_heads_take(kind, option, known):
+    declared = {field.name: option_of(field).choices for field in dataclasses.fields(kind)}
+    assert declared[option] == known
+
+
+def test_an_unknown_choice_names_the_nearest():
+    assert "; did you mean focal?" in refusal(nt.ClassificationOptions, "--loss", "focall")
+    assert "; did you mean tensorboard?" in refusal(nt.TrainingOptions, "--report_to", "tensorbord")
+    assert nt.NEROptions(tag_scheme="iobes", label_scheme="bilou") == nt.NEROptions("BIOES", "BILOU")
+    assert refusal(nt.DataOptions, "--tag_scheme", "IOB2").endswith("--tag_scheme; see --help for all options.")
 
 
 def test_values_at_the_ends_of_their_range_are_taken():
@@ -305,7 +335,7 @@ def _or_none(strategy: st.SearchStrategy) -> st.SearchStrategy:
         st.builds(
             nt.SentimentOptions,
             hidden=st.lists(st.integers(), max_size=3),
-            dropout=_or_none(_numbers),
+            dropout=_or_none(st.floats(0, 1, exclude_max=True)),
             levels=st.lists(_words, max_size=4),
             level_edges=st.lists(_numbers, max_size=3),
         ),
@@ -317,7 +347,7 @@ def _or_none(strategy: st.SearchStrategy) -> st.SearchStrategy:
             weight_decay=st.floats(min_value=0, allow_infinity=False),
             seed=st.integers(0, 2**31 - 1),
             metric_for_best_model=_or_none(_words),
-            report_to=st.lists(_words, max_size=3),
+            report_to=st.lists(st.sampled_from(TRACKERS), max_size=3),
         ),
     )
 )

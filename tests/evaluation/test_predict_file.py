@@ -228,7 +228,7 @@ BAD = {
     "broken": ('{"text": "a"}\n{"te\n', [], "1 row with broken JSON"),
     "no model": ("x", ["--model_name_or_path", "./nothing"], "./nothing"),
     "no input": ("x", ["--input_file", ""], "--input_file is missing"),
-    "two inputs": ("x", ["--dataset_name", "a"], "--input_file and --dataset_name both say what to predict"),
+    "two inputs": ("x", ["--dataset_name", "a"], "--input_file and --dataset_name both name what to predict"),
     "bad suffix": ("x", ["--output_file", "out.csv"], "give a file with the suffix .jsonl or .parquet"),
     "unknown flag": ("x", ["--batch", "3"], "unknown option --batch"),
     "precision": ("x", ["--mixed_precision", "int8"], "--mixed_precision must be auto, no, bf16 or fp16"),

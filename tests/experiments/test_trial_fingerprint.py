@@ -9,7 +9,8 @@ import pytest
 import nlp_transfer as nt
 from nlp_transfer.experiments.candidates import Candidate
 from nlp_transfer.experiments.trial import TrialSetup
-from nlp_transfer.experiments.trial_fingerprint import changes, encoder_weights, fingerprint
+from nlp_transfer.experiments.trial_fingerprint import encoder_weights, fingerprint
+from nlp_transfer.training.checkpointing.fingerprint import changes
 
 
 @pytest.fixture

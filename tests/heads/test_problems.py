@@ -99,7 +99,11 @@ def test_a_number_for_pairs(files, training_flags):
         ("classify", [*MARKED, "--loss", "logit_adjusted"], "for several use --class_weights or --loss focal"),
         ("classify", [*MARKED, "--label_smoothing", "0.1"], "leave it out where texts have several"),
         ("classify", [*MARKED, "--restart_on_collapse", "1"], "looks for one label predicted for every row"),
-        ("classify", [*MARKED, "--class_weights", "even"], "--class_weights even: known are"),
+        (
+            "classify",
+            [*MARKED, "--class_weights", "even"],
+            "--class_weights must be none, balanced or effective_number",
+        ),
         ("sentiment", MARKED, "several labels are for: nlp-transfer classify"),
         (
             "sentiment",

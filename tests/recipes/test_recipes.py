@@ -284,7 +284,11 @@ CASES = [
     *((name, case, bad) for name in ("classify", "sentiment") for case, bad in BAD_TEXT.items()),
     *(("ner", case, bad) for case, bad in BAD_CONLL.items()),
     *((name, case, bad) for name in TASKS for case, bad in BAD_ANYWHERE.items()),
-    ("classify", "unknown pooling", Bad(["pooling 'middle'"], flags=["--pooling", "middle"])),
+    (
+        "classify",
+        "unknown pooling",
+        Bad(["--pooling must be", "got middle"], flags=["--pooling", "middle"]),
+    ),
     ("classify", "no units", Bad(["at least one unit"], flags=["--hidden", "0"])),
     ("sentiment", "missing level", Bad(["--levels lacks", "praise"], flags=["--levels", "complaint", "neutral"])),
     ("sentiment", "scores that are none", Bad(["'praise'", "--level_edges"], flags=["--level_edges", "-0.5"])),

@@ -10,7 +10,7 @@ import nlp_transfer as nt
 
 
 def test_a_tracker_that_is_unknown_or_not_installed_is_one_line(options, monkeypatch):
-    with pytest.raises(nt.OptionError, match="known trackers are tensorboard, wandb"):
+    with pytest.raises(nt.OptionError, match="must be tensorboard, wandb, mlflow or trackio; got paper"):
         nt.make_accelerator(replace(options, report_to=["paper"]))
     monkeypatch.setattr("nlp_transfer.training.accelerator.get_available_trackers", list)
     with pytest.raises(nt.OptionError, match="pip install wandb"):

@@ -104,7 +104,7 @@ def choose_strategy(
 
     Where training all weights of the encoder on rows so long takes more memory than is free (`training_memory`), `lora`
     stands in for `head_then_full` in all that follows; where that takes too much, too, it is `features` at once. For a
-    head that has to be trained by steps (hidden layers, windows) `freeze` stands in for `features`, untried.
+    head that has to be trained by steps (hidden layers, windows) `freeze` stands in for `features`, without a trial.
 
     With 300 rows a label or more, `head_then_full`. Test scores of MiniLM after 3 epochs, beside `full`: SST-2 88.8 and
     89.0 (one seed), TREC 96.3 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
@@ -140,29 +140,29 @@ def choose_strategy(
     facts = f"{_facts(model, rows, inputs)}; {room}."
     count, each = len(rows.data), len(rows.data) / max(len(head.labels), 1)
 
-    def untried(name: str, why: str, so: str) -> Choice:
+    def without_trial(name: str, why: str, so: str) -> Choice:
         so = "whose few weights fit into memory" if name == "lora" else so
         return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name}, {so}."), {})
 
     if not trains:
-        why = "to train the encoder takes more than that (less with a smaller --per_device_train_batch_size)"
-        return untried(_frozen(head), why, "which only runs it")
+        why = "training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size)"
+        return without_trial(_frozen(head), why, "which only runs it")
     if each >= _ENOUGH:
-        why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so nothing is tried"
-        return untried(trains, why, "which does not need many steps")
+        why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so no trials are run"
+        return without_trial(trains, why, "which does not need many steps")
     if head.labels_words:
-        why = "tags want an encoder that is trained for them, so nothing is tried"
-        return untried(trains, why, "which does not need many rows")
+        why = "tags want an encoder that is trained for them, so no trials are run"
+        return without_trial(trains, why, "which does not need many rows")
     if count < _LEAST:
         why = f"fewer than {_LEAST} rows are too few to try anything on"
-        return untried(_frozen(head), why, "which has the least to learn")
+        return without_trial(_frozen(head), why, "which has the least to learn")
     epochs = epochs_of(inputs, options, accelerator.num_processes)
     try:
         share = min(_HELD_OUT, _MOST_HELD_OUT / count)
         learned, judged = hold_out(rows, share, options.seed, "label")
     except DataError:
-        why = "no label has rows enough to hold some out, so nothing is tried"
-        return untried(trains, why, "which does well with few rows")
+        why = "no label has rows enough to hold some out, so no trials are run"
+        return without_trial(trains, why, "which does well with few rows")
     longer = replace(options, num_train_epochs=epochs * count / len(learned.data))
     return _tried(trains, model, learned, judged, longer, cache, facts, is_scarce=each < _SCARCE)
 
@@ -186,7 +186,7 @@ def _fitting(
     to_spare = _SHARE_OF_MEMORY * free_memory(accelerator.device)
     trains = next((name for name, bytes_ in takes.items() if bytes_ <= to_spare), "")
     all_ = takes["head_then_full"]
-    decision = [trains, f"to train all takes about {all_ / 1e9:.1f} GB of memory of {to_spare / 1e9:.1f} to spare"]
+    decision = [trains, f"full fine-tuning needs about {all_ / 1e9:.1f} GB ({to_spare / 1e9:.1f} GB available)"]
     if accelerator.num_processes > 1:
         broadcast_object_list(decision)
     return decision[0], decision[1]

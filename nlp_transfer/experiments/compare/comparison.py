@@ -30,11 +30,6 @@ from nlp_transfer.training.option_check import require_score
 
 log = logging.getLogger(__name__)
 
-_OF_TAGS = (
-    "No majority label stands beside: a tag of no entity for each word has an F1 of 0. In place of TF-IDF, which reads "
-    "whole texts, there is a gazetteer of the names in training."
-)
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -71,7 +66,7 @@ class Comparison:
             reasons = "; ".join(dict.fromkeys(failures.values()))
             raise UserError(f"no candidate could be trained and set beside a baseline: {reasons}")
         rows = len(groups[0].best.entry.counts[0])
-        of_tags = [_OF_TAGS] if head_named(task).labels_words else []
+        baselines_note = head_named(task).baselines_note
         return cls(
             task,
             metric,
@@ -80,7 +75,7 @@ class Comparison:
             tuple(groups),
             chosen(groups[0], metric),
             verdict(groups[0], metric, rows),
-            (*more_notes, *notes(groups, metric, split, failures), *of_tags),
+            (*more_notes, *notes(groups, metric, split, failures), *filter(None, [baselines_note])),
             failures,
         )
 
@@ -93,6 +88,7 @@ class Comparison:
 def compare(
     folder: ComparisonFolder,
     candidates: Sequence[Candidate],
+    *,
     splits: Splits,
     head: TaskHead,
     options: CompareOptions | None = None,
@@ -107,7 +103,8 @@ def compare(
     "__main__"`, for each training is a new process. Raises OptionError for a metric that the task does not have, and
     where there are no validation rows to choose by; UserError where no candidate could be trained.
 
-    >>> comparison = nt.compare(folder, nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"]), splits, head)
+    >>> candidates = nt.candidates_from(["lora", "full"], ["all-MiniLM-L6-v2"])
+    >>> comparison = nt.compare(folder, candidates, splits=splits, head=head)
     >>> print(comparison.verdict)
     """
     options, model, training = options or CompareOptions(), model or ModelOptions(), training or TrainingOptions()
@@ -154,10 +151,12 @@ def compare(
 
 def _validate_options(options: CompareOptions, training: TrainingOptions) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise OptionError("a comparison starts its processes itself (--workers); launch one of it, with plain python.")
+        raise OptionError(
+            "a comparison starts its processes itself (--workers); start it with python, without accelerate launch."
+        )
     for name in ("report_to", "checkpoint_every"):
         if getattr(training, name):
-            raise OptionError(f"--{name} is for runs whose model is kept, which a comparison does not; leave it out.")
+            raise OptionError(f"compare saves no model; leave --{name} out.")
     best = training.metric_for_best_model
     if options.metric and best not in (None, options.metric):
         raise OptionError(

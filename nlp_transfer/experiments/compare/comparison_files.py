@@ -13,6 +13,7 @@ from nlp_transfer.experiments.compare.comparison import Comparison
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.comparison_pictures import alone, curve_picture, score_picture
 from nlp_transfer.experiments.compare.comparison_table import as_csv, caption, curve_rows, gain_rows, record, rows_of
+from nlp_transfer.experiments.training_command import training_command
 from nlp_transfer.heads import head_named
 from nlp_transfer.run.html.page_shell import filled
 from nlp_transfer.run.report.wording import public
@@ -61,15 +62,16 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
 
 def page(comparison: Comparison) -> str:
     """One HTML page that needs nothing else."""
-    groups, flags = comparison.groups, shlex.join(map(public, comparison.taken.entry.flags))
-    head = head_named(comparison.task)
+    groups, flags = comparison.groups, [public(flag) for flag in comparison.taken.entry.flags]
+    command = training_command(comparison.task, flags) if flags else None
     return filled(
         "nlp_transfer.experiments.compare",
         "comparison_page.html",
-        task=head.title,
+        task=head_named(comparison.task).title,
         verdict=comparison.verdict,
         notes=comparison.notes,
-        command=f"accelerate launch recipes/{head.recipe}.py {flags} ..." if flags else None,
+        command=f"{command} ..." if command else None,
+        flags=shlex.join(flags),
         taken=comparison.taken.entry.name,
         pictures=[score_picture(comparison), *([curve_picture(comparison)] if len(groups) > 1 else [])],
         groups=[(caption(comparison, group), rows_of(comparison, group)) for group in groups],

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.experiments.trial_fingerprint import as_json, changes
+from nlp_transfer.experiments.trial_fingerprint import as_json
 from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.locking import Lock
+from nlp_transfer.training.checkpointing.fingerprint import changes
 
 log = logging.getLogger(__name__)
 

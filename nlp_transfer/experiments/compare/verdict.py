@@ -64,10 +64,10 @@ def verdict(group: Group, metric: str, rows: int) -> str:
     second = [] if first else [_costs(line, group.baseline)]
     if not _is_better(gain, metric):
         lead = _lead(taken, group.baseline if taken is line else line, metric, " on validation")
-        text = f"{line.entry.name} is not surely better than {baseline.name} {_difference(gain, metric)}"
+        text = f"{line.entry.name} is not significantly better than {baseline.name} {_difference(gain, metric)}"
         text += f": take {taken.entry.name} ({lead}), or score more than these {rows:,} rows to be sure."
     elif taken is not line:
-        text = f"{line.entry.name} is surely better than {baseline.name} on the rows scored here "
+        text = f"{line.entry.name} is significantly better than {baseline.name} on the rows scored here "
         text += f"{_difference(gain, metric)}, though validation chose {baseline.name} "
         text += f"({_lead(taken, line, metric)}): {_CHOOSE_AGAIN}."
     else:
@@ -109,15 +109,15 @@ def notes(groups: Sequence[Group], metric: str, split: str, failures: Mapping[st
     if split == "validation":
         sentences.append("No test rows: the scores are those of the validation rows that chose, and are optimistic.")
     best = group.best.entry
-    for name, sure in (("validation", interval(best.validation_counts)[metric]), (split, group.best.interval)):
+    for name, measured in (("validation", interval(best.validation_counts)[metric]), (split, group.best.interval)):
         rows = len(best.validation_counts[0] if name == "validation" else best.counts[0])
-        sentences += _too_few(name, rows, sure, metric)
+        sentences += _too_few(name, rows, measured, metric)
     return list(dict.fromkeys(sentences)) + [f"Failed: {name}: {reason}" for name, reason in failures.items()]
 
 
-def _too_few(split: str, rows: int, sure: Interval, metric: str) -> Iterator[str]:
+def _too_few(split: str, rows: int, measured: Interval, metric: str) -> Iterator[str]:
     """How many rows would narrow an interval that is too wide to act on."""
-    half, wanted = (sure.high - sure.low) / 2, margin_of(metric, sure.score)
+    half, wanted = (measured.high - measured.low) / 2, margin_of(metric, measured.score)
     needed = rows * (half / wanted) ** 2 if wanted else 0.0
     if not half and not is_error(metric):  # all rows are right, or none, and draws of them alike: 3 / rows may be wrong
         half, needed = min(1.5 / rows, 0.5), 1.5 / wanted  # (Hanley and Lippman-Hand 1983)
@@ -137,8 +137,8 @@ def _take(group: Group, taken: Line, metric: str, rows: int) -> str:
     if taken.to_best and _is_worse(taken.to_best, metric):
         share = part_of(taken.entry.seconds, best.entry.seconds)
         return (
-            f"{name}, on validation as good as {best.entry.name} at {share} of the time, is surely worse on the rows "
-            f"scored here {_difference(taken.to_best, metric)}: take {name}, or {_CHOOSE_AGAIN}."
+            f"{name}, on validation as good as {best.entry.name} at {share} of the time, is significantly worse on the "
+            f"rows scored here {_difference(taken.to_best, metric)}: take {name}, or {_CHOOSE_AGAIN}."
         )
     return f"{_beside(group, taken, metric, rows)}: take {name}."
 
@@ -165,15 +165,16 @@ def _negative(lost: Sequence[Line], baseline: str, metric: str) -> str:
 def _worth(taken: Line, baseline: str, metric: str) -> str:
     assert taken.to_baseline
     needed = next((gain.rows_needed for gain in taken.gains if gain.over == baseline), None)
-    rows = f", which would need {needed} labelled rows for that" if needed and needed.bound != "less" else ""
-    return f"That is {_difference(taken.to_baseline, metric, 'better')} than {baseline}{rows}."
+    rows = f", which needs {needed} labelled rows to match it" if needed and needed.bound != "less" else ""
+    how = "better than" if is_error(metric) else "points above"
+    return f"That is {_difference(taken.to_baseline, metric, how)} {baseline}{rows}."
 
 
 def _difference(difference: Interval, metric: str, how: str = "") -> str:
     if how:
         if is_error(metric):  # of which less is better
             difference = Interval(-difference.score, -difference.high, -difference.low)
-        return f"{shown(difference.score, metric)} {how} (95% {bounds(difference, metric)})"
+        return f"{shown(difference.score, metric)} (95% {bounds(difference, metric)}) {how}"
     return f"(difference {shown(difference.score, metric)}, 95% {bounds(difference, metric)})"
 
 
@@ -201,7 +202,7 @@ def _sign(metric: str) -> int:
 
 
 def _standing(line: Line, metric: str) -> int:
-    """1 for a line that is surely better than the best baseline, -1 for one that is surely worse, else 0."""
+    """1 for a line significantly better than the best baseline, -1 for one significantly worse, else 0."""
     gap = line.to_baseline
     return 0 if gap is None else int(_is_better(gap, metric)) - int(_is_worse(gap, metric))
 

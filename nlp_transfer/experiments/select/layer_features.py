@@ -44,7 +44,7 @@ def features_by_layer(
             if (fed := feed(inputs)) is not inputs:
                 features[layer] = _vectors(fed)[kept]
     if encoder.depth not in features:
-        raise ModelError(f"{encoder.family} does not return its hidden states alone, so its layers cannot be compared.")
+        raise ModelError(f"the layers of {encoder.family} cannot be run without its head, so they cannot be compared.")
     return features
 
 

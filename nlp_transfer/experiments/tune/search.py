@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from nlp_transfer.errors import OptionError, UserError
-from nlp_transfer.experiments.trial_fingerprint import as_json, changes
+from nlp_transfer.experiments.trial_fingerprint import as_json
 from nlp_transfer.experiments.tune.search_space import Space, suggested
 from nlp_transfer.experiments.tune.tuning_trials import Runs
 from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.cli import quiet
+from nlp_transfer.training.checkpointing.fingerprint import changes
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 import typing
@@ -50,7 +51,7 @@ def space_of(
         strategy_named(name, **_of(name, fixed_options) if name in STRATEGIES else {})
         if name not in STRATEGIES:
             raise OptionError(
-                f"--strategies {name}: it chooses one of those that are tried here; name them themselves."
+                f"--strategies {name}: {name} is no candidate; list the strategies to try, such as full,lora."
             )
     _validate_options(strategies, own, fixed_options, training)
     space: Space = {}
@@ -121,10 +122,9 @@ def _parsed(text: str) -> tuple[str, Range | Choice]:
     of_strategies = {field.name: field.type for field in dataclasses.fields(StrategyOptions)[1:]}
     hints = of_strategies | of_training
     if name not in hints or not values:
-        raise OptionError(
-            f"--search {text}: say NAME=LOW..HIGH or NAME=A,B,C of an option of a strategy, or one of "
-            f"{', '.join(_TRAINING)}."
-        )
+        near = [] if name in hints else difflib.get_close_matches(name, hints, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"of an option of a strategy, or one of {', '.join(_TRAINING)}."
+        raise OptionError(f"--search {text}: takes NAME=LOW..HIGH or NAME=A,B,C; {hint}")
     kind = flag_type(hints[name])
     whole, is_number = kind is int, kind in (int, float)
     ends = values.split("..")
@@ -152,9 +152,9 @@ def _validate_options(
         owners = owners_of(option)
         if option not in _TRAINING and not set(owners) & set(strategies):
             raise OptionError(
-                f"--{option} is of --strategy {' and '.join(owners)}, none of which --strategies names; leave it out."
+                f"--{option} applies to --strategy {' and '.join(owners)} only, not among --strategies; leave it out."
             )
     usual = TrainingOptions()
     for option in own:
         if option in fixed or getattr(training, option, None) != getattr(usual, option, None):
-            raise OptionError(f"--{option} and --search {option}=... both say what it is; give one of them.")
+            raise OptionError(f"--{option} is fixed and searched; remove --{option} or --search {option}=....")

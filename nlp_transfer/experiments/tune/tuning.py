@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nlp_transfer.config import (
     CacheOptions,
@@ -24,15 +25,15 @@ from nlp_transfer.config import (
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.experiments.task_rows import read_task, task_options_from
+from nlp_transfer.experiments.training_command import training_command
 from nlp_transfer.experiments.trial import TrialSetup
 from nlp_transfer.experiments.trial_fingerprint import encoder_weights, fingerprint
 from nlp_transfer.experiments.tune.search import BEST, Search, Tried
 from nlp_transfer.experiments.tune.search_space import space_of, usual
 from nlp_transfer.experiments.tune.tuning_trials import Runs
-from nlp_transfer.heads import TaskHead, head_named
+from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions
-from nlp_transfer.training.checkpointing.fingerprint import content
 from nlp_transfer.training.option_check import require_score
 from nlp_transfer.training.plan import usual_epochs
 
@@ -43,13 +44,21 @@ _FEW = 1000  # validation rows, under which a point of accuracy may be chance
 
 @dataclass(frozen=True)
 class Tuned:
-    """All trials, the best first; the file of the best one's options, and the command that trains with them."""
+    """All trials, the best first; the file of the best one's options, and the command that trains with them.
+
+    No command trains the head of another package.
+    """
 
     trials: Sequence[Tried]
     metric: str
     validation_rows: int
     best: Path
-    command: str
+    command: str | None
+
+    def next_step(self) -> str:
+        """A sentence on where the best options are and how to train with them."""
+        how = self.command or f"read them with nt.parse(..., argv=['--config', '{self.best}']) and call nt.fit"
+        return f"The best options are in {self.best}. Train with them: {how}"
 
     def table(self) -> str:
         """A line for each trial, as plain text."""
@@ -82,17 +91,24 @@ def require_optuna() -> None:
 
 
 def rows_to_tune_on(
-    task: str, data: DataOptions, of_texts: SentimentOptions, of_words: NEROptions, seed: int
+    task: str,
+    data: DataOptions,
+    of_texts: SentimentOptions | None = None,
+    of_words: NEROptions | None = None,
+    seed: int = 0,
+    *,
+    options: Any = None,
 ) -> tuple[Splits, TaskHead]:
     """The training and validation rows that the recipe of `task` would have, and its head. A test file is not opened.
 
-    Raises DataError, and OptionError where there are no validation rows to choose on.
+    `options` are the `task_options` of the head, in place of `of_texts` and `of_words`. Raises DataError, and
+    OptionError where there are no validation rows to choose on.
     """
     if not data.validation_split_percentage and data.train_file and not data.validation_file:
         raise OptionError(
             "tuning chooses on validation rows; give a --validation_file, or a --validation_split_percentage above 0."
         )
-    splits, head = read_task(task, replace(data, test_file=None), of_texts, of_words, seed)
+    splits, head = read_task(task, replace(data, test_file=None), of_texts, of_words, seed, options=options)
     splits = replace(splits, test=None)  # sample sets and those of the hub come with them
     if splits.validation is None:
         raise OptionError("tuning chooses on validation rows, and this data set has none; hold some out.")
@@ -102,11 +118,13 @@ def rows_to_tune_on(
 def tune(
     options: TuningOptions,
     splits: Splits,
+    *,
     head: TaskHead,
     model: ModelOptions,
     data: DataOptions,
-    of_texts: SentimentOptions,
-    of_words: NEROptions,
+    of_texts: SentimentOptions | None = None,
+    of_words: NEROptions | None = None,
+    task_options: Any = None,
     strategy: StrategyOptions,
     training: TrainingOptions,
     cache: CacheOptions,
@@ -114,7 +132,8 @@ def tune(
     """Search with Optuna for the options that score best on validation rows, and write them to `best.yaml`.
 
     Options that differ from their defaults are not searched. Several processes may work on the folder of the search,
-    and a later call resumes it: `Search`. Raises OptionError for an impossible strategy or range, or a score that the
+    and a later call resumes it: `Search`. `task_options` are those of the head, in place of `of_texts` and `of_words`;
+    they are written to `best.yaml`. Raises OptionError for an impossible strategy or range, or a score that the
     task does not have, and UserError where no trial was completed.
     """
     splits = replace(splits, test=None)  # a search never reads test rows
@@ -122,19 +141,16 @@ def tune(
     _validate_options(strategy, training)
     if training.metric_for_best_model:
         require_score(training.metric_for_best_model, head, splits.validation)
-    own = task_options_from(options.task, of_texts, of_words)
+    own = task_options or task_options_from(options.task, *filter(None, (of_texts, of_words)))
     setup = TrialSetup(head, model, training, cache)
     runs = Runs(splits, setup, strategy, others=(data, own))
     epochs = usual_epochs(runs.steps_per_epoch(training))
     depth = TransferModel.from_options(model, copy.deepcopy(head)).encoder.depth
     space = space_of(options.strategies, options.search, strategy, training, depth, epochs)
-    search_fingerprint = fingerprint(setup, splits, ()) | encoder_weights(model.model_name_or_path, model)
-    search_fingerprint |= {
-        f"--{name}": content(value) for group in (own, strategy) for name, value in vars(group).items()
-    }
+    search_fingerprint = fingerprint(setup, splits, groups=(own, strategy), metric_option="metric_for_best_model")
+    search_fingerprint |= encoder_weights(model.model_name_or_path, model)
     search_fingerprint |= {f"--{name}": getattr(options, name) for name in ("task", "strategies", "search")}
     search_fingerprint |= {"--seed": training.seed, "--model_name_or_path": model.model_name_or_path}
-    search_fingerprint["--metric_for_best_model"] = search_fingerprint.pop("--metric")
 
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, search_fingerprint, patience=max(2, epochs // 3))
@@ -145,17 +161,16 @@ def tune(
     if not any(trial.state == "done" for trial in trials):
         reasons = {trial.reason for trial in trials if trial.reason} or {"none began before --timeout"}
         raise UserError(f"no trial was completed: {'; '.join(sorted(reasons))}")
-    recipe = f"recipes/{head_named(options.task).recipe}.py"
     best = folder / BEST
-    return Tuned(
-        *(trials, setup.metric, len(splits.validation.data), best), f"accelerate launch {recipe} --config {best}"
-    )
+    command = training_command(options.task, ["--config", str(best)])
+    return Tuned(trials, setup.metric, len(splits.validation.data), best, command)
 
 
 def _validate_options(strategy: StrategyOptions, training: TrainingOptions) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError(
-            "a trial runs in one process; start recipes/tune.py with python, several times for several at once."
+            "a trial runs in one process; start it with python, without accelerate launch (several times for several "
+            "trials at once)."
         )
     if strategy.strategy != StrategyOptions().strategy:
         raise OptionError("--strategy is what tuning searches for; name those to try with --strategies.")

@@ -78,19 +78,18 @@ def tokens_of(lengths: Any) -> Identity:
 
 def require_same(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """OptionError that names what differs between `then` and `now`."""
-    changed = [name for name in now if name in then and then[name] != now[name]]
-    if not changed:
+    differences = changes(then, now)
+    if not differences:
         return
-    differences = [
-        f"{name}: its content has changed"
-        if str(then.get(name)).startswith("#") or str(now.get(name)).startswith("#")
-        else f"{name} was {_shown(then.get(name))} and is {_shown(now.get(name))}"
-        for name in changed
-    ]
     raise OptionError(
         f"this is not the run that was stopped: {'; '.join(differences)}. Resume with what the run started with, "
         f"or start over with --overwrite_output_dir or another --output_dir."
     )
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What of `now` differs from what it was before, a phrase each; what was not there before is no change."""
+    return [_change(name, before[name], now[name]) for name in now if name in before and before[name] != now[name]]
 
 
 def versions() -> dict[str, str]:
@@ -133,6 +132,12 @@ def _add(digest: hashlib.blake2b, path: Path) -> None:
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
             digest.update(block)
+
+
+def _change(name: str, before: Any, now: Any) -> str:
+    if str(before).startswith("#") or str(now).startswith("#"):
+        return f"{name} changed"
+    return f"{name} was {_shown(before)} and is {_shown(now)}"
 
 
 def _shown(value: Any) -> str:

@@ -107,7 +107,7 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     rows = review_splits.train.data.to_pandas()[["text", "label"]]
     assert choice(rows[:24]).name == "features"
     alone = rows[:48].assign(label=[f"label {i}" for i in range(48)])
-    assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so nothing is tried."
+    assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so no trials are run."
     monkeypatch.setattr(choose_strategy, "_SCARCE", 33)
     assert choice(rows).reasons[2] == "auto: head_then_full, which leads by 10.0, more than a standard error (8.7)."
     asked.clear()
@@ -140,11 +140,11 @@ def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_s
     assert "head_then_full" in choice(26).scores
     by_lora = choice(15)
     assert set(by_lora.scores) == {"features:linear_svm", "lora"}
-    assert by_lora.reasons[0].endswith("weights; to train all takes about 20.0 GB of memory of 12.0 to spare.")
+    assert by_lora.reasons[0].endswith("weights; full fine-tuning needs about 20.0 GB (12.0 GB available).")
     by_none = choice(11)
     assert (by_none.name, asked) == ("features", [])
     assert by_none.reasons[1:] == (
-        "auto: to train the encoder takes more than that (less with a smaller --per_device_train_batch_size).",
+        "auto: training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size).",
         "auto: features, which only runs it.",
     )
     assert choice(11, head=nt.text_head_for(review_splits, hidden=(8,))).name == "freeze"

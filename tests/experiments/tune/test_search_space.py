@@ -67,15 +67,16 @@ def test_what_is_searched_instead():
     ("strategies", "options", "line"),
     [
         (["fully"], {}, "--strategy fully is unknown; did you mean full?"),
-        (["full", "auto"], {}, "--strategies auto: it chooses one of those that are tried here"),
+        (["full", "auto"], {}, "--strategies auto: auto is no candidate"),
         (["replay"], {}, "needs the rows that it replays"),
-        (["full"], {"lora_r": 4}, "--lora_r is of --strategy lora, none of which --strategies names"),
-        (["full"], {"search": ["lora_r=2,4"]}, "--lora_r is of --strategy lora, none of which --strategies names"),
-        (["lora"], {"search": ["lora_r=2,4"], "lora_r": 4}, "--lora_r and --search lora_r=... both say what it is"),
+        (["full"], {"lora_r": 4}, "--lora_r applies to --strategy lora only, not among --strategies"),
+        (["full"], {"search": ["lora_r=2,4"]}, "--lora_r applies to --strategy lora only, not among --strategies"),
+        (["lora"], {"search": ["lora_r=2,4"], "lora_r": 4}, "--lora_r is fixed and searched"),
         (["lora"], {"search": ["lora_r=2.5..8"]}, "lora_r takes whole numbers"),
         (["full"], {"search": ["learning_rate=1..0.1"]}, "the first number must be the smaller one"),
-        (["full"], {"search": ["learning_rate"]}, "say NAME=LOW..HIGH or NAME=A,B,C"),
-        (["full"], {"search": ["seed=1,2"]}, "say NAME=LOW..HIGH or NAME=A,B,C"),
+        (["full"], {"search": ["learning_rate"]}, "takes NAME=LOW..HIGH or NAME=A,B,C"),
+        (["full"], {"search": ["seed=1,2"]}, "takes NAME=LOW..HIGH or NAME=A,B,C; of an option of a strategy"),
+        (["full"], {"search": ["lerning_rate=1..2"]}, "did you mean learning_rate?"),
     ],
 )
 def test_what_cannot_be_searched_is_told(strategies, options, line):

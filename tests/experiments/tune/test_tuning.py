@@ -60,7 +60,7 @@ def test_a_search_tells_all_trials_and_leaves_options_that_a_recipe_takes(flags,
     assert sorted(scores, reverse=True) == scores
     assert {line.split()[3].rstrip(":") for line in lines} == {"full", "features"}
     assert "Chosen on 16 validation rows" in outcome.err
-    assert "accelerate launch recipes/classify.py --config search/best.yaml" in outcome.err
+    assert "nlp-transfer classify --config search/best.yaml" in outcome.err
     assert sorted(path.name for path in (tmp_path / "search").iterdir()) == ["best.yaml", "search.lock", "trials.log"]
 
     # A run with these options has the best trial's validation score.
