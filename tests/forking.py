@@ -1,7 +1,7 @@
-"""How do several processes of a test start without each importing everything anew?
+"""A server that forks the processes of a test, so that each need not import everything again.
 
-A server that has imported the libraries, and computed nothing, forks them: it costs the seconds of an import once for
-all tests of a pytest process. `accelerate launch`, which is torchrun below, is tried by test_dying.py.
+It has imported the libraries, and computed nothing: that costs the seconds of an import once for all tests of a
+pytest process. `accelerate launch`, which is torchrun below, is tried by test_dying.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs that are killed at random instants, and resumed until they end: are the weights those of an unbroken run?
+"""Runs killed at random instants and resumed until they end, whose weights must equal those of an unbroken run.
 
     python tests/torture.py --runs 50
     python tests/torture.py --runs 20 --processes 2

@@ -13,7 +13,7 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """The worst first. An error makes scores worthless or stops a run; a note may be as it should be."""
 
-_SHOWN = 5  # examples of a finding: enough to see what is meant
+_SHOWN = 5  # examples or names of a finding: enough to see what is meant
 
 
 class Place(NamedTuple):
@@ -95,6 +95,6 @@ def share(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,} ({part / max(whole, 1):.1%})"
 
 
-def quoted(names: Sequence[str], most: int = 5) -> str:
+def quoted(names: Sequence[str]) -> str:
     """The first names in quotes: "'a', 'b' ..."."""
-    return ", ".join(f"'{cut(name, 60)}'" for name in names[:most]) + " ..." * (len(names) > most)
+    return ", ".join(f"'{cut(name, 60)}'" for name in names[:_SHOWN]) + " ..." * (len(names) > _SHOWN)

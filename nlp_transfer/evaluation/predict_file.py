@@ -139,7 +139,8 @@ def _write_missing(
                 bar.update(len(rows))
                 tagged, untagged = model.head.words_tagged(predictions)
                 words, lost = words + tagged, lost + untagged
-                abstained += sum(getattr(p, "abstained", False) for p in predictions)
+                if options.abstain_below is not None:
+                    abstained += sum(p.abstained for p in predictions)
     return words, lost, abstained
 
 

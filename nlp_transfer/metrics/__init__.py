@@ -5,6 +5,8 @@ same scores as `evaluate.Metric`, and load `evaluate` when one of them is first 
 confidence intervals; `register_metric` adds a score to the heads.
 """
 
+# ruff: noqa: F405
+
 from typing import TYPE_CHECKING, Any
 
 from nlp_transfer.metrics.label_scores import classification_scores, sentiment_scores
@@ -30,24 +32,7 @@ from nlp_transfer.metrics.resampling import (
 from nlp_transfer.metrics.span_scores import SCHEMES, span_scores
 
 if TYPE_CHECKING:
-    from nlp_transfer.metrics.evaluate_metrics import (
-        F1,
-        Accuracy,
-        HammingLoss,
-        LabelRankingAveragePrecision,
-        MacroRecall,
-        MatthewsCorrelation,
-        MeanAbsoluteError,
-        MeanAbsoluteSteps,
-        MeanSquaredError,
-        MultiLabelF1,
-        PearsonCorrelation,
-        Precision,
-        QuadraticKappa,
-        Recall,
-        SpanF1,
-        SpearmanCorrelation,
-    )
+    from nlp_transfer.metrics.evaluate_metrics import *  # noqa: F403 (`__all__` names the classes, once)
 
 __all__ = [
     "F1", "SCHEMES", "Accuracy", "HammingLoss", "Interval", "LabelRankingAveragePrecision", "MacroRecall",

@@ -54,8 +54,9 @@ def interval(
     """The interval of each score by the percentile bootstrap over rows; of several models, of their mean.
 
     Several models are runs of one candidate under several seeds, scored on the same rows: each draw takes the same rows
-    of all of them. Where no row is wrong no draw is either: the interval has no width, and is too narrow.
-    Raises ValueError if the models were not scored on equally many rows, or there are no rows.
+    of all of them. Where no row is wrong no draw is either: the interval has no width, and is too narrow. The interval
+    holds `level` of the scores of `draws` draws, which depend on `seed`. Raises ValueError if the models were not
+    scored on equally many rows, or there are no rows.
 
     >>> counts = label_counts(["a", "b", "a", "a"], ["a", "b", "b", "a"], ["a", "b"])
     >>> interval(counts)["accuracy"].score
@@ -80,9 +81,9 @@ def difference(
     return _intervals(_listed(models), _listed(others), draws, level, seed)
 
 
-def scores_of_draws(models: Sequence[RowCounts], draws: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+def scores_of_draws(models: Sequence[RowCounts], *, seed: int = 0) -> dict[str, np.ndarray]:
     """Each score, `(draws, models)`, of models that were scored on the same rows, all on the same draws."""
-    blocks = [[model.of(weights) for model in models] for weights in _weights(len(models[0]), draws, seed)]
+    blocks = [[model.of(weights) for model in models] for weights in _weights(len(models[0]), DRAWS, seed)]
     return {name: np.concatenate([np.stack([of[name] for of in block], axis=1) for block in blocks])
             for name in blocks[0][0]}  # fmt: skip
 

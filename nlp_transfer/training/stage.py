@@ -58,9 +58,11 @@ class Run:
 
     @property
     def options(self) -> TrainingOptions:
+        """The options of this attempt, whose seed may be another than that of the first."""
         return self.attempt.options
 
     def is_out_of_patience(self) -> bool:
+        """Whether as many evaluations as `--early_stopping_patience` allows brought no better score."""
         return self.state.best.has_stalled(self.options.early_stopping_patience)
 
 

@@ -1,4 +1,4 @@
-"""Layers that stay still run once, and what is learned from what they gave is the same."""
+"""Activations of frozen layers are computed once and cached, and training on them gives the same weights."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_an_interrupted_pass_leaves_nothing(checkpoint, splits, cache, monkeypat
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 0.0), ("bf16", 2e-2), ("fp16", 2e-3)])
-def test_kept_states_have_the_dtype_that_is_asked_for(checkpoint, splits, cache, dtype, tolerance):
+def test_cached_activations_have_the_dtype_that_is_asked_for(checkpoint, splits, cache, dtype, tolerance):
     model = nt.TransferModel.load(checkpoint("bert", LAYERS), HEADS["ner"]())
     rows = TokenInputs(model.encode(splits["ner uneven"].train.data), model.pad_id)
     layers = FrozenLayers(model.encoder, Accelerator(), replace(cache, cache_dtype=dtype))
@@ -350,7 +350,7 @@ def test_auto_keeps_the_precision_of_the_run(checkpoint, cache):
     assert FrozenLayers(encoder, Accelerator(), replace(cache, cache_dtype="fp16")).dtype == torch.float16
 
 
-def test_a_report_scores_on_kept_states(checkpoint, review_splits, cache, monkeypatch):
+def test_a_report_scores_on_cached_activations(checkpoint, review_splits, cache, monkeypatch):
     """And gives what the whole network does."""
     nt.set_seed(0)
     model = nt.TransferModel.load(checkpoint("bert", LAYERS), nt.TextClassificationHead.for_splits(review_splits))

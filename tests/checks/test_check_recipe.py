@@ -1,4 +1,4 @@
-"""The recipe reads what the others read, tells what it finds, and stops where it is told to."""
+"""The recipe check_data reads what the other recipes read, reports its findings, and stops with --strict_data."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def flags(tmp_path, checkpoint):
     return ["--train_file", "train.csv", "--test_file", "test.csv", "--model_name_or_path", checkpoint()]
 
 
-def test_everything_is_told_at_once(flags, tmp_path):
+def test_all_findings_are_reported_at_once(flags, tmp_path):
     outcome = run_recipe("check_data", flags, tmp_path)
     assert outcome.status == 0, outcome.err
     found = json.loads((tmp_path / "runs" / "check_data" / "check.json").read_text())
-    told = {finding["kind"]: finding for finding in found["findings"]}
-    assert told["bad_rows"]["what"] == (
+    findings = {finding["kind"]: finding for finding in found["findings"]}
+    assert findings["bad_rows"]["what"] == (
         "1 of 5 (20.0%) train rows cannot be used: 1 row with no text (line 4); a run stops there."
     )
-    assert "'c' (line 3)" in told["refused"]["what"]
-    assert told["leak"]["where"] == "test.csv, line 2"
+    assert "'c' (line 3)" in findings["refused"]["what"]
+    assert findings["leak"]["where"] == "test.csv, line 2"
     assert found["splits"]["train"]["columns_found"] == ["text", "label", "id"]
     assert "not read: id" in outcome.out
     assert run_recipe("check_data", flags, tmp_path).status == 0  # again, over what it wrote
@@ -39,8 +39,8 @@ def test_everything_is_told_at_once(flags, tmp_path):
 def test_columns_of_labels_are_read(tmp_path, checkpoint):
     (tmp_path / "train.csv").write_text("text,late,rude,id\ngood one,0,1,1\nbad one,1,0,2\n")
     flags = ["--train_file", "train.csv", "--label_columns", "late,rude", "--model_name_or_path", checkpoint()]
-    told = " ".join(run_recipe("check_data", flags, tmp_path).out.split())  # lines break where they are full
-    assert "'late, rude'; not read: id labels in train" in told
+    report = " ".join(run_recipe("check_data", flags, tmp_path).out.split())  # lines break where they are full
+    assert "'late, rude'; not read: id labels in train" in report
 
 
 def test_tagged_files_are_known_as_such(sentences, tmp_path, checkpoint):
@@ -60,7 +60,7 @@ def test_the_sample_sets_are_fit_to_train_on(task, tmp_path, checkpoint):
     assert [finding for finding in found["findings"] if finding["severity"] == "error"] == []
 
 
-def test_strict_data_stops_after_telling(flags, tmp_path):
+def test_strict_data_stops_after_the_report(flags, tmp_path):
     outcome = run_recipe("check_data", [*flags, "--strict_data"], tmp_path)
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith("error: 1 of 2 (50.0%) test rows are also in train")
@@ -78,7 +78,7 @@ def test_training_stops_on_leaks_when_strict(name, task_flags, training_flags, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_told_before_anything_is_read(flags, tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_before_anything_is_read(flags, tmp_path, monkeypatch):
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "cleanlab" else there(name))
     outcome = run_recipe("check_data", [*flags, "--label_errors"], tmp_path)

@@ -1,4 +1,4 @@
-"""Labels are counted, and told where they look alike, are rare or uneven."""
+"""Labels are counted, and reported where they look alike, are rare or uneven."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def found_in(splits):
     return {finding.kind: finding for finding in label_findings(seen, count_labels(seen))}
 
 
-def test_labels_that_look_alike_are_told_and_others_are_not(tmp_path):
+def test_labels_that_look_alike_are_reported_and_others_are_not(tmp_path):
     train = [(f"text {i}", label) for i, label in enumerate(["spam"] * 9 + ["Spam", "ｓpam"] + ["ham"] * 9)]
     finding = found_in(texts(tmp_path, train))["labels_alike"]
     assert lines(finding) == [10, 11]
@@ -25,11 +25,11 @@ def test_labels_that_look_alike_are_told_and_others_are_not(tmp_path):
     assert "ham'" not in finding.what.replace("spam'", "")
 
 
-def test_even_labels_are_not_told_of(tmp_path):
+def test_even_labels_are_not_reported(tmp_path):
     assert found_in(texts(tmp_path, [(f"text {i}", "ab"[i % 2]) for i in range(40)])) == {}
 
 
-def test_rare_and_uneven_labels_are_told(tmp_path):
+def test_rare_and_uneven_labels_are_reported(tmp_path):
     train = [(f"text {i}", "often" if i else "once") for i in range(30)]
     found = found_in(texts(tmp_path, train))
     assert lines(found["rare_label"]) == [1]
@@ -45,8 +45,8 @@ def test_numbers_are_no_classes_however_few_there_are(tmp_path):
     options = nt.DataOptions(train_file=str(tmp_path / "train.jsonl"), problem="regression")
     splits, _ = read_for_checks(options, "classification")
     assert found_in(splits) == {}
-    (told,) = check_data(splits, options=CheckOptions(label_errors=True)).findings[:1]
-    assert "the labels are scores" in told.what
+    (finding,) = check_data(splits, options=CheckOptions(label_errors=True)).findings[:1]
+    assert "the labels are scores" in finding.what
 
 
 def test_entities_are_counted_and_not_words(tmp_path):

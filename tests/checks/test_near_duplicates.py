@@ -1,4 +1,4 @@
-"""Nearly the same texts are found, and what is told resembles as much as it says."""
+"""Nearly the same texts are found, and the resemblance reported is the true one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_word_changed_among_ten_is_found():
     assert min(found) >= 400  # sentences of chance are not nearly the same
 
 
-def test_what_is_told_is_true():
+def test_the_resemblance_reported_is_true():
     chance = random.Random(1)
     rows = [sentence(chance, 12) for _ in range(60)]
     rows += [words[:cut] + sentence(chance, 12 - cut) for words in rows for cut in (4, 8, 10, 11)]
@@ -63,7 +63,7 @@ def test_texts_without_words_are_left_alone():
     assert list(near_pairs([])) == []
 
 
-def test_near_leaks_and_near_duplicates_are_told_apart_and_copies_left_out(tmp_path):
+def test_near_leaks_and_near_duplicates_are_distinguished_and_copies_left_out(tmp_path):
     first = "the coffee in that small hotel was the best of the whole week"
     train = [(first, "a"), (first.replace("small", "tiny"), "a"), ("nothing like it", "b")]
     test = [(first.replace("whole", "long"), "a"), (first, "a"), ("quite another text", "b")]

@@ -68,7 +68,7 @@ def test_logits_of_a_truncated_encoder_of_pairs_are_those_of_the_full_network(mo
     assert torch.equal(truncated, full)
 
 
-def test_kept_states_tell_pairs_from_one_text_of_the_same_tokens(model, monkeypatch):
+def test_the_cache_distinguishes_pairs_from_one_text_of_the_same_tokens(model, monkeypatch):
     from nlp_transfer.activations.frozen_layers import _hash_of_tokens
 
     features = model.head.encode(PAIRS, model.tokenizer, 32)

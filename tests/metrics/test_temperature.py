@@ -127,7 +127,7 @@ def test_a_tagger_keeps_its_tags_and_their_order():
         (300, 0, "this needs at least 10 wrong validation rows; got 0 of 300; more than 3,000 would have as many."),
     ],
 )
-def test_too_few_rows_or_errors_are_told_and_nothing_is_fitted(caplog, rows, wrong, line):
+def test_too_few_rows_or_errors_are_logged_and_nothing_is_fitted(caplog, rows, wrong, line):
     head = nt.TextClassificationHead(["a", "b"], temperature=2.0)
     outputs = as_outputs(np.tile(np.float32([1, 0]), (rows, 1)))
     with caplog.at_level(logging.INFO, "nlp_transfer"):

@@ -1,4 +1,4 @@
-"""Dropout drops the share that it is told, keeps the mean, and leaves the network as it was."""
+"""Dropout drops the given share, keeps the mean, and leaves the network as it was."""
 
 from __future__ import annotations
 

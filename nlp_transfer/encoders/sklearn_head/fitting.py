@@ -212,9 +212,14 @@ def _choose(
     log.info(
         "Chosen by %d-fold cross-validation on %s items: %s (%s %.3f).",
         _FOLDS, f"{len(chosen):,}", _described(candidates[best]),
-        "accuracy" if outside is None else "F1 of words in entities", scores[best],
+        score_name(outside), scores[best],
     )  # fmt: skip
     return candidates[best], 1 / temperature_of(held_out[best], targets)
+
+
+def score_name(outside: int | None) -> str:
+    """The score of items of which `outside` is the label of words in no entity, None where they are texts."""
+    return "accuracy" if outside is None else "F1 of words in entities"
 
 
 def _score(predicted: np.ndarray, labels: np.ndarray, outside: int | None) -> float:

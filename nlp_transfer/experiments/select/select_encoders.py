@@ -15,6 +15,7 @@ from nlp_transfer.config import CacheOptions, ModelOptions, SelectionOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.row_store import counted
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.sklearn_head.fitting import score_name
 from nlp_transfer.errors import ModelError, UserError, is_full_disk
 from nlp_transfer.experiments.select.h_score import h_score
 from nlp_transfer.experiments.select.layer_features import features_by_layer
@@ -133,7 +134,7 @@ def select_encoders(splits: Splits, options: SelectionOptions, cache: CacheOptio
     if not estimates:
         raise ModelError(f"none of the encoders can be ranked: {'; '.join(f'{k}: {v}' for k, v in failed.items())}")
     return Selection(
-        metric="accuracy" if sample.outside is None else "F1 of words in entities",
+        metric=score_name(sample.outside),
         rows=len(sample.data),
         items=f"{len(sample.labels):,} {sample.what}",
         encoders=_ranked(estimates, options.seed),

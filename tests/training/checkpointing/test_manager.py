@@ -441,6 +441,9 @@ def test_cached_activations_may_have_to_be_computed_again_but_not_for_each_batch
     killed(fit, 6, strategy=strategy)
     with pytest.raises(nt.OptionError, match=r"cache was used before and is not now; .* --cache_gb"):
         fit(resume="", strategy=strategy, cache=nt.CacheOptions(cache_gb=0))
+    killed(fit, 6, strategy=strategy, cache=nt.CacheOptions(cache_gb=0))
+    with pytest.raises(nt.OptionError, match=r"cache was not used before and is now; .* --cache_gb"):
+        fit(resume="", strategy=strategy)
 
 
 def test_room_for_the_widest_stage_is_asked_for_once_before_the_first(fit, tmp_path, monkeypatch, caplog):
