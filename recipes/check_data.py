@@ -34,7 +34,7 @@ def main() -> None:
 
     target = options.output.output_dir or "runs/check_data"
     overwrite = options.output.overwrite_output_dir or not options.output.output_dir  # its default folder is its own
-    with nt.RunFolder(target, overwrite) as folder:
+    with nt.RunFolder(target, overwrite=overwrite) as folder:
         task = nt.task_of(options.data, options.check.task)
         splits, unreadable = nt.read_for_checks(options.data, task)
         tokenizer, max_length = nt.tokenizer_of(options.model, of_words=task == "ner")

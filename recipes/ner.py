@@ -36,7 +36,8 @@ def main() -> None:
     strategy = nt.strategy_from(options.strategy)
     training, cache, output = options.training, options.cache, options.output
 
-    with nt.RunFolder(output.output_dir or "runs/ner", output.overwrite_output_dir, output.resume) as folder:
+    target = output.output_dir or "runs/ner"
+    with nt.RunFolder(target, overwrite=output.overwrite_output_dir, resume=output.resume) as folder:
         splits, head = nt.NERHead.load_task(options.data, options.head, seed=training.seed)
         splits = nt.check_quickly(splits, strict=options.data.strict_data)
         accelerator = nt.make_accelerator(training, folder.path)

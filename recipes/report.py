@@ -23,7 +23,7 @@ def main() -> None:
     runs = list(itertools.takewhile(lambda part: not part.startswith("-"), sys.argv[1:]))
     if not runs and len(sys.argv) > 1 and not {"-h", "--help"} & set(sys.argv):
         raise nt.OptionError("the folders of runs come first, then the options: report RUN --output_file FILE.")
-    (options,) = nt.parse([nt.ReportOptions], __doc__, sys.argv[1 + len(runs) :])
+    (options,) = nt.parse([nt.ReportOptions], __doc__, argv=sys.argv[1 + len(runs) :])
     log.info("%s is written.", nt.draw_reports(runs, options.output_file))
 
 

@@ -32,7 +32,7 @@ def main() -> None:
 
     target = options.output.output_dir or "runs/select_encoder"
     overwrite = options.output.overwrite_output_dir or not options.output.output_dir  # its default folder is its own
-    with nt.RunFolder(target, overwrite) as folder:
+    with nt.RunFolder(target, overwrite=overwrite) as folder:
         task = nt.task_of(options.data, options.selection.task)
         splits = nt.load_splits(options.data, task, seed=options.selection.seed)
 

@@ -19,7 +19,9 @@ def main() -> None:
         print(__doc__)
         return
     folders = [word for word in sys.argv[1:] if word != "--trust_remote_code"]
-    if not folders or any(word.startswith("-") for word in folders):
+    if unknown := [word for word in folders if word.startswith("-")]:
+        raise nt.OptionError(f"unknown option {unknown[0]}; did you mean --trust_remote_code?")
+    if not folders:
         raise nt.OptionError("name the folder of a run, as in: nlp-transfer verify runs/classify.")
     for folder in folders:
         print(f"{folder}: {nt.verify_run(folder, trust_remote_code='--trust_remote_code' in sys.argv)}")

@@ -77,17 +77,28 @@ def test_the_wheel_holds_every_package_and_the_recipes():
     assert set(listed) == there | {"nlp_transfer.recipes"}
 
 
+def _names_in(node: ast.AST) -> set[str]:
+    parts = list(ast.walk(node))
+    return {part.id for part in parts if isinstance(part, ast.Name)} | {
+        part.attr for part in parts if isinstance(part, ast.Attribute)
+    }
+
+
 def test_nobody_asks_which_head_or_strategy_it_holds():
+    known = {head.__name__ for head in HEADS.values()} | {"TaskHead", "TextHead"}
+    known |= {strategy.__name__ for strategy in STRATEGIES.values()}
     asked = []
     for module, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance"):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_call and node.func.id in ("isinstance", "issubclass"):
+                names = _names_in(node.args[1])
+            elif isinstance(node, ast.Compare) and "type" in _names_in(node.left):
+                names = {name for side in node.comparators for name in _names_in(side)}
+            else:
                 continue
-            kinds = {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)}
-            known = {head.__name__ for head in HEADS.values()} | {"TaskHead", "TextHead"}
-            known |= {strategy.__name__ for strategy in STRATEGIES.values()} - {"Auto"}
-            if kinds & known and room(module) != "heads":
-                asked.append(f"{module}, line {node.lineno}: {', '.join(kinds & known)}")
+            if names & known and room(module) != "heads":
+                asked.append(f"{module}, line {node.lineno}: {', '.join(names & known)}")
     assert asked == [], "what differs between heads or strategies is an attribute or a method of them"
 
 

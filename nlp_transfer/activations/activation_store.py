@@ -1,11 +1,7 @@
-"""The cache of activations on disk, and the command that lists or clears it.
-
-python -m nlp_transfer.activations list|clear [--cache_dir FOLDER]
-"""
+"""The cache of activations on disk."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -112,7 +108,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(self.folder)
             free = shutil.disk_usage(self.folder).free
-            entries = sorted(_entries(self.folder), key=lambda entry: entry.used_at)
+            entries = entries_of(self.folder)
         except OSError as error:
             return self._cannot(f"cannot use the cache folder {self.folder}: {error.strerror}")
         removable = [entry for entry in entries if entry.path / _STATES not in in_use]
@@ -232,20 +228,34 @@ def _crc32(path: Path) -> int:
     return value
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """What is cached under one key: its folder, its size, when it was last used, and what it is."""
+
     path: Path
     bytes: int
     used_at: float
     description: str
 
 
-def _entries(folder: Path) -> list[_Entry]:
-    """All that is cached, damaged or not; half-written folders may belong to a run that is still going."""
+def entries_of(folder: Path) -> list[Entry]:
+    """All that is cached, damaged or not, the least recently used first.
+
+    Without half-written folders, which may belong to a run that is still going.
+    """
     entries = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if _NAME.fullmatch(path.name) and path.is_dir():
             size = sum(file.stat().st_size for file in path.iterdir())
-            entries.append(_Entry(path, size, path.stat().st_mtime, _description(path)))
+            entries.append(Entry(path, size, path.stat().st_mtime, _description(path)))
+    return sorted(entries, key=lambda entry: entry.used_at)
+
+
+def clear(folder: Path) -> list[Entry]:
+    """Delete all that is cached, and return what that was; also half-written files that a killed run has left."""
+    entries = entries_of(folder)
+    _remove_abandoned(folder)
+    for entry in entries:
+        shutil.rmtree(entry.path, ignore_errors=True)
     return entries
 
 
@@ -265,29 +275,3 @@ def _remove_abandoned(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - max(part.stat().st_mtime for part in (path, *path.iterdir())) > _ABANDONED_AFTER:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """List or clear the cache."""
-    parser = argparse.ArgumentParser(
-        prog="nlp-transfer cache",
-        description="List or clear the cache of activations of frozen layers.",
-    )
-    parser.add_argument("command", choices=("list", "clear"), help="List what is cached, or delete all of it.")
-    parser.add_argument(
-        "--cache_dir", help=f"The folder of the cache (default: {cache_folder()}, or $NLP_TRANSFER_CACHE)."
-    )
-    arguments = parser.parse_args(argv)
-    folder = cache_folder(arguments.cache_dir)
-    entries = sorted(_entries(folder), key=lambda entry: entry.used_at)
-    if arguments.command == "clear":
-        _remove_abandoned(folder)
-        for entry in entries:
-            shutil.rmtree(entry.path, ignore_errors=True)
-    else:
-        for entry in entries:
-            used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used_at))
-            print(f"{entry.path.name}  {entry.bytes / 1e6:>10,.1f} MB  used {used}  {entry.description}")
-    total = sum(entry.bytes for entry in entries) / 1e6
-    outcome = "freed" if arguments.command == "clear" else "in total"
-    print(f"{len(entries)} folder{'s' * (len(entries) != 1)}, {total:,.1f} MB {outcome}, in {folder}")

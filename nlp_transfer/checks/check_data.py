@@ -157,7 +157,7 @@ def require_packages(options: CheckOptions) -> None:
 
 
 def _findings(splits: Splits, parts: Sequence[Part], task: str, counts: Counts, threshold: float) -> Iterator[Finding]:
-    yield from refusals(splits, task)
+    yield from refusals(splits)
     yield from repeated(parts)
     yield from encoding_findings(parts)
     yield from label_findings(parts, counts)

@@ -14,12 +14,10 @@ from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.read_rows import Rows
-from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import precision_for
-from nlp_transfer.heads import NERHead, TextClassificationHead
+from nlp_transfer.heads.registry import head_of_rows
 from nlp_transfer.heads.task_head import TaskHead, softmax
-from nlp_transfer.heads.text_head import are_pairs
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Features
@@ -38,13 +36,8 @@ def features_and_labels(
 
     Activations of the layers are computed once for each row and cached on disk as `cache` says.
     """
+    head, splits = head_of_rows(splits) if splits.are_tagged else (_text_head(splits), splits)
     there = _there(splits)
-    head: TaskHead
-    if "tags" in there[0].data.column_names:
-        head, splits = NERHead.for_splits(splits)
-        there = _there(splits)
-    else:
-        head = _head(splits)
     model = TransferModel.from_options(replace(options, keep_head=False), head)
     Features().setup(model, seed)
     model.encoder.freeze(model.encoder.depth)
@@ -66,12 +59,11 @@ def trained_chances(splits: Splits, options: ModelOptions, seeds: Sequence[int])
     look at memorization in deep networks"), so after one epoch it still doubts labels that are wrong, its own training
     rows' too; trained in folds, it would know less. The mean over networks of several seeds.
     """
-    there = _there(splits)
-    rows = replace(there[0], data=concatenate_datasets([part.data for part in there]))
+    rows = _joined(splits)
     probabilities = []
     for seed in seeds:
         set_seed(seed)
-        model = TransferModel.from_options(replace(options, keep_head=False), _head(splits))
+        model = TransferModel.from_options(replace(options, keep_head=False), _text_head(splits))
         accelerator = _accelerator(model)
         training = TrainingOptions(num_train_epochs=1, per_device_train_batch_size=_BATCH, seed=seed)
         with quiet():
@@ -87,9 +79,15 @@ def _there(splits: Splits) -> list[Rows]:
     return [rows for rows in (splits.train, splits.validation, splits.test) if rows is not None]
 
 
-def _head(splits: Splits) -> TextClassificationHead:
-    names = {label for rows in _there(splits) for label in values(rows.data, "label")}
-    return TextClassificationHead(sorted(map(str, names)), pooling="mean", pairs=are_pairs(splits))
+def _joined(splits: Splits) -> Rows:
+    """The rows of all splits as one."""
+    there = _there(splits)
+    return replace(there[0], data=concatenate_datasets([rows.data for rows in there]))
+
+
+def _text_head(splits: Splits) -> TaskHead:
+    """The head for the labels of all splits, not of train alone."""
+    return head_of_rows(Splits(_joined(splits), None, None), pooling="mean")[0]
 
 
 def _accelerator(model: TransferModel) -> Accelerator:

@@ -130,7 +130,7 @@ def _items(
     features = chances = None
     if how == "quick" or not is_enough:
         if how != "quick":
-            log.info("Label errors: the encoder does not train, which it does on %s texts or more.", f"{_ENOUGH:,}")
+            log.info("Label errors: fewer than %s texts: using frozen features.", f"{_ENOUGH:,}")
         features, labels = features_and_labels(splits, options, cache, seed)
     else:
         log.info(

@@ -30,7 +30,7 @@ def check_quickly(splits: Splits, *, strict: bool = False) -> Splits:
     shown = weighty if len(weighty) <= _LINES else weighty[: _LINES - 1]
     notes = [f"Data: {finding.what} ({finding.where})" for finding in shown]
     if len(shown) < len(weighty):
-        notes.append(f"Data: {len(weighty) - len(shown)} more; recipes/check_data.py shows all.")
+        notes.append(f"Data: {len(weighty) - len(shown)} more; nlp-transfer check_data shows all.")
     return splits.noting(*notes)
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from nlp_transfer.checks.finding import Finding, Place, rows_in_words, share
 from nlp_transfer.config import DataOptions
-from nlp_transfer.data.label_check import check_labels, check_tags
+from nlp_transfer.data.label_check import check_splits
 from nlp_transfer.data.load import read_rows
 from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.row_kinds import CLASSIFICATION, NER
 from nlp_transfer.data.source_rows import is_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
@@ -17,18 +18,17 @@ from nlp_transfer.heads import head_named
 
 
 def task_of(options: DataOptions, task: str | None = None) -> str:
-    """The task that the rows are for: what is given, or what the training file or data set looks like."""
+    """The kind of rows to read: that of the head of `task`, or what the training file or data set looks like."""
     if task:
         return head_named(task).reads
     if options.dataset_name:
         try:
-            read_rows(options, "ner")
+            read_rows(options, NER.name)
         except DataError:
-            return "classification"
-        return "ner"
-    return "ner" if options.train_file and is_tagged(options.train_file, options.text_column_name, False) else (
-        "classification"
-    )  # fmt: skip
+            return CLASSIFICATION.name
+        return NER.name
+    has_tags = options.train_file and is_tagged(options.train_file, options.text_column_name, False)
+    return (NER if has_tags else CLASSIFICATION).name
 
 
 def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Finding, ...]]:
@@ -40,16 +40,18 @@ def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Find
     )  # fmt: skip
 
 
-def refusals(splits: Splits, task: str) -> Iterator[Finding]:
+def refusals(splits: Splits) -> Iterator[Finding]:
     """What a training run would stop at: only one label, or labels that train does not have."""
     try:
-        if task == "ner":
-            check_tags(splits)
-        else:
-            check_labels(splits)
+        check_splits(splits)
     except DataError as error:
         what, _, mend = str(error).rpartition("; ")
-        yield Finding("error", "refused", f"A run would stop here: {what or mend}", mend if what else "See there.")
+        yield Finding(
+            "error",
+            "refused",
+            f"A run would stop here: {what or mend}",
+            mend if what else "Mend the labels of these files.",
+        )
 
 
 def _unreadable(name: str, rows: Rows, options: DataOptions, task: str) -> Finding:

@@ -15,6 +15,14 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
 
 
+def check_splits(splits: Splits) -> None:
+    """Raise DataError for labels, or tags where the rows have these, that a run cannot train on."""
+    if splits.are_tagged:
+        check_tags(splits)
+    else:
+        check_labels(splits)
+
+
 def check_labels(splits: Splits) -> None:
     """DataError unless the training rows have two labels or more, and all labels of the other splits.
 

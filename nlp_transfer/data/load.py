@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.config import DataOptions
-from nlp_transfer.data.label_check import check_labels, check_tags
+from nlp_transfer.data.label_check import check_splits
 from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
 from nlp_transfer.data.read_rows import Rows, Source, read_classification, read_hub, read_tagged
 from nlp_transfer.data.readers import require_file
 from nlp_transfer.data.readers.hub import hub_splits
+from nlp_transfer.data.row_kinds import RowKind, row_kind_named
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits, make_splits
 from nlp_transfer.errors import DataError, OptionError
 
-_SAMPLES = {"classification": "csv", "sentiment": "jsonl", "ner": "conll"}
 _HUB_NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "dev", "development"),
@@ -31,9 +31,10 @@ def load_splits(
 ) -> Splits:
     """Read and check the splits that the options name; with none named, the sample set of the package.
 
+    `task` is how the rows are read: classification, sentiment or ner (`TaskHead.reads` of the head to train).
     `prepare` changes the rows of each split before any are held out. Raises DataError and OptionError.
     """
-    splits = _checked(read_rows(options, task), options, task, seed, prepare)
+    splits = _checked(read_rows(options, task), options, row_kind_named(task), seed, prepare)
     if not options.dataset_name and not options.train_file:
         splits = splits.noting(f"No --train_file: this is the sample set of {len(splits.train.data)} training rows.")
     return splits
@@ -50,31 +51,32 @@ def splits_from(
 ) -> Splits:
     """Read and check splits from pandas data frames, `datasets` objects or paths, as `load_splits` does from options.
 
-    `task` is classification, sentiment or ner; `options` are used but for the files that they name.
+    `task` is how the rows are read, as in `load_splits`; `options` are used but for the files that they name.
     Raises DataError and OptionError.
 
     >>> splits = splits_from(frame, test=other, options=DataOptions(label_column_name="team"))
     """
     options = options or DataOptions()
     sources = {"train": train, "validation": validation, "test": test}
-    _refuse_clashes(options, task)
+    kind = row_kind_named(task)
+    _refuse_clashes(options, kind)
 
     def read(options: DataOptions) -> dict[str, Rows | None]:
-        return {name: None if source is None else _read(source, options, task) for name, source in sources.items()}
+        return {name: None if source is None else _read(source, options, kind) for name, source in sources.items()}
 
-    return _checked(_as_measured(read, options, task), options, task, seed)
+    return _checked(_as_measured(read, options, kind), options, kind, seed)
 
 
 def _checked(
     splits_read: Mapping[str, Rows],
     options: DataOptions,
-    task: str,
+    kind: RowKind,
     seed: int,
     prepare: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> Splits:
     prepared = {name: prepare(rows) for name, rows in splits_read.items()}
     notes = []
-    if task == "classification" and not options.problem and problem_of(prepared["train"].data) != "single_label":
+    if kind.infers_problem and not options.problem and problem_of(prepared["train"].data) != "single_label":
         notes.append(_taken_as(prepared["train"]))
     splits = make_splits(
         prepared["train"],
@@ -82,12 +84,9 @@ def _checked(
         prepared.get("test"),
         share=options.validation_split_percentage / 100,
         seed=seed,
-        label_column=None if task == "ner" else "label",
+        label_column=None if kind.tagged else "label",
     )
-    if task == "ner":
-        check_tags(splits)
-    else:
-        check_labels(splits)
+    check_splits(splits)
     splits = splits.noting(*notes)
     if splits.test is None and splits.validation is None:
         raise OptionError(
@@ -106,17 +105,18 @@ def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
 
     Where no problem is set, and the labels look like measured numbers, they are read as numbers (regression).
     """
-    _refuse_clashes(options, task)
+    kind = row_kind_named(task)
+    _refuse_clashes(options, kind)
     return _as_measured(
-        lambda options: _hub(options, task) if options.dataset_name else _files(options, task), options, task
+        lambda options: _hub(options, kind) if options.dataset_name else _files(options, kind), options, kind
     )
 
 
 def _as_measured(
-    read: Callable[[DataOptions], dict[str, Rows | None]], options: DataOptions, task: str
+    read: Callable[[DataOptions], dict[str, Rows | None]], options: DataOptions, kind: RowKind
 ) -> dict[str, Rows]:
     splits = read(options)
-    if task == "classification" and not options.problem and _look_measured(splits["train"]):
+    if kind.infers_problem and not options.problem and _look_measured(splits["train"]):
         splits = read(replace(options, problem="regression"))
     return {name: rows for name, rows in splits.items() if rows is not None}
 
@@ -145,12 +145,9 @@ def require_files(options: DataOptions) -> None:
             require_file(Path(path))
 
 
-def _refuse_clashes(options: DataOptions, task: str = "classification") -> None:
-    if task == "sentiment" and (options.label_columns or options.label_delimiter or options.problem == "multi_label"):
-        raise OptionError("sentiment is one level or one number a text; several labels are for recipes/classify.py.")
-    for name in ("problem", "text_pair_column_name", "label_columns", "label_delimiter"):
-        if task == "ner" and getattr(options, name):
-            raise OptionError(f"--{name} is for texts with labels; leave it out for tagged words.")
+def _refuse_clashes(options: DataOptions, kind: RowKind | None = None) -> None:
+    if kind:
+        _refuse_options(options, kind)
     given = [name for name in ("train_file", "validation_file", "test_file") if getattr(options, name)]
     if options.dataset_name and given:
         raise OptionError(f"--dataset_name and --{given[0]} both name the rows to read; give one of them.")
@@ -165,17 +162,25 @@ def _refuse_clashes(options: DataOptions, task: str = "classification") -> None:
         raise OptionError(f"--validation_split_percentage must lie in [0, 100); got {percentage:g}.")
 
 
-def _files(options: DataOptions, task: str) -> dict[str, Rows | None]:
+def _refuse_options(options: DataOptions, kind: RowKind) -> None:
+    for option in kind.refused:
+        if getattr(options, option):
+            raise OptionError(kind.refusal.format(option=option))
+    if options.problem in kind.refused_problems:
+        raise OptionError(kind.refusal.format(option="problem"))
+
+
+def _files(options: DataOptions, kind: RowKind) -> dict[str, Rows | None]:
     paths = {"train": options.train_file, "validation": options.validation_file, "test": options.test_file}
     if not options.train_file:
-        folder = files("nlp_transfer") / "samples" / task
-        paths = {name: str(folder / f"{name}.{_SAMPLES[task]}") for name in paths}
-    return {name: _read(path, options, task) if path else None for name, path in paths.items()}
+        folder = files("nlp_transfer") / "samples" / kind.name
+        paths = {name: str(folder / f"{name}.{kind.sample_suffix}") for name in paths}
+    return {name: _read(path, options, kind) if path else None for name, path in paths.items()}
 
 
-def _read(source: Source, options: DataOptions, task: str) -> Rows:
+def _read(source: Source, options: DataOptions, kind: RowKind) -> Rows:
     columns = (options.text_column_name, options.label_column_name)
-    if task != "ner":
+    if not kind.tagged:
         if options.conll_columns:
             raise OptionError("--conll_columns is for NER.")
         return read_classification(
@@ -183,7 +188,7 @@ def _read(source: Source, options: DataOptions, task: str) -> Rows:
             *columns,
             skip_bad_rows=options.skip_bad_rows,
             delimiter=options.delimiter,
-            **_labelled(options, task),
+            **_labelled(options, kind),
         )
     return read_tagged(
         source,
@@ -195,13 +200,13 @@ def _read(source: Source, options: DataOptions, task: str) -> Rows:
     )
 
 
-def _labelled(options: DataOptions, task: str) -> dict[str, Any]:
-    problem = options.problem or ("single_label" if task == "sentiment" else None)
+def _labelled(options: DataOptions, kind: RowKind) -> dict[str, Any]:
+    problem = options.problem or kind.problem
     form = LabelForm(problem, options.label_delimiter, tuple(options.label_columns))
     return {"pair_column": options.text_pair_column_name, "labels": form}
 
 
-def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
+def _hub(options: DataOptions, kind: RowKind) -> dict[str, Rows | None]:
     name = options.dataset_name or ""
     there = hub_splits(name, options.dataset_config_name)
     spelt = {split: next((s for s in spellings if s in there), None) for split, spellings in _HUB_NAMES.items()}
@@ -214,10 +219,10 @@ def _hub(options: DataOptions, task: str) -> dict[str, Rows | None]:
             options.dataset_config_name,
             options.text_column_name,
             options.label_column_name,
-            tagged=task == "ner",
+            tagged=kind.tagged,
             skip_bad_rows=options.skip_bad_rows,
             misaligned=options.misaligned,
-            **_labelled(options, task),
+            **_labelled(options, kind),
         )
         if spelling
         else None

@@ -37,6 +37,11 @@ class Splits:
         others = "".join(f", {name} {len(rows.data):,}" for name, rows in parts.items() if rows is not None)
         return f"Splits(train {len(self.train.data):,} rows{others})"
 
+    @property
+    def are_tagged(self) -> bool:
+        """Whether the rows are words with tags, and not texts with labels."""
+        return "tags" in self.train.data.column_names
+
     def each(self, change: Callable[[Rows], Rows]) -> Splits:
         """The same splits with the rows of each changed."""
         validation, test = (change(rows) if rows is not None else None for rows in (self.validation, self.test))

@@ -85,7 +85,9 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
             log.info("%s words tagged, %s words lost.", f"{tagged:,}", f"{lost:,}")
         if options.abstain_below is not None:
             predicted, least = _rows_in(missing, texts.count), options.abstain_below
-            log.info("Abstained on %s of these %s rows: certainty below %g.", f"{abstained:,}", f"{predicted:,}", least)
+            log.info(
+                "Abstained on %s of these %s rows: probability below %g.", f"{abstained:,}", f"{predicted:,}", least
+            )
     accelerator.end_training()
 
 

@@ -182,6 +182,10 @@ class TextClassificationHead(TextHead):
             options["priors"] = {name: count / sum(now.values()) for name, count in now.items()}
         return type(self)(**options)
 
+    def step_options(self) -> dict[str, bool]:
+        is_other_loss = self.loss_name != "cross_entropy"
+        return super().step_options() | {"label_smoothing": bool(self.label_smoothing), "loss": is_other_loss}
+
     @property
     def classifiers(self) -> tuple[str, ...]:
         return CLASSIFIERS

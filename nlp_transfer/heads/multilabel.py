@@ -222,6 +222,9 @@ class MultiLabelHead(TextHead):
         ]
         return type(self)(**self.options() | {"class_weights": recomputed_weights(self.class_weights, schemes)})
 
+    def step_options(self) -> dict[str, bool]:
+        return super().step_options() | {"loss": self.loss_name != "cross_entropy"}
+
     def require_features(self, classifier: str) -> None:
         super().require_features(classifier)
         if classifier not in self.classifiers:

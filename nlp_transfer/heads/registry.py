@@ -6,6 +6,7 @@ import difflib
 from typing import Any, TypeVar
 
 from nlp_transfer.data.labels import problem_of
+from nlp_transfer.data.row_kinds import ROW_KINDS
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.task_head import TaskHead
@@ -58,3 +59,15 @@ def text_head_for(splits: Splits, **options: Any) -> Any:
     problem = problem_of(splits.train.data)
     head = next(head for head in HEADS.values() if getattr(head, "problem", None) == problem)
     return head.for_splits(splits, **options)  # type: ignore[attr-defined]
+
+
+def head_of_rows(splits: Splits, **options: Any) -> tuple[TaskHead, Splits]:
+    """The head for the tags or the labels of `splits`, and the splits as it trains on them.
+
+    `options` are those of a head for labels (`text_head_for`); a head for tags gets none.
+    """
+    if not splits.are_tagged:
+        return text_head_for(splits, **options), splits
+    tagged = [kind.name for kind in ROW_KINDS.values() if kind.tagged]
+    head = next(head for head in HEADS.values() if head.reads in tagged)
+    return head.for_splits(splits)  # type: ignore[attr-defined, no-any-return]

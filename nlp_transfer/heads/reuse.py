@@ -22,7 +22,7 @@ def log_dropped_head(checkpoint: Checkpoint, loaded: Loaded) -> None:
     """Log the labels and weights of the checkpoint's own head that a network was loaded without, if there was one."""
     if checkpoint.task_head and loaded.dropped:
         labels, weights = _listed(checkpoint.config.id2label.values()), _listed(sorted(loaded.dropped))
-        log.info("The head of %s is dropped: its labels %s; its weights %s.", checkpoint.name, labels, weights)
+        log.info("The head of %s is dropped (labels: %s; weights: %s).", checkpoint.name, labels, weights)
 
 
 def reuse_head(checkpoint: Checkpoint, loaded: Loaded) -> Loaded:
@@ -60,7 +60,7 @@ def reuse_head(checkpoint: Checkpoint, loaded: Loaded) -> Loaded:
     complete = below | (output if len(shared) == len(labels) else set())
     others = [label for label in labels.values() if label not in rows]
     log.info(
-        "Kept of the head of %s: %d of the %d labels (%s)%s%s.",
+        "Reusing from the head of %s: %d of the %d labels (%s)%s%s.",
         *(name, len(shared), len(labels), _listed([labels[i] for i in shared])),
         f", and {_listed(sorted(below))}" if below else "",
         f"; {_listed(others)} {'are' if len(others) > 1 else 'is'} new" if others else "",

@@ -213,7 +213,7 @@ class TaskHead(ABC):
     def require_confidence(self) -> None:
         """Raise OptionError where predictions have no confidence estimate to abstain by."""
         if self.no_confidence:
-            raise OptionError(f"--abstain_below is for classifiers; {self.no_confidence}.")
+            raise OptionError(f"--abstain_below needs one confidence for each row; {self.no_confidence}.")
 
     @abstractmethod
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> Scores:

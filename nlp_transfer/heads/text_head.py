@@ -200,13 +200,17 @@ class TextHead(TaskHead):
     def classifiers(self) -> tuple[str, ...]:
         return LINEAR
 
+    def step_options(self) -> dict[str, bool]:
+        """The options that have a meaning only where the head is trained by steps, and whether each is set."""
+        return {
+            "hidden": bool(self.hidden),
+            "dropout": self.dropout is not None,
+            "long_texts": self.long_texts == "window",
+        }
+
     def require_features(self, classifier: str) -> None:
-        for option, is_given in (
-            ("hidden", self.hidden), ("dropout", self.dropout is not None),
-            ("label_smoothing", getattr(self, "label_smoothing", 0)), ("long_texts", self.long_texts == "window"),
-            ("loss", getattr(self, "loss_name", "cross_entropy") != "cross_entropy"),
-        ):  # fmt: skip
-            if is_given:
+        for option, is_set in self.step_options().items():
+            if is_set:
                 raise OptionError(
                     f"--{option} has no meaning with --strategy features, whose classifier is not trained by steps; "
                     f"leave it out, or take --strategy freeze."

@@ -108,11 +108,11 @@ def _are_enough(items: int, wrong: int, what: str) -> bool:
     if items >= LEAST_ROWS and wrong >= LEAST_ERRORS:
         return True
     if items < LEAST_ROWS:
-        reason = f"it takes {LEAST_ROWS} validation {what}, and there are {items:,}"
+        reason = f"this needs at least {LEAST_ROWS} validation {what}; got {items:,}"
     else:
         needed = f"{'about' if wrong else 'more than'} {items * LEAST_ERRORS // max(wrong, 1):,}"
         reason = (
-            f"it takes {LEAST_ERRORS} wrong validation {what}, and {wrong} of {items:,} are; "
+            f"this needs at least {LEAST_ERRORS} wrong validation {what}; got {wrong} of {items:,}; "
             f"{needed} would have as many"
         )
     log.info("Probabilities are not calibrated: %s.", reason)

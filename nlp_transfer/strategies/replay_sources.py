@@ -29,7 +29,8 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.pretrained import Checkpoint
 from nlp_transfer.errors import ModelError
-from nlp_transfer.heads import NERHead, TaskHead, text_head_for
+from nlp_transfer.heads import TaskHead
+from nlp_transfer.heads.registry import head_of_rows
 from nlp_transfer.heads.sentiment import are_scores
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies.strategy import Part
@@ -113,13 +114,9 @@ class LabelledSource(Source):
 
     def __init__(self, model: TransferModel, rows: Rows, kind: Kind) -> None:
         checkpoint = _checkpoint(model)
-        self.head: TaskHead
-        if kind == "tags":
-            self.head, splits = NERHead.for_splits(Splits(rows, None, None))
-            rows, cut = splits.train, ""
-        else:
-            rows, cut = _cut(model.head, rows)
-            self.head = text_head_for(Splits(rows, None, None), **model.head.shape())
+        rows, cut = (rows, "") if kind == "tags" else _cut(model.head, rows)
+        self.head, splits = head_of_rows(Splits(rows, None, None), **model.head.shape())
+        rows = splits.train
         network = self.head.build(checkpoint).network
         tokenizer = checkpoint.tokenizer(of_words=self.head.labels_words)
         source = TransferModel(network, self.head, tokenizer, model.max_length)

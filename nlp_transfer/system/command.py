@@ -1,9 +1,14 @@
-"""The command `nlp-transfer`: recipes run, listed and copied, and the cache of activations."""
+"""The command `nlp-transfer`: recipes run, listed and copied, and the cache of activations.
+
+It starts recipes and `nlp_transfer.activations` by name, and imports neither: a recipe is a file, not a module of the
+package, and the command for the cache loads torch, for which `nlp-transfer list` or `--version` does not wait.
+"""
 
 from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import json
 import runpy
 import sys
@@ -98,8 +103,7 @@ def _copy(arguments: Sequence[str]) -> None:
 
 
 def _cache(arguments: Sequence[str]) -> None:
-    sys.argv[1:] = arguments
-    runpy.run_module("nlp_transfer.activations", run_name="__main__")
+    importlib.import_module("nlp_transfer.activations.__main__").main(arguments)
 
 
 def _refuse(name: str, _: Sequence[str]) -> NoReturn:

@@ -91,7 +91,7 @@ MOVED = {
     "strategies.base": "strategies.strategy",
     "strategies.replayed": "strategies.replay_sources",
     "optim": "strategies.param_groups",
-    "stages": "training.loop",
+    "stages": "training.stage",
     "updates": "training.steps",
     "plan": "training.plan",
     "progress": "training.progress",
@@ -197,7 +197,10 @@ MOVED = {
 """Old module or package -> new one, both below `nlp_transfer`; each module of a moved package has a line of its own."""
 
 MOVED_NAMES = {
-    "activations": dict.fromkeys(("Key", "Store", "cache_folder", "main"), "activations.activation_store"),
+    "activations": {
+        **dict.fromkeys(("Key", "Store", "cache_folder"), "activations.activation_store"),
+        "main": "activations.__main__",
+    },
     "training": {
         "TRACKERS": "config.training_options",
         "fit": "training.loop",

@@ -51,8 +51,8 @@ class Collapse:
         if not self.is_detected and (has_lasted or (best is not None and self.since <= best)):
             self.is_detected = True
             log.info(
-                "After epoch %.3g the network predicts one label for every validation item, and its loss, %.3f, is no "
-                "better than that of guessing (%.3f): it has collapsed, or learned nothing yet. %s",
+                "Collapsed or untrained: after epoch %.3g the network predicts one label for every validation item, "
+                "and its loss, %.3f, is no better than that of guessing (%.3f). %s",
                 epoch,
                 loss,
                 prior,

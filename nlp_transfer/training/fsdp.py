@@ -104,7 +104,7 @@ def validate_launcher() -> None:
         if _is_set(f"ACCELERATE_USE_{name}"):
             raise OptionError(
                 f"the launcher asks for {name}, whose engine would replace this training loop; use FSDP2, which shards "
-                f"as well (configs/accelerate/zero2.yaml and fsdp2.yaml of the recipes)."
+                f"as well (zero2.yaml or fsdp2.yaml in recipes/configs/accelerate/ of the package)."
             )
     if not _is_set(_USES_FSDP):
         return
@@ -113,7 +113,8 @@ def validate_launcher() -> None:
     for name in ("OFFLOAD_PARAMS", "ACTIVATION_CHECKPOINTING"):
         if _is_set(f"FSDP_{name}"):
             raise OptionError(
-                f"fsdp_{name.lower()}: true is not supported; leave it out, as configs/accelerate/ of the recipes does."
+                f"fsdp_{name.lower()}: true is not supported; leave it out, as fsdp2.yaml does in "
+                f"recipes/configs/accelerate/ of the package."
             )
 
 

@@ -121,7 +121,7 @@ class Progress:
         self._skipped.zero_()
         self._unlogged_steps = 0
         if skipped:
-            log.info("Up to step %d: skipped %d, for a loss or gradient was not finite.", step.number, skipped)
+            log.info("Up to step %d: skipped %d steps with a non-finite loss or gradient.", step.number, skipped)
         if not taken:
             return
         values = {"loss": loss, "learning_rate": step.learning_rate, "epoch": step.epoch}

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from nlp_transfer.activations.activation_store import Key, Store, cache_folder, main
+from nlp_transfer.activations.__main__ import main
+from nlp_transfer.activations.activation_store import Key, Store, cache_folder
 from nlp_transfer.system import locking
 
 KEY = Key("w", "t", "bert", 2, "tokens", "no", "float32", (25, 10), "torch 2")  # 1,000 bytes

@@ -212,3 +212,16 @@ def test_labels_and_tags_are_checked(reviews, sentences, tmp_path):
     tagged = tmp_path / "test.conll"
     tagged.write_text("Oslo\tB-PLACE\n")
     assert "PLACE" in refusal(replace(files(sentences), test_file=str(tagged)), "ner")
+
+
+@pytest.mark.parametrize(
+    ("task", "hint"),
+    [
+        ("irony", "the kinds are classification, sentiment, ner."),
+        ("multi_label", "the kinds are classification, sentiment, ner."),
+        ("sentiments", "did you mean sentiment?"),
+    ],
+)
+@pytest.mark.parametrize("options", [nt.DataOptions(), nt.DataOptions(train_file="rows.csv")])
+def test_an_unknown_kind_of_rows_is_refused_with_the_nearest(options, task, hint):
+    assert refusal(options, task) == f"there is no kind of rows '{task}'; {hint}"

@@ -104,7 +104,7 @@ def test_a_number_for_pairs(files, training_flags):
             [*MARKED, "--class_weights", "even"],
             "--class_weights must be none, balanced or effective_number",
         ),
-        ("sentiment", MARKED, "several labels are for recipes/classify.py"),
+        ("sentiment", MARKED, "several labels are for: nlp-transfer classify"),
         (
             "sentiment",
             [*PAIRS, "--problem", "regression", "--levels", "a", "b", "--level_edges", "2"],

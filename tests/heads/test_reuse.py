@@ -97,9 +97,7 @@ def test_every_head_goes_onto_the_encoder_of_every_other(trained, caplog, first,
     assert_same_encoder(model, earlier)
     assert {*outside(model.network)} <= model.new_parameters
     (line,) = caplog.messages
-    assert line.startswith(
-        f"The head of {folder} is dropped: its labels {', '.join(earlier.head.labels)}; its weights "
-    )
+    assert line.startswith(f"The head of {folder} is dropped (labels: {', '.join(earlier.head.labels)}; weights: ")
     assert "classifier.weight" in line
     texts = ["the coffee was good", "Anna was in Oslo"]
     assert len(model.predict(texts)) == 2
@@ -146,7 +144,7 @@ def test_rows_of_the_same_name_and_layers_below_them_are_kept(trained, caplog, f
             assert torch.equal(parameter, named(earlier.network)[name])
     (line,) = caplog.messages
     assert line.startswith(
-        f"Kept of the head of {folder}: {len(shared)} of the {len(new)} labels ({', '.join(shared)})"
+        f"Reusing from the head of {folder}: {len(shared)} of the {len(new)} labels ({', '.join(shared)})"
     )
     below = [name for name, p in outside(model.network).items() if id(p) not in last]
     assert all(name in line for name in below)
@@ -158,7 +156,7 @@ def test_with_all_labels_kept_nothing_is_new_and_the_order_may_differ(trained, c
     with caplog.at_level("INFO", "nlp_transfer"):
         model = nt.TransferModel.load(folder, HEADS["native"](("B", "A")), keep_head=True)
     assert model.new_parameters == frozenset()
-    assert caplog.messages == [f"Kept of the head of {folder}: 2 of the 2 labels (B, A)."]
+    assert caplog.messages == [f"Reusing from the head of {folder}: 2 of the 2 labels (B, A)."]
     for text in ("the coffee was good", "Anna"):
         (mine,), (theirs,) = model.predict([text]), earlier.predict([text])
         assert mine.probabilities == pytest.approx(dict(theirs.probabilities), abs=1e-6)
@@ -208,10 +206,10 @@ def test_a_recipe_starts_from_an_earlier_run(finished, task_flags, training_flag
     flags = [*training_flags, "--max_train_steps", "1", "--model_name_or_path", str(run)]
     outcome = run_recipe("ner", [*task_flags["ner"], *flags], tmp_path)
     assert outcome.status == 0, outcome.err
-    assert f"The head of {run / 'model'} is dropped: its labels complaint, praise; its weights " in outcome.err
+    assert f"The head of {run / 'model'} is dropped (labels: complaint, praise; weights: " in outcome.err
     outcome = run_recipe("sentiment", [*task_flags["sentiment"], *flags, "--keep_head"], tmp_path)
     assert outcome.status == 0, outcome.err
-    assert f"Kept of the head of {run / 'model'}: 2 of the 2 labels (complaint, praise).\n" in outcome.err
+    assert f"Reusing from the head of {run / 'model'}: 2 of the 2 labels (complaint, praise).\n" in outcome.err
     outcome = run_recipe("ner", [*task_flags["ner"], *flags, "--keep_head", "--output_dir", "other"], tmp_path)
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith(f"error: --keep_head: {run / 'model'} has a head of another kind")

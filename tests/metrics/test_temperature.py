@@ -118,13 +118,13 @@ def test_a_tagger_keeps_its_tags_and_their_order():
 @pytest.mark.parametrize(
     ("rows", "wrong", "line"),
     [
-        (LEAST_ROWS - 1, 50, "it takes 100 validation rows, and there are 99."),
+        (LEAST_ROWS - 1, 50, "this needs at least 100 validation rows; got 99."),
         (
             300,
             LEAST_ERRORS - 1,
-            "it takes 10 wrong validation rows, and 9 of 300 are; about 333 would have as many.",
+            "this needs at least 10 wrong validation rows; got 9 of 300; about 333 would have as many.",
         ),
-        (300, 0, "it takes 10 wrong validation rows, and 0 of 300 are; more than 3,000 would have as many."),
+        (300, 0, "this needs at least 10 wrong validation rows; got 0 of 300; more than 3,000 would have as many."),
     ],
 )
 def test_too_few_rows_or_errors_are_told_and_nothing_is_fitted(caplog, rows, wrong, line):
@@ -206,7 +206,7 @@ def test_nothing_is_said_of_a_row_that_is_less_sure_than_asked(run, tmp_path, fo
     marked = [p.abstained for p in model.predict(texts, precision="no", abstain_below=least)]
     assert 0 < sum(marked) < 30
     assert "Probabilities are calibrated." in said
-    assert f"Abstained on {sum(marked)} of these 30 rows: certainty below" in said
+    assert f"Abstained on {sum(marked)} of these 30 rows: probability below" in said
     assert [line["abstained"] for line in lines] == marked
     assert [line["label"] for line in lines] == [None if m else p.label for m, p in zip(marked, found, strict=True)]
     assert [line["best_guess"] for line in lines] == [p.label for p in found]

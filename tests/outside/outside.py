@@ -1,4 +1,4 @@
-"""What an outside package adds: a head for texts, a head for words, a strategy and a metric, one registration each."""
+"""What an outside package adds: two heads, a strategy, a metric and a part of the report, one registration each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ import nlp_transfer as nt
 from nlp_transfer.config import NEROptions
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
+from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
+from nlp_transfer.encoders.sklearn_head.fitting import fit_layer
 from nlp_transfer.heads.task_head import Columns, label_options, label_set, softmax
 from nlp_transfer.heads.word_tokens import encode_words, logits_of_words, words_of
 from nlp_transfer.metrics import RowCounts
+from nlp_transfer.run.report.report_parts import ReportPart, ReportTable, ScoredRows, register_report_part
 from nlp_transfer.strategies import Stage
 from nlp_transfer.types import Scores
 
@@ -79,6 +82,7 @@ class WordClassHead(nt.TaskHead):
     headline_scores = ("word_accuracy", "sentence_accuracy")
     slice_metric = "word_accuracy"
     choice_metric = "word_accuracy"
+    report_parts = ("word_classes",)
     can_balance = False
     no_confidence = "a class is given to each word"
     no_probabilities = "a class is given to each word"
@@ -152,6 +156,16 @@ class WordClassHead(nt.TaskHead):
         sentences = [words for rows in others for words in values(rows, "words")]
         return {"most_frequent": [WordClasses(tuple(s), tuple(guess.get(w, commonest) for w in s)) for s in sentences]}
 
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        return LINEAR
+
+    def require_features(self, classifier: str) -> None:
+        """A linear classifier suits it as it is."""
+
+    def fit_classifier(self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int) -> Any:
+        return fit_layer(classifier, features, labels, len(self.labels), seed)
+
 
 @nt.register_strategy
 @dataclass
@@ -183,3 +197,19 @@ def praise_gap_of(predictions: Sequence[nt.Prediction], references: Sequence[str
     """How far the share of predicted praise is from the true one, a metric for `nt.register_metric`."""
     predicted = sum(p.label == "praise" for p in predictions)
     return abs(predicted - sum(label == "praise" for label in references)) / len(references)
+
+
+def word_class_part(scored: ScoredRows) -> ReportPart:
+    """How many words of each class were right, as a table of the page."""
+    right: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    for prediction, tags in zip(scored.predictions, scored.references, strict=True):
+        words.update(tags)
+        right.update(tag for tag, predicted in zip(tags, prediction.classes, strict=True) if tag == predicted)
+    rows = [[name, right[name], count] for name, count in sorted(words.items())]
+    return ReportPart(
+        {"right_words": dict(right)}, tables=[ReportTable("Words by class", ["class", "right", "words"], rows)]
+    )
+
+
+register_report_part("word_classes", word_class_part)

@@ -103,6 +103,21 @@ def test_the_cache_is_listed_and_cleared(command, tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "cache") == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lst"], "unknown command 'cache lst'; did you mean list?"),
+        (["x"], "unknown command 'cache x'; the commands are list and clear."),
+        ([], "the following arguments are required: list|clear; as in: nlp-transfer cache list"),
+    ],
+)
+def test_an_unknown_command_of_the_cache_is_one_line_with_the_nearest(command, arguments, message):
+    status, out, err = command("cache", *arguments)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.strip().endswith(message)
+
+
 def test_neither_help_nor_list_nor_copy_load_torch_or_transformers(tmp_path):
     code = """
 import sys

@@ -27,8 +27,10 @@ def test_it_is_said_once_after_a_whole_epoch(caplog):
     seen = [(ONE, PRIOR, 0.5), (ONE, 0.7, 1.0), (ONE, PRIOR, 1.5), (ONE, PRIOR, 2.0), (ONE, PRIOR, 3.0)]
     assert told(caplog, *seen[:2]) == 0
     assert told(caplog, *seen) == 1
-    assert caplog.messages[0].startswith("After epoch 1.5 the network predicts one label for every validation item")
-    assert "guessing (0.562): it has collapsed, or learned nothing yet. Try a smaller one." in caplog.messages[0]
+    assert caplog.messages[0].startswith(
+        "Collapsed or untrained: after epoch 1.5 the network predicts one label for every validation item"
+    )
+    assert "guessing (0.562). Try a smaller one." in caplog.messages[0]
 
 
 def test_it_is_said_when_the_run_ends(caplog):

@@ -170,8 +170,8 @@ def test_where_all_collapse_the_last_is_kept_and_the_run_says_so(task_flags, tra
     flags = [*task_flags["classify"], *training_flags, "--learning_rate", "1e-12", "--restart_on_collapse", "2"]
     outcome = run_recipe("classify", [*flags, "--output_dir", "run", "--verify", "false"], tmp_path)
     assert outcome.status == 0
-    said = [line for line in outcome.err.splitlines() if "it has collapsed, or learned nothing yet." in line]
-    assert [line.rpartition("learned nothing yet. ")[2] for line in said] == [
+    said = [line for line in outcome.err.splitlines() if "Collapsed or untrained: " in line]
+    assert [line.rpartition("). ")[2] for line in said] == [
         "Restarting from the pretrained weights with --seed 1.",
         "Restarting from the pretrained weights with --seed 2.",
         "All 2 attempts before it collapsed too, and this one is kept. Try a smaller --learning_rate, a longer "

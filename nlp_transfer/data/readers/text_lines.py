@@ -52,7 +52,7 @@ def _refuse_utf16(path: Path, raw: bytes) -> None:
 def _decoded(path: Path, number: int, raw: bytes) -> str:
     if b"\0" in raw:
         raise DataError(
-            f"{path}, line {number}: a NUL byte, so this is no plain text; if it is UTF-16, "
+            f"{path}, line {number}: a NUL byte: the file is not plain text; if it is UTF-16, "
             f"{_iconv(path, 'UTF-16LE')} Otherwise remove them with: tr -d '\\000'"
         )
     try:

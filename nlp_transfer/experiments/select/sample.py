@@ -11,9 +11,9 @@ from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.errors import DataError
-from nlp_transfer.heads import NERHead, TaskHead, TextClassificationHead
+from nlp_transfer.heads import TaskHead
+from nlp_transfer.heads.registry import head_of_rows
 from nlp_transfer.heads.sentiment import are_scores
-from nlp_transfer.heads.text_head import are_pairs
 
 _LEAST = 20  # texts or words: fewer cannot rank encoders
 
@@ -48,14 +48,9 @@ def sample_of(splits: Splits, most: int, seed: int = 0) -> Sample:
     up to half, the others at random, since a sentence is mostly words in no entity, which every encoder gets right.
     DataError for rows that have several labels or numbers, and where too few are left.
     """
-    is_tagged = "tags" in splits.train.data.column_names
+    is_tagged = splits.are_tagged
     _require_one_label(splits, is_tagged)
-    head: TaskHead
-    if is_tagged:
-        head, splits = NERHead.for_splits(splits)
-    else:
-        names = sorted(set(values(splits.train.data, "label")))
-        head = TextClassificationHead(names, pooling="mean", pairs=are_pairs(splits))
+    head, splits = head_of_rows(splits, pooling="mean")
     rows, total = splits.train, len(splits.train.data)
     if total > most:
         _, rows = hold_out(rows, most / total, seed, None if is_tagged else "label")

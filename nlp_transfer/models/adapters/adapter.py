@@ -216,8 +216,11 @@ def _require_ranks(network: nn.Module) -> None:
     """OptionError for a rank above that of the weights, which PiSSA and OLoRA factorise."""
     for module in network.modules():
         for name, factor in getattr(module, "lora_A", {}).items():
-            if factor.weight.shape[0] != module.r[name]:  # type: ignore[index]
-                raise OptionError(f"a rank of {module.r[name]} is more than the weights have; give a smaller one.")  # type: ignore[index]
+            rank = module.r[name]  # type: ignore[index]
+            if factor.weight.shape[0] != rank:
+                raise OptionError(
+                    f"a rank of {rank} exceeds the smallest dimension of the weights; give a smaller one."
+                )
 
 
 def _test_forward(network: nn.Module) -> None:

@@ -49,7 +49,7 @@ def label_findings(
     calibrated = np.array([[p.probabilities[name] for name in labels] for p in predictions])
     certainty = calibrated.max(axis=1)
     right = np.array([p.label == label for p, label in zip(predictions, references, strict=True)])
-    temperature = getattr(head, "temperature", None)
+    temperature = head.calibration().get("temperature")
     raw = tempered(calibrated, 1 / temperature) if temperature else calibrated
     return {
         "labels": labels,

@@ -42,7 +42,7 @@ def set_findings(
     calibrated = np.array([[p.probabilities[name] for name in labels] for p in predictions])
     predicted = np.array([[name in p.labels for name in labels] for p in predictions])
     true = np.array([[name in set(row) for name in labels] for row in references])
-    scaling = getattr(head, "scaling", None) or {}
+    scaling = head.calibration().get("scaling", {})
     raw = _unscaled(calibrated, np.array([scaling.get(name, (1.0, 0.0)) for name in labels]))
 
     def of(probabilities: np.ndarray) -> dict[str, Any]:

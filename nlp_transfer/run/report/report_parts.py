@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -30,13 +30,25 @@ class ScoredRows:
     train: Dataset
 
 
+class ReportTable(NamedTuple):
+    """A table of the page: its heading, the names of its columns, and rows of as many numbers or texts."""
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
 @dataclass(frozen=True)
 class ReportPart:
-    """The findings of a part, which go into report.json, groupings of rows to score, and slices scored by itself."""
+    """The findings of a part, which go into report.json, groupings of rows to score, and slices scored by itself.
+
+    The page shows `tables` as they are, so that a part from outside needs no template of its own.
+    """
 
     findings: dict[str, Any]
     groupings: Sequence[Grouping] = ()
     slices: Sequence[dict[str, Any]] = field(default_factory=list)
+    tables: Sequence[ReportTable] = ()
 
 
 REPORT_PARTS: dict[str, Callable[[ScoredRows], ReportPart]] = {}

@@ -59,13 +59,14 @@ def _of_task(report: Report, rows: Dataset, train: Dataset, counts: RowCounts) -
         slices.by_rare_words(words, counts_in_train),
     ]
     scored = ScoredRows(head, report.predictions, report.references, report.raw_probabilities, texts, rows, train)
-    findings: dict[str, Any] = {}
+    findings: dict[str, Any] = {"tables": []}
     scored_by_parts: list[dict[str, Any]] = []
     for name in head.report_parts:
         part = REPORT_PARTS[name](scored)
         findings |= part.findings
         groupings += part.groupings
         scored_by_parts += part.slices
+        findings["tables"] += [table._asdict() for table in part.tables]
     return {**findings, "slices": [*slices.scores_by_slice(groupings, counts, head.slice_metric), *scored_by_parts]}
 
 

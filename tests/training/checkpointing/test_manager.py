@@ -20,7 +20,7 @@ import nlp_transfer as nt
 from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import Interrupted
-from nlp_transfer.training import loop, steps
+from nlp_transfer.training import stage, steps
 from nlp_transfer.training.checkpointing import checkpoint_files as on_disk
 from nlp_transfer.types import RunResult
 
@@ -317,7 +317,7 @@ def test_a_signal_in_the_last_evaluation_writes_a_checkpoint(fit, tmp_path, more
     unbroken, expected = fit(folder="others", **told)
     assert expected.steps < 72 if more else expected.steps == 16
     evaluations = sum("validation_loss" in entry for entry in expected.history)
-    logits_of, calls = loop._logits_of, 0
+    logits_of, calls = stage.logits_of, 0
 
     def with_signal(*arguments: Any) -> Any:
         nonlocal calls
@@ -327,7 +327,7 @@ def test_a_signal_in_the_last_evaluation_writes_a_checkpoint(fit, tmp_path, more
         return logits_of(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_logits_of", with_signal)
+        patch.setattr(stage, "logits_of", with_signal)
         with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {expected.steps}; --resume continues"):
             fit(**told)
     assert kept(tmp_path) == [expected.steps]
@@ -432,14 +432,14 @@ def test_a_run_that_has_ended_but_was_not_saved_is_not_trained_again(fit, monkey
 
 
 @pytest.mark.parametrize("name", ["freeze", "gradual"])
-def test_kept_states_may_have_to_be_computed_again_but_not_for_each_batch(fit, tmp_path, name):
+def test_cached_activations_may_have_to_be_computed_again_but_not_for_each_batch(fit, tmp_path, name):
     strategy = nt.strategy_named(name, **STRATEGIES[name])
     unbroken, _ = fit(folder="others", strategy=strategy)
     killed(fit, 6, strategy=strategy)
     shutil.rmtree(tmp_path / "cache")
     assert same(fit(resume="", strategy=strategy)[0], unbroken)
     killed(fit, 6, strategy=strategy)
-    with pytest.raises(nt.OptionError, match=r"activations of frozen layers .*--cache_gb"):
+    with pytest.raises(nt.OptionError, match=r"cache was used before and is not now; .* --cache_gb"):
         fit(resume="", strategy=strategy, cache=nt.CacheOptions(cache_gb=0))
 
 
