@@ -200,9 +200,9 @@ def test_what_limits_the_numbers_is_said():
                failures={"lora": "it was killed (3 of 3 trainings)"})  # fmt: skip
     said = " ".join(alone.notes)
     assert "One seed" in said
-    assert "No majority label" not in said
+    assert "There is no majority label" not in said
     of_words = Comparison.of(all_beside(entry("full", 1.0)), "ner", "accuracy", "test", {})
-    assert "No majority label" in " ".join(of_words.notes)
+    assert "There is no majority label" in " ".join(of_words.notes)
     assert alone.groups[0].best.entry.deviation is None
     assert "±" not in comparison_table(alone).split("\n\n")[1]
     assert "No test rows" in said
