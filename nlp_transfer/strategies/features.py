@@ -38,6 +38,7 @@ class Features(Strategy):
     """
 
     name: ClassVar[str] = "features"
+    trains_all_weights: ClassVar[bool] = False
     trains_by_steps: ClassVar[bool] = False
     works_sharded: ClassVar[bool] = True
 

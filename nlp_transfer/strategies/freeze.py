@@ -30,6 +30,7 @@ class Freeze(Strategy):
     """
 
     name: ClassVar[str] = "freeze"
+    trains_all_weights: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 5e-3  # of a head alone
     works_sharded: ClassVar[bool] = True
 

@@ -50,6 +50,7 @@ class Lora(Strategy):
     """
 
     name: ClassVar[str] = "lora"
+    trains_all_weights: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 5e-4
     works_sharded: ClassVar[bool] = True
 

@@ -62,6 +62,7 @@ class Strategy:
     name: ClassVar[str]
     default_learning_rate: ClassVar[float] = 5e-5
     trains_by_steps: ClassVar[bool] = True  # else options of training, such as the learning rate, mean nothing to it
+    trains_all_weights: ClassVar[bool] = True  # else a run needs less memory for gradients and optimizer states
     works_sharded: ClassVar[bool] = False  # under FSDP, which allows no look at weights outside of what `trained` gives
     is_baseline: ClassVar[bool] = False  # `compare` always includes it
 

@@ -21,10 +21,19 @@ from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.encoders.cost import free_memory, training_memory
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.experiments.auto.try_candidates import candidate_named, features_candidates, halved, score_of
+from nlp_transfer.experiments.auto.try_candidates import (
+    ADAPTER_TRAINING,
+    ENCODER_TRAINING,
+    FEATURES,
+    PROBE,
+    candidate_named,
+    features_candidates,
+    halved,
+    score_of,
+)
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
-from nlp_transfer.strategies import Strategy, StrategyOptions
+from nlp_transfer.strategies import STRATEGIES, Strategy, StrategyOptions
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
 from nlp_transfer.system.cli import quiet
@@ -140,31 +149,40 @@ def choose_strategy(
     facts = f"{_facts(model, rows, inputs)}; {room}."
     count, each = len(rows.data), len(rows.data) / max(len(head.labels), 1)
 
-    def without_trial(name: str, why: str, so: str) -> Choice:
-        so = "whose few weights fit into memory" if name == "lora" else so
+    def chosen_at_once(name: str, why: str, so: str) -> Choice:
+        so = "whose few weights fit into memory" if name == ADAPTER_TRAINING else so
         return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name}, {so}."), {})
 
     if not trains:
         why = "training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size)"
-        return without_trial(_frozen(head), why, "which only runs it")
+        return chosen_at_once(_frozen(head), why, "which only runs it")
     if each >= _ENOUGH:
         why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so no trials are run"
-        return without_trial(trains, why, "which does not need many steps")
+        return chosen_at_once(trains, why, "which does not need many steps")
     if head.labels_words:
         why = "tags want an encoder that is trained for them, so no trials are run"
-        return without_trial(trains, why, "which does not need many rows")
+        return chosen_at_once(trains, why, "which does not need many rows")
     if count < _LEAST:
         why = f"fewer than {_LEAST} rows are too few to try anything on"
-        return without_trial(_frozen(head), why, "which has the least to learn")
+        return chosen_at_once(_frozen(head), why, "which has the least to learn")
     epochs = epochs_of(inputs, options, accelerator.num_processes)
     try:
         share = min(_HELD_OUT, _MOST_HELD_OUT / count)
-        learned, judged = hold_out(rows, share, options.seed, "label")
+        train, held_out = hold_out(rows, share, options.seed, "label")
     except DataError:
         why = "no label has rows enough to hold some out, so no trials are run"
-        return without_trial(trains, why, "which does well with few rows")
-    longer = replace(options, num_train_epochs=epochs * count / len(learned.data))
-    return _tried(trains, model, learned, judged, longer, cache, facts, is_scarce=each < _SCARCE)
+        return chosen_at_once(trains, why, "which does well with few rows")
+    longer = replace(options, num_train_epochs=epochs * count / len(train.data))
+    return _choice_by_trials(
+        trains,
+        model,
+        train=train,
+        held_out=held_out,
+        options=longer,
+        cache=cache,
+        facts=facts,
+        is_scarce=each < _SCARCE,
+    )
 
 
 def _fitting(
@@ -172,20 +190,21 @@ def _fitting(
 ) -> tuple[str, str]:
     """What trains the encoder in the free memory, or "", and how much memory it takes. The first process decides."""
     if fsdp.is_requested():
-        return "head_then_full", "its weights are cut into shards"
+        return ENCODER_TRAINING, "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
     beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))  # in the same memory
     rows = 1 if on_gpu else options.per_device_train_batch_size  # where memory runs out a GPU takes a batch in parts
     rows *= int(np.diff([*inputs.firsts, len(inputs.lengths)]).max())  # windows
     takes = {
         name: beside * training_memory(
-            encoder, inputs.lengths, rows, accelerator.mixed_precision, all_weights=name != "lora", on_gpu=on_gpu
+            encoder, inputs.lengths, rows, accelerator.mixed_precision,
+            all_weights=STRATEGIES[name].trains_all_weights, on_gpu=on_gpu,
         )
-        for name in ("head_then_full", "lora")
+        for name in (ENCODER_TRAINING, ADAPTER_TRAINING)
     }  # fmt: skip
     to_spare = _SHARE_OF_MEMORY * free_memory(accelerator.device)
     trains = next((name for name, bytes_ in takes.items() if bytes_ <= to_spare), "")
-    all_ = takes["head_then_full"]
+    all_ = takes[ENCODER_TRAINING]
     decision = [trains, f"full fine-tuning needs about {all_ / 1e9:.1f} GB ({to_spare / 1e9:.1f} GB available)"]
     if accelerator.num_processes > 1:
         broadcast_object_list(decision)
@@ -198,15 +217,22 @@ def _frozen(head: TaskHead) -> str:
         with quiet():
             head.require_features(next(iter(head.classifiers), ""))
     except OptionError:
-        return "freeze"
-    return "features"
+        return PROBE
+    return FEATURES
 
 
-def _tried(
-    trains: str, model: TransferModel, learned: Rows, judged: Rows, options: TrainingOptions,
-    cache: CacheOptions | None, facts: str, is_scarce: bool,
-) -> Choice:  # fmt: skip
-    """The choice of trials that learn some rows and are judged on others; `trains` is what trains the encoder."""
+def _choice_by_trials(
+    trains: str,
+    model: TransferModel,
+    *,
+    train: Rows,
+    held_out: Rows,
+    options: TrainingOptions,
+    cache: CacheOptions | None,
+    facts: str,
+    is_scarce: bool,
+) -> Choice:
+    """The choice of trials that are trained on some rows and scored on others; `trains` is what trains the encoder."""
     trial = replace(
         options, early_stopping_patience=None, report_to=[], metric_for_best_model=None, eval_steps=None,
         checkpoint_every=[], torch_compile=False,
@@ -215,28 +241,28 @@ def _tried(
     scores: dict[str, float] = {}
     features = halved(
         features_candidates(model.head),
-        lambda candidate, rows: score_of(candidate, model, rows, judged, trial, cache),
-        learned,
+        lambda candidate, rows: score_of(candidate, model, rows, held_out, trial, cache),
+        train,
         trial.seed,
     )
     candidates = {candidate.name: candidate for candidate in (features, candidate_named(trains))}
     for name, candidate in candidates.items():
-        score = score_of(candidate, model, learned, judged, trial, cache)
+        score = score_of(candidate, model, train, held_out, trial, cache)
         scores |= {} if score is None else {name: score}
     usual, other = (features.name, trains) if is_scarce else (trains, features.name)
-    name, so = _decided(usual, other, scores, len(judged.data))
+    name, so = _decided(usual, other, scores, len(held_out.data))
     listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
-    why = f"auto: {model.head.choice_metric} on {len(judged.data):,} rows held out of training: {listed}."
+    why = f"auto: {model.head.choice_metric} on {len(held_out.data):,} rows held out of training: {listed}."
     chosen = candidates[name]
     return Choice(chosen.strategy, dict(chosen.options), (facts, why, so), scores)
 
 
-def _decided(usual: str, other: str, scores: Mapping[str, float], judged: int) -> tuple[str, str]:
+def _decided(usual: str, other: str, scores: Mapping[str, float], rows: int) -> tuple[str, str]:
     """The choice and its reason: the `usual` candidate, unless the `other` leads by more than a standard error."""
     if usual not in scores or other not in scores:
         name = next(iter(scores), usual)
         return name, f"auto: {name}, as the other candidate cannot be trained here."
-    lead, error = 100 * (scores[other] - scores[usual]), 100 * _error(scores[other], judged)
+    lead, error = 100 * (scores[other] - scores[usual]), 100 * _error(scores[other], rows)
     if lead > error:
         return other, f"auto: {other}, which leads by {lead:.1f}, more than a standard error ({error:.1f})."
     if lead > 0:

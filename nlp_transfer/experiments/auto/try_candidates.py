@@ -24,6 +24,10 @@ from nlp_transfer.system.cli import quiet
 
 log = logging.getLogger(__name__)
 
+ENCODER_TRAINING, ADAPTER_TRAINING, FEATURES, PROBE = "head_then_full", "lora", "features", "freeze"
+"""The strategies that `auto` chooses from: that which trains all weights, that which needs less memory, and those that
+only run the encoder, `PROBE` for heads that no classifier of scikit-learn can replace."""
+
 _CLASSIFIERS = ("svm", "logistic", "linear_svm")  # each was the best on some data set; of equals the first is taken
 _NEEDS_SKOPS = "svm"
 
@@ -38,10 +42,10 @@ def candidate_named(name: str, **options: str) -> Candidate:
 def features_candidates(head: TaskHead) -> tuple[Candidate, ...]:
     """`features` with each classifier that can be the best for the head."""
     if len(head.classifiers) < 2:
-        return (candidate_named("features"),)
+        return (candidate_named(FEATURES),)
     has_skops = importlib.util.find_spec("skops") is not None
     usual = [name for name in _CLASSIFIERS if name in head.classifiers and (has_skops or name != _NEEDS_SKOPS)]
-    return tuple(candidate_named("features", classifier=name) for name in usual or head.classifiers)
+    return tuple(candidate_named(FEATURES, classifier=name) for name in usual or head.classifiers)
 
 
 def halved(candidates: Sequence[_T], score: Callable[[_T, Rows], float | None], rows: Rows, seed: int) -> _T:
@@ -75,21 +79,21 @@ def _drawn(rows: Rows, seed: int) -> np.ndarray:
 def score_of(
     candidate: Candidate,
     model: TransferModel,
-    learned: Rows,
-    judged: Rows,
+    train: Rows,
+    held_out: Rows,
     training: TrainingOptions,
     cache: CacheOptions | None,
 ) -> float | None:
-    """The score of a candidate that has learned some rows, on others; None where it cannot be trained so."""
+    """The score on `held_out` of a candidate trained on `train`; None where it cannot be trained so."""
     metric = model.head.choice_metric
-    # What is fitted at once takes nothing from the rows that judge it, and reads their features from the cache.
-    validation = None if candidate.make().trains_by_steps else judged
+    # What is fitted at once takes nothing from the rows it is scored on, and reads their features from the cache.
+    validation = None if candidate.make().trains_by_steps else held_out
     training = replace(training, metric_for_best_model=metric if validation else None)
     setup = TrialSetup(model.head, ModelOptions(), training, cache)
     try:
         with quiet():
-            trained = Trial(candidate, seed=training.seed).train(Splits(learned, validation, None), setup, model=model)
-            return trained.result.best_score if validation else trained.score(judged, metric, candidate.name)
+            trained = Trial(candidate, seed=training.seed).train(Splits(train, validation, None), setup, model=model)
+            return trained.result.best_score if validation else trained.score(held_out, metric, candidate.name)
     except UserError as error:
         log.info("auto: %s is left out: %s", candidate.name, error)
         return None

@@ -77,8 +77,8 @@ def curve_picture(comparison: Comparison) -> Picture:
             rows = [aside * rows for rows, _, _ in points[name]]
             scores = [_points(score, comparison.metric) for _, score, _ in points[name]]
             axes.plot(rows, scores, dashes, color=colour, marker=mark, markersize=5, linewidth=1.5, label=name)
-            for x, (_, _, sure) in zip(rows, points[name], strict=True):
-                ends = [_points(end, comparison.metric) for end in (sure.low, sure.high)]
+            for x, (_, _, interval) in zip(rows, points[name], strict=True):
+                ends = [_points(end, comparison.metric) for end in (interval.low, interval.high)]
                 axes.plot([x, x], ends, color=colour, linewidth=1, alpha=0.6)
         ticks = sorted({group.rows for group in comparison.groups})
         axes.set_xscale("log")
@@ -129,5 +129,5 @@ def _unit(metric: str) -> str:
     return f"{metric} (less is better)" if is_error(metric) else f"{metric}, points of 100"
 
 
-def _score(score: float, sure: Interval, metric: str) -> str:
-    return f"{shown(score, metric)} ({bounds(sure, metric)})"
+def _score(score: float, interval: Interval, metric: str) -> str:
+    return f"{shown(score, metric)} ({bounds(interval, metric)})"

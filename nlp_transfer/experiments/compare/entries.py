@@ -62,14 +62,14 @@ def entries_of(
     for trial in trials:
         if not folder.has(trial.name):
             continue
-        for learned in folder.result(trial.name)["learned"]:
+        for model_record in folder.result(trial.name)["learned"]:
             path = folder.of(trial.name)
             counts = {
-                name: head.all_counts(*read_predictions(path / predictions_file(learned["name"], name), head))
+                name: head.all_counts(*read_predictions(path / predictions_file(model_record["name"], name), head))
                 for name in {"validation", split}
             }
-            name = BASELINE_NAMES.get(learned["name"], learned["name"]) or trial.candidate.name
-            parts.setdefault((name, trial.fraction), []).append(_Part(trial, learned, counts))
+            name = BASELINE_NAMES.get(model_record["name"], model_record["name"]) or trial.candidate.name
+            parts.setdefault((name, trial.fraction), []).append(_Part(trial, model_record, counts))
     return [
         _entry(name, fraction, of_entry, metric, split, _flags(of_entry[0].trial.candidate, head))
         for (name, fraction), of_entry in parts.items()
@@ -80,7 +80,7 @@ class _Part(NamedTuple):
     """The results of an entry in one trial."""
 
     trial: Trial
-    learned: dict[str, Any]
+    record: dict[str, Any]
     counts: Mapping[str, RowCounts]
 
 
@@ -96,23 +96,23 @@ def _entry(
     name: str, fraction: float, parts: Sequence[_Part], metric: str, split: str, flags: tuple[str, ...]
 ) -> Entry:
     candidate = parts[0].trial.candidate
-    learned = [part.learned for part in parts]
+    records = [part.record for part in parts]
     return Entry(
         name=name,
         fraction=fraction,
-        rows=round(mean(part["rows"] for part in learned)),
+        rows=round(mean(record["rows"] for record in records)),
         is_baseline=candidate.is_baseline,
         encoder=candidate.encoder,
         seeds=tuple(part.trial.seed for part in parts),
-        validation=tuple(part["scores"]["validation"][metric] for part in learned),
-        scores=tuple(part["scores"][split][metric] for part in learned),
+        validation=tuple(record["scores"]["validation"][metric] for record in records),
+        scores=tuple(record["scores"][split][metric] for record in records),
         validation_counts=tuple(part.counts["validation"] for part in parts),
         counts=tuple(part.counts[split] for part in parts),
-        seconds=mean(part["seconds"] for part in learned),
-        **{name: _largest(learned, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
+        seconds=mean(record["seconds"] for record in records),
+        **{name: _largest(records, name) for name in ("trained_weights", "peak_memory", "gpu_memory", "disk")},
         flags=flags,
     )
 
 
-def _largest(learned: Sequence[dict[str, Any]], name: str) -> int | None:
-    return max((part[name] for part in learned if part[name] is not None), default=None)
+def _largest(records: Sequence[dict[str, Any]], name: str) -> int | None:
+    return max((record[name] for record in records if record[name] is not None), default=None)

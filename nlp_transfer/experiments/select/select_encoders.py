@@ -191,20 +191,20 @@ def _counts(chances: np.ndarray, sample: Sample) -> RowCounts:
 def _ranked(estimates: Mapping[str, _Estimates], seed: int) -> tuple[EncoderScores, ...]:
     several = list(estimates.values())
     firsts = shares_first([one.counts for one in several], seed)
-    sure = [_interval(one.counts, seed) for one in several]
+    intervals = [_interval(one.counts, seed) for one in several]
     lasts = [list(one.by_layer.values())[-1][1] for one in several]
-    ranks = {"probe": _ranks([score for score, _, _ in sure])} | {
+    ranks = {"probe": _ranks([score for score, _, _ in intervals])} | {
         name: _ranks([last[name] for last in lasts]) for name in ESTIMATORS if name != "probe"
     }
     encoders = []
     for i, one in enumerate(several):
-        score, low, high = sure[i]
+        score, low, high = intervals[i]
         layers = tuple(
             LayerScores(number, *_interval(counts, seed), **values) for number, (counts, values) in one.by_layer.items()
         )
-        mine = {name: places[i] for name, places in ranks.items()}
+        its_ranks = {name: places[i] for name, places in ranks.items()}
         encoders.append(
-            EncoderScores(**one.known, probe=score, low=low, high=high, first=firsts[i], ranks=mine, layers=layers)
+            EncoderScores(**one.known, probe=score, low=low, high=high, first=firsts[i], ranks=its_ranks, layers=layers)
         )
     return tuple(sorted(encoders, key=lambda encoder: encoder.ranks["probe"]))
 

@@ -123,7 +123,7 @@ class Search:
 
     def tried(self) -> list[Tried]:
         """All trials, the best first, those without a score last."""
-        tried = [_tried(place, trial) for place, trial in enumerate(self._counted(), start=1)]
+        tried = [_as_tried(place, trial) for place, trial in enumerate(self._counted(), start=1)]
         sign = -1 if self.runs.direction == "maximize" else 1
         order = ["done", "pruned", "running", "failed"]
         return sorted(tried, key=lambda t: (order.index(t.state), sign * (t.score or 0.0), t.number))
@@ -154,7 +154,9 @@ class Search:
         except BaseException:  # the process is told to end
             self._try_again(trial.number, trial.params)
             raise
-        tried = next(_tried(place, t) for place, t in enumerate(self._counted(), start=1) if t.number == trial.number)
+        tried = next(
+            _as_tried(place, t) for place, t in enumerate(self._counted(), start=1) if t.number == trial.number
+        )
         outcome = f"{self.runs.setup.metric} {tried.score:.4f}" if tried.score is not None else tried.reason
         seconds = time.perf_counter() - began
         log.info("Trial %d of %d (%s): %s, %s, %.0f s.", tried.number, trials, tried, tried.state, outcome, seconds)
@@ -237,7 +239,7 @@ class Search:
             )
 
 
-def _tried(number: int, trial: FrozenTrial) -> Tried:
+def _as_tried(number: int, trial: FrozenTrial) -> Tried:
     state = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}[trial.state.name]
     known = trial.user_attrs
     seconds = trial.duration.total_seconds() if trial.duration else None

@@ -56,17 +56,17 @@ def space_of(
     _validate_options(strategies, own, fixed_options, training)
     space: Space = {}
     for name in strategies:
-        kind, mine = STRATEGIES[name], _of(name, fixed_options)
+        kind, own_options = STRATEGIES[name], _of(name, fixed_options)
         ranges: dict[str, Range | Choice] = {}
         if kind.trains_by_steps:
-            rate = usual_rate(name, mine, depth)
+            rate = usual_rate(name, own_options, depth)
             ranges["learning_rate"] = Range(rate / _SLOWER, rate * _FASTER, log=True)
             if not training.max_train_steps:
                 ranges["num_train_epochs"] = Range(max(1, usual_epochs // 2), 2 * usual_epochs, whole=True)
-        ranges |= kind.search_space(mine, depth)
+        ranges |= kind.search_space(own_options, depth)
         shared = _TRAINING if kind.trains_by_steps else ()
         asked = {option: what for option, what in own.items() if option in {*options_of(name), *shared}}
-        fixed = {*mine, *(k for k in _TRAINING if getattr(training, k) is not None and k not in own)}
+        fixed = {*own_options, *(k for k in _TRAINING if getattr(training, k) is not None and k not in own)}
         space[name] = {option: what for option, what in (ranges | asked).items() if option not in fixed}
     return space
 
@@ -81,9 +81,9 @@ def usual(space: Space, given: StrategyOptions, usual_epochs: int, depth: int) -
     """For each strategy the parameters of a trial that is a run of so many epochs with the defaults of all options."""
     parameters = []
     for name, options in space.items():
-        mine = _of(name, given.given())
-        values = vars(TrainingOptions()) | _usual_strategy(name, mine, depth).values(usual_epochs)
-        values |= {"learning_rate": usual_rate(name, mine, depth), "num_train_epochs": usual_epochs}
+        own_options = _of(name, given.given())
+        values = vars(TrainingOptions()) | _usual_strategy(name, own_options, depth).values(usual_epochs)
+        values |= {"learning_rate": usual_rate(name, own_options, depth), "num_train_epochs": usual_epochs}
         known = {
             f"{name}.{option}": values.get(option) for option, what in options.items() if values.get(option) in what
         }

@@ -169,8 +169,8 @@ def test_what_a_step_holds_depends_on_device_processes_windows_and_shards(
 
         monkeypatch.setattr(choose_strategy, "training_memory", takes)
         here = SimpleNamespace(device=torch.device(device), num_processes=processes, mixed_precision="bf16")
-        said = choose_strategy._fitting(model.encoder, inputs, options, here)[1]
-        return *calls[0], windows, said.split()[5]
+        memory = choose_strategy._fitting(model.encoder, inputs, options, here)[1]
+        return *calls[0], windows, memory.split()[4]
 
     monkeypatch.setattr(choose_strategy, "free_memory", lambda device: 10**10)
     monkeypatch.setattr(choose_strategy, "broadcast_object_list", lambda told: told)

@@ -11,13 +11,16 @@ from dataclasses import replace
 import pytest
 from invented import MAJORITY, ROWS, SCRATCH, SVM, all_beside, entry
 
+import nlp_transfer as nt
 from nlp_transfer.errors import UserError
 from nlp_transfer.experiments.compare.comparison import Comparison
+from nlp_transfer.experiments.compare.comparison_files import page as comparison_page
 from nlp_transfer.experiments.compare.comparison_files import write_comparison
 from nlp_transfer.experiments.compare.comparison_folder import ComparisonFolder
 from nlp_transfer.experiments.compare.comparison_pictures import curve_picture
 from nlp_transfer.experiments.compare.comparison_table import as_csv, comparison_table
 from nlp_transfer.experiments.compare.summary import RowsNeeded, rows_needed
+from nlp_transfer.heads import HEADS
 
 
 def of(entries, metric="accuracy", split="test", failures=None) -> Comparison:
@@ -197,9 +200,9 @@ def test_what_limits_the_numbers_is_said():
                failures={"lora": "it was killed (3 of 3 trainings)"})  # fmt: skip
     said = " ".join(alone.notes)
     assert "One seed" in said
-    assert "No majority label" not in said
+    assert "There is no majority label" not in said
     of_words = Comparison.of(all_beside(entry("full", 1.0)), "ner", "accuracy", "test", {})
-    assert "No majority label" in " ".join(of_words.notes)
+    assert "There is no majority label" in " ".join(of_words.notes)
     assert alone.groups[0].best.entry.deviation is None
     assert "±" not in comparison_table(alone).split("\n\n")[1]
     assert "No test rows" in said
@@ -219,12 +222,24 @@ def test_what_limits_the_numbers_is_said():
         of([entry(SVM, 0.5)], failures={"full": "it was killed"})
 
 
+def test_the_page_names_no_recipe_for_a_head_of_another_package(tmp_path, monkeypatch):
+    class MoodHead(nt.TextClassificationHead):
+        """A head that inherits the name of a recipe."""
+
+        task, __module__ = "mood", "moods"
+
+    monkeypatch.setitem(HEADS, "mood", MoodHead)
+    page = comparison_page(replace(of([entry("full", 0.9), entry(SVM, 0.5)]), task="mood"))
+    assert ("nlp-transfer classify" in page, "nt.fit" in page, "--strategy full" in page) == (False, True, True)
+
+
 def test_files_hold_the_numbers_of_the_table(tmp_path):
     found = of(all_beside(entry("full", 0.9), entry("lora", 0.895, seconds=20)))
     folder = ComparisonFolder(tmp_path / "out")
     folder.open_for({})
     write_comparison(folder, found)
     told = json.loads((folder.path / "comparison.json").read_text())
+    assert "nlp-transfer classify --strategy lora ..." in (folder.path / "comparison.html").read_text()
     assert told["verdict"] == found.verdict
     assert told["take"] == {"name": "lora", "flags": ["--strategy", "lora"]}
     lines = {line["name"]: line for line in csv.DictReader(io.StringIO(as_csv(found)))}
@@ -237,7 +252,7 @@ def test_files_hold_the_numbers_of_the_table(tmp_path):
     write_comparison(folder, lost)  # nothing tells how to train what is not to be taken
     assert json.loads((folder.path / "comparison.json").read_text())["take"] == {"name": SVM, "flags": []}
     page = (folder.path / "comparison.html").read_text()
-    assert (f"To train {SVM}" in page, "accelerate launch" in page) == (True, False)
+    assert (f"To train {SVM}" in page, "nlp-transfer classify" in page) == (True, False)
     text = comparison_table(found)
     assert text.startswith(found.verdict)
     assert re.search(
