@@ -112,8 +112,8 @@ def test_a_command_names_a_recipe_and_options_that_exist(command, folder, monkey
         flags = ["--config", "best.yaml"]
     parse = nt.parse
 
-    def only_parse(*arguments):
-        parse(*arguments)
+    def only_parse(*arguments, **options):
+        parse(*arguments, **options)
         raise ParsedError
 
     monkeypatch.setattr(nt, "parse", only_parse)

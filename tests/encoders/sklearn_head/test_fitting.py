@@ -114,7 +114,7 @@ def test_many_items_are_sampled_by_label(monkeypatch, caplog):
     monkeypatch.setattr(fitting, "_CHOSEN_ON", 60)
     monkeypatch.setattr(fitting, "_MOST_OF_AN_SVM", 100)
     classifier, _ = fit_classifier("svm", *blobs([300, 90, 10]), seed=0)
-    assert "fitted to a sample of 101." in caplog.text  # 75, 22.5 and 2.5, rounded up
+    assert "a stratified sample of 101 items" in caplog.text  # 75, 22.5 and 2.5, rounded up
     assert len(classifier[-1].support_) <= 101
     assert list(classifier.classes_) == [0, 1, 2]
 
