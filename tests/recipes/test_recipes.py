@@ -225,7 +225,7 @@ BAD_ANYWHERE = {
     "no such encoder": Bad(["./nothing"], flags=["--model_name_or_path", "./nothing"]),
     "no weights": Bad(["./empty"], {"empty/notes.txt": ""}, ["--model_name_or_path", "./empty"]),
     "unknown score": Bad(["--metric_for_best_model bleu"], flags=["--metric_for_best_model", "bleu"]),
-    "unknown tracker": Bad(["--report_to pigeon"], flags=["--report_to", "pigeon"]),
+    "unknown tracker": Bad(["--report_to must be tensorboard", "got pigeon"], flags=["--report_to", "pigeon"]),
 }
 BAD_TEXT_FORMS = {
     "ragged semicolons": Bad(

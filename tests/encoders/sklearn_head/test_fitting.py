@@ -77,7 +77,7 @@ def test_rare_labels_are_learned_and_take_no_part_in_choosing(name, caplog):
     caplog.set_level("INFO", "nlp_transfer")
     classifier, _ = fit_classifier(name, *blobs([30, 30, 2, 1], apart=8.0), seed=0)
     assert list(classifier.classes_) == [0, 1, 2, 3]
-    assert "Labels of fewer than 3 items take no part in cross-validation." in caplog.text
+    assert "Leaving labels with fewer than 3 items out of cross-validation." in caplog.text
     assert "on 60 items" in caplog.text
 
 
