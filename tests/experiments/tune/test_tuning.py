@@ -209,7 +209,7 @@ def test_every_task_is_searched(task, task_flags, training_flags, cheap, tmp_pat
     outcome = run_recipe("tune", ["--task", task, *task_flags[task][:4], *training_flags, *task_flags[task][6:],
                                   "--trials", "1"], tmp_path)  # fmt: skip
     assert outcome.status == 0, outcome.err
-    assert f"recipes/{task}.py --config runs/tune/best.yaml" in outcome.err
+    assert f"nlp-transfer {task} --config runs/tune/best.yaml" in outcome.err
     told = yaml.safe_load((tmp_path / "runs" / "tune" / "best.yaml").read_text())
     assert ("tag_scheme" in told, "levels" in told) == (task == "ner", task == "sentiment")
 
