@@ -43,7 +43,7 @@ def test_a_whole_run_opens_no_connection(training_flags, task_flags, tmp_path):
         "transfer.json",
     }  # fmt: skip
     assert run.stdout.startswith("test (16 rows)")
-    usual = ("After epoch ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
+    usual = ("Collapsed or untrained: ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
     said = [line for line in run.stderr.splitlines() if not line.startswith(usual)]
     assert len(said) == 2, said
     assert "in a fresh process" in said[0]

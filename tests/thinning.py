@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def pytest_testnodedown(node: Any) -> None:
     """Report as deselected what the workers of pytest-xdist leave out; each of them has collected all."""
     count = getattr(node, "workeroutput", {}).get(_LEFT_OUT, 0)  # a worker that has crashed has no output
     if node.gateway.id == "gw0" and count:
-        node.config.hook.pytest_deselected(items=[None] * count)
+        node.config.hook.pytest_deselected(items=[SimpleNamespace()] * count)
 
 
 def plain(items: list[pytest.Item]) -> set[pytest.Item]:

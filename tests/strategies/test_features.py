@@ -183,7 +183,7 @@ def test_pooling_is_as_the_head_says(checkpoint, review_splits, caplog, monkeypa
     model = nt.TransferModel.load(checkpoint("bert"), head_of("classification", pooling=pooling))
     nt.fit(model, review_splits, OPTIONS, strategy=Features(classifier))
     assert model.head.pooling == model.network.config.pooling == ("mean" if pooling == "native" else pooling)
-    assert ("mean of its tokens' states" in caplog.text) == (pooling == "native")
+    assert ("are the mean of its last hidden states" in caplog.text) == (pooling == "native")
     vectors = features(model, review_splits, model.head.pooling)
     assert (logits(model, review_splits).argmax(axis=1) == kept[0].classifier.predict(vectors)).all()
 
@@ -272,7 +272,7 @@ def test_a_recipe_leaves_a_run(checkpoint, reviews, sentences, tmp_path, task, c
     assert outcome.status == 0, outcome.err
     assert "Chosen by 3-fold cross-validation" in outcome.err
     card = (tmp_path / "run" / "README.md").read_text()
-    assert "fitted to all training rows at once" in card
+    assert "was fitted to all training rows" in card
     assert ("import nlp_transfer" in card) == (task == "classification")
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     model = nt.TransferModel.load(tmp_path / "run")

@@ -351,7 +351,7 @@ def test_an_adapter_that_lacks_a_part_is_refused(trained, tmp_path, without, sai
         ({"lora_targets": ["query", "a", "b"]}, "--lora_targets: a, b of query, a, b match no module"),
         ({"peft_config": "there.json", "lora_r": 4}, "--lora_r is what --peft_config says already; give one of them."),
         ({"peft_config": "there.json"}, "cannot read --peft_config there.json: No such file or directory."),
-        ({"init_lora_weights": "pissa", "lora_r": 33}, "lora: a rank of 33 exceeds a dimension of the weights"),
+        ({"init_lora_weights": "pissa", "lora_r": 33}, "--strategy lora: a rank of 33 exceeds the smallest"),
     ],
 )
 def test_what_makes_no_sense_is_said_in_one_line(base, options, said):
