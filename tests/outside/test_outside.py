@@ -16,13 +16,36 @@ from outside import BitFit, IronyHead, WordClassHead, praise_gap_of
 
 import nlp_transfer as nt
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.heads import registry
 from nlp_transfer.metrics import metric_registry
 from nlp_transfer.run.report.redraw import draw_reports
 from nlp_transfer.run.report.wording import score_name
 from nlp_transfer.strategies import STRATEGIES
+from nlp_transfer.strategies.strategy_options import declare_options_of
 from nlp_transfer.training import steps
 
 HEADS = {"irony": IronyHead, "word_classes": WordClassHead}
+
+
+def take_out() -> None:
+    """Unregister what importing `outside` has registered: tests of other files are of what the package brings."""
+    for task in HEADS:
+        del registry.HEADS[task]
+    del STRATEGIES["bitfit"]
+    declare_options_of(STRATEGIES, "auto")
+
+
+take_out()
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    """The heads and the strategy are registered while a test of this file runs."""
+    for head in HEADS.values():
+        nt.register_head(head)
+    nt.register_strategy(BitFit)
+    yield
+    take_out()
 
 
 @pytest.fixture(params=HEADS)
