@@ -146,6 +146,7 @@ def test_training_loads_nothing_that_only_scoring_needs():
     in_a_new_process(f"import sys, nlp_transfer as nt; {used}; assert not {idle}, {idle}")
 
 
+@pytest.mark.whole
 def test_scores_load_nothing_before_they_are_computed_and_no_evaluate_then():
     heavy = "{'evaluate', 'datasets', 'sklearn', 'torch', 'scipy.stats'} & set(sys.modules)"
     in_a_new_process(
@@ -159,6 +160,7 @@ def test_scores_load_nothing_before_they_are_computed_and_no_evaluate_then():
     )
 
 
+@pytest.mark.whole
 def test_heads_can_be_what_is_imported_first():
     in_a_new_process("from nlp_transfer.heads import NERHead; NERHead(['PER'])")
 

@@ -68,6 +68,7 @@ def start(code, *arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_auto_classes_open_a_network_of_ours_whatever_is_imported_first(saved, opened, order):
     _, _, logits, _ = saved

@@ -141,6 +141,7 @@ def test_parts_of_something_else_are_discarded(models, tmp_path, small, monkeypa
     assert "35 rows predicted" in outcome.err
 
 
+@pytest.mark.whole
 def test_two_processes_write_the_same_file(models, tmp_path):
     write(tmp_path, [f"the coffee was good {i}" for i in range(4100)])  # two parts
     assert predict(tmp_path, models("native")).status == 0

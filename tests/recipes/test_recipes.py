@@ -330,6 +330,7 @@ def test_the_good_files_are_good(training_flags, tmp_path):
         assert outcome.status == 0, outcome.err
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", TASKS)
 def test_bad_input_is_refused_by_the_command_as_well(tmp_path, name):
     command = [sys.executable, str(RECIPES / f"{name}.py"), "--train_file", "gone.csv"]
@@ -394,6 +395,7 @@ def weights_of(folder: Path) -> bytes:
     return (folder / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.whole
 def test_a_run_that_was_killed_goes_on(finished, task_flags, training_flags, tmp_path):
     """The command itself, killed once its third checkpoint is there; what it had half written is not in the way."""
     flags = [*task_flags["classify"], *training_flags, "--output_dir", "run", "--checkpoint_every", "1", "steps"]

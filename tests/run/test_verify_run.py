@@ -52,6 +52,7 @@ def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, mon
     assert not results[0][1], "the model was opened with our package loaded"
 
 
+@pytest.mark.whole
 def test_an_adapter_on_the_bundled_encoder_opens_where_no_hub_is(review_splits, tmp_path, monkeypatch):
     model = nt.TransferModel.load("all-MiniLM-L6-v2", nt.TextClassificationHead.for_splits(review_splits))
     options = nt.TrainingOptions(max_train_steps=1, mixed_precision="no")

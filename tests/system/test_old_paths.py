@@ -76,6 +76,7 @@ def test_each_old_path_is_the_new_module_and_warns_of_it(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.whole
 def test_the_warning_stands_at_the_line_of_the_user(tmp_path):
     done = run(tmp_path, USER)
     assert done.returncode == 0, done.stderr

@@ -113,6 +113,7 @@ def test_every_stage_of_a_run_and_a_second_run_are_in_bf16(checkpoint, review_sp
         seen.clear()
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("other_accelerators")
 def test_a_compiled_network_learns_the_same(checkpoint, review_splits, options):
     """With the compiler's front half: what it makes of the network runs as PyTorch runs it."""

@@ -25,6 +25,7 @@ def trained(checkpoint, splits, options, family, strategy) -> tuple[nt.TransferM
     return model, nt.fit(model, splits, options, strategy=strategy)
 
 
+@pytest.mark.thinned(0.3)
 @pytest.mark.parametrize(
     ("family", "strategy"), [*((f, "full") for f in FAMILIES), *(("bert", s) for s in ("gradual", "l2sp", "scratch"))]
 )

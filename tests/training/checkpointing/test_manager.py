@@ -93,6 +93,7 @@ IN_BF16 = ("head_then_full",)  # a later stage once trained in fp32 unless the r
 CASES = [("classification", name) for name in STRATEGIES] + [("ner", "full"), ("ner", "freeze"), ("ner", "gradual")]
 
 
+@pytest.mark.thinned(0.4)
 @pytest.mark.usefixtures("other_accelerators")
 @pytest.mark.parametrize(("task", "name"), CASES)
 def test_a_run_that_was_killed_ends_as_one_that_was_not(
