@@ -224,5 +224,6 @@ def _mute_methods(module: str, node: ast.ClassDef) -> list[str]:
     return [name for name in names if not inspect.getdoc(getattr(kind, name))]
 
 
+@pytest.mark.whole
 def test_the_first_module_that_loads_the_auto_classes_may_be_one_of_ours():
     in_a_new_process("import nlp_transfer as nt; nt.verify_run")

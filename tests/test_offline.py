@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import RECIPES
 
 SILENCED = ("HF_HUB_DISABLE_TELEMETRY", "HF_UPDATE_DOWNLOAD_COUNTS")
@@ -30,6 +31,7 @@ def test_a_process_that_a_test_starts_cannot_reach_the_network(tmp_path):
     assert said == ["socket.getaddrinfo 192.0.2.1", "socket.connect 192.0.2.1"]
 
 
+@pytest.mark.whole
 def test_a_whole_run_opens_no_connection(training_flags, task_flags, tmp_path):
     """With the fresh process that opens the saved model; the hub's offline mode is off, and errors would be caught.
 

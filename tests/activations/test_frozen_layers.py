@@ -96,7 +96,7 @@ def assert_equal_weights(one: nt.TransferModel, other: nt.TransferModel, toleran
 
 
 # The pooled network is ours, and the same on every family; two are enough.
-@pytest.mark.thinned(0.3)
+@pytest.mark.thinned(0.15)
 @pytest.mark.parametrize(
     ("family", "head"),
     [(f, head) for f in FAMILIES for head in HEADS if head != "pooled" or f in ("bert", "modernbert")],
@@ -114,7 +114,7 @@ def test_every_loss_is_that_of_the_whole_run_to_the_last_bit(checkpoint, splits,
         assert_equal_weights(model, other, 1e-6)  # the order in which gradients are summed may differ
 
 
-@pytest.mark.thinned(0.3)
+@pytest.mark.thinned(0.15)
 @pytest.mark.parametrize(
     ("family", "head"),
     [(f, "ner") for f in FAMILIES if f not in ATTEND_TO_PADDING]

@@ -64,7 +64,7 @@ def trained(
 FEW = ("bert", "roberta", "deberta-v2", "modernbert")
 CASES = [(f, head) for f in FAMILIES for head in HEADS if head in ("native", "ner") or f in FEW]
 every_case = pytest.mark.parametrize(("family", "head"), CASES, scope="module")  # so that tests of one model follow
-thinned = pytest.mark.thinned(0.4)
+thinned = pytest.mark.thinned(0.25)
 
 
 @thinned

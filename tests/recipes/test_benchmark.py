@@ -181,6 +181,7 @@ def test_a_side_that_cannot_run_here_is_named(checkpoint, task_flags, tmp_path, 
     assert [(t["round"], t["side"]) for t in found["turns"]] == [(0, "ours"), (1, "ours")]
 
 
+@pytest.mark.whole
 def test_a_turn_that_fails_is_one_line(tmp_path):
     """In a process of its own, as turns are."""
     job = {"files": {"train": str(tmp_path / "gone.jsonl")}, "encoder": "all-MiniLM-L6-v2"}

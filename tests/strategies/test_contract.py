@@ -63,7 +63,7 @@ TRIED = [
 ] + [("bert", head) for head in ("pairs", "multi_label", "regression")]
 
 
-@pytest.mark.thinned(0.15)
+@pytest.mark.thinned(0.08)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(("family", "head"), TRIED)
 def test_it_learns_keeps_still_what_it_says_and_leaves_a_whole_model(

@@ -143,7 +143,7 @@ def certainties(predictions: list) -> list[float]:
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_head = pytest.mark.parametrize("head", HEADS)
-thinned = pytest.mark.thinned(0.3)
+thinned = pytest.mark.thinned(0.15)
 
 
 @thinned

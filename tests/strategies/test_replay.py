@@ -70,6 +70,7 @@ def largest_difference(mine, theirs):
     return max((mine[name] - theirs[name]).abs().max().item() for name in mine)
 
 
+@pytest.mark.thinned(0.3)
 @pytest.mark.parametrize("task", ["classification", "ner"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_accumulation_changes_nothing(rows, checkpoint, source, task):

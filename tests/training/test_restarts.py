@@ -59,6 +59,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {"gradual": {}, "scratch": {}, "replay":
 STRATEGIES["lora"] = {"init_lora_weights": "pissa", "merge_adapter": True}  # which changes the network most
 
 
+@pytest.mark.thinned(0.5)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_it_ends_as_a_run_with_the_next_seed(review_splits, reviews, checkpoint, tmp_path, name):
     source = {"source_file": reviews["train"]} if name == "replay" else {}
