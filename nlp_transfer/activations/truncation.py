@@ -23,16 +23,18 @@ class TruncatedEncoder:
     >>> with TruncatedEncoder(encoder, depth=4):
     ...     encoder.network(inputs_embeds=states, attention_mask=mask).logits
 
-    At the encoder's own depth the head alone is left, and `inputs_embeds` is what it reads of the encoder's output: the
-    hidden states `(batch, tokens, width)`, or one vector `(batch, 1, width)` where `reading` is not `tokens`. Logits
-    are those of the complete network to the last bit. Afterwards the network is complete again.
+    At the encoder's own depth the head alone is left, with a pooler that is new, and `inputs_embeds` is what it reads
+    of the encoder's output: the hidden states `(batch, tokens, width)`, or one vector `(batch, 1, width)` where
+    `reading` is not `tokens`. Logits are those of the complete network to the last bit. Afterwards the network is
+    complete again.
 
     Modules are swapped in place, because the forward pass must stay that of transformers: a network built from the
     upper layers alone would be another class for each family, and its weights not those that train and are saved.
     """
 
     def __init__(self, encoder: Encoder, depth: int) -> None:
-        self._truncated = _head_only(encoder, _Output()) if depth == encoder.depth else _from_layer(encoder, depth)
+        is_head = depth == encoder.depth
+        self._truncated = _head_only(encoder, _Output.below(encoder)) if is_head else _from_layer(encoder, depth)
         self._original = [(parent, name, getattr(parent, name)) for parent, name, _ in self._truncated]
 
     def __enter__(self) -> TruncatedEncoder:
@@ -121,9 +123,11 @@ def reading(encoder: Encoder) -> Reading:
     nan, tokens = float("nan"), torch.zeros(1, 2, encoder.width)
     vector, none, first_only = tokens[:, 0], torch.full_like(tokens, nan), tokens.clone()
     first_only[:, 1:] = nan
-    if _logits_are_finite(encoder, none, vector):
+    if encoder.new_pooler is None and _logits_are_finite(encoder, _Output(none, vector)):
         return "pooled"
-    return "first" if _logits_are_finite(encoder, first_only, vector) else "tokens"
+    output = _Output.below(encoder, first_only)
+    output.pooled = None if output.pooler else vector
+    return "first" if _logits_are_finite(encoder, output) else "tokens"
 
 
 class _AllComputed(Exception):  # noqa: N818 (no error)
@@ -147,10 +151,27 @@ class _Output(nn.Module):
         super().__init__()
         self.hidden = hidden
         self.pooled = pooled
+        self.pooler: nn.Module | None = None
+        self.activation: nn.Module | None = None
+
+    @classmethod
+    def below(cls, encoder: Encoder, hidden: Tensor | None = None) -> _Output:
+        """That of an encoder, whose pooler is not replaced where it is new."""
+        output = cls(hidden)
+        output.pooler = encoder.new_pooler
+        output.activation = getattr(encoder.base, "pooler_activation", None)  # ALBERT's pooler is a linear layer
+        return output
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
         hidden = inputs_embeds if self.hidden is None else self.hidden
-        pooled = inputs_embeds[:, 0] if self.pooled is None else self.pooled
+        if self.pooled is not None:
+            pooled = self.pooled
+        elif self.pooler is None:
+            pooled = hidden[:, 0]
+        elif self.activation is not None:
+            pooled = self.activation(self.pooler(hidden[:, 0]))
+        else:
+            pooled = self.pooler(hidden)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
 
@@ -190,15 +211,18 @@ def _read(output: Any, reading: Reading, attention_mask: Tensor) -> Tensor:
     return pool(output[0], attention_mask, "cls" if reading == "first" else reading)
 
 
-def _logits_are_finite(encoder: Encoder, hidden: Tensor, pooled: Tensor) -> bool:
+def _logits_are_finite(encoder: Encoder, output: _Output) -> bool:
     network = encoder.network
     device = next(network.parameters()).device
+    assert output.hidden is not None
     inputs = {
-        "inputs_embeds": torch.zeros_like(hidden, device=device),
-        "attention_mask": torch.ones(hidden.shape[:2], dtype=torch.long, device=device),
+        "inputs_embeds": torch.zeros_like(output.hidden, device=device),
+        "attention_mask": torch.ones(output.hidden.shape[:2], dtype=torch.long, device=device),
     }
+    output.hidden = output.hidden.to(device)
+    output.pooled = None if output.pooled is None else output.pooled.to(device)
     was_training = network.training
-    _set_children(_head_only(encoder, _Output(hidden.to(device), pooled.to(device))))
+    _set_children(_head_only(encoder, output))
     try:
         with torch.no_grad():
             return bool(torch.isfinite(network.eval()(**inputs).logits).all())

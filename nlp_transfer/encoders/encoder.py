@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
@@ -21,11 +21,13 @@ class Encoder:
     ('bert', 6, 384)
 
     `layers` holds the transformer layers, bottom first. Families that share one layer between all depths (ALBERT)
-    have fewer entries there than `depth`.
+    have fewer entries there than `depth`. `new` names the weights of the network that no checkpoint has given: a pooler
+    of such weights belongs to the head, and trains with it.
     """
 
-    def __init__(self, network: PreTrainedModel) -> None:
+    def __init__(self, network: PreTrainedModel, new: Collection[str] = ()) -> None:
         self.network = network
+        self._new = {id(p): name for name, p in network.named_parameters() if name in new}
         self.base: nn.Module = network.base_model
         # In a network with a head of ours, the base model is a model with a config of its own.
         self.config: PreTrainedConfig = getattr(self.base, "config", network.config)
@@ -58,18 +60,17 @@ class Encoder:
     def freeze(self, below: int) -> None:
         """Freeze the embeddings and the layers under `below`, and let the others train.
 
-        `below=0` trains everything; `below=depth` freezes the whole encoder, its pooler and last norm too.
-        Position weights that all layers share (DeBERTa, MPNet) are frozen as soon as one layer is: they would
-        change the output of the frozen layers. Raises OptionError for a depth that the encoder does not have, or
+        `below=0` trains everything; `below=depth` freezes the whole encoder, its last norm too, and its pooler unless
+        that is new. Position weights that all layers share (DeBERTa, MPNet) are frozen as soon as one layer is: they
+        would change the output of the frozen layers. Raises OptionError for a depth that the encoder does not have, or
         that cannot be frozen alone.
         """
         self.require_freezable(below)
         for parameter in self.base.parameters():
             parameter.requires_grad = below == 0
-        if 0 < below < self.depth:
-            for live in self.above(below):
-                for parameter in live.parameters():
-                    parameter.requires_grad = True
+        for live in self.above(below) if below else ():
+            for parameter in live.parameters():
+                parameter.requires_grad = True
         freeze_constants(self.base)
 
     def require_freezable(self, below: int) -> None:
@@ -81,11 +82,19 @@ class Encoder:
                 f"{self.family} shares one layer between all depths, so {below} of {self.depth} layers cannot be "
                 f"frozen alone; freeze none or all {self.depth}."
             )
+        if below and (lost := self._new_below_the_pooler):
+            raise OptionError(
+                f"the checkpoint has no {lost}, which is random and has to train with all that follows it; take "
+                f"--strategy full, or give a checkpoint that has it."
+            )
 
     def above(self, depth: int) -> Sequence[nn.Module]:
-        """The modules that act on the input of layer `depth`: that layer, those above it, pooler and last norm."""
+        """The modules that act on the input of layer `depth`: that layer, those above it, pooler and last norm.
+
+        At the encoder's own depth it is a new pooler alone, if there is one.
+        """
         if depth == self.depth:
-            return ()
+            return () if self.new_pooler is None else (self.new_pooler,)
         return (*self.layers[depth:], *self.ends)
 
     @property
@@ -94,11 +103,22 @@ class Encoder:
         return [child for name, child in self.base.named_children() if name in _ABOVE_THE_LAYERS]
 
     @property
+    def new_pooler(self) -> nn.Module | None:
+        """The pooler, if the checkpoint did not have it."""
+        pooler = getattr(self.base, "pooler", None)
+        is_new = isinstance(pooler, nn.Module) and any(id(p) in self._new for p in pooler.parameters())
+        return pooler if is_new else None
+
+    @property
+    def _new_below_the_pooler(self) -> str:
+        """The name of a weight of the encoder itself that is new, or ""."""
+        pooler = {id(p) for p in self.new_pooler.parameters()} if self.new_pooler else set()
+        return next((self._new[id(p)] for p in self.base.parameters() if id(p) in self._new.keys() - pooler), "")
+
+    @property
     def frozen_layers(self) -> int:
         """How many layers from the bottom are frozen, with the embeddings: `freeze` of as many would change nothing."""
-        if not any(p.requires_grad for p in self.base.parameters()):
-            return self.depth
-        for depth in range(self.depth - 1, 0, -1):
+        for depth in range(self.depth, 0, -1):
             live = {id(p) for module in self.above(depth) for p in module.parameters()}
             if not any(p.requires_grad and id(p) not in live for p in self.base.parameters()):
                 return depth

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Freeze(Strategy):
     """Feature transfer: with `trainable_layers` 0 a linear probe of what the encoder knows.
 
-    A probe wants a head with `pooling="mean"`: native heads of the BERT line stand on a pooler that was pretrained
-    for another end, or not at all (a probe of MiniLM on TREC: 43% through the pooler, 80% on the mean).
+    A pooler that the checkpoint does not have trains with the head. One that it has was pretrained for another end, so
+    that a probe of an encoder like BERT wants `pooling="mean"`.
 
     >>> nt.fit(model, splits, strategy=nt.strategies.Freeze(trainable_layers=2))
 
@@ -32,6 +32,7 @@ class Freeze(Strategy):
     name: ClassVar[str] = "freeze"
     trains_all_weights: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 5e-3  # of a head alone
+    rate_follows_encoder: ClassVar[bool] = False
     works_sharded: ClassVar[bool] = True
 
     trainable_layers: int = option(
@@ -46,6 +47,7 @@ class Freeze(Strategy):
         super().__post_init__()
         if self.trainable_layers:
             self.default_learning_rate = 5e-5  # type: ignore[misc]
+            self.rate_follows_encoder = True  # type: ignore[misc]
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
         if self.trainable_layers > encoder.depth:

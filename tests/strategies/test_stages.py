@@ -95,17 +95,6 @@ def test_a_stage_that_no_step_is_left_for_trains_nothing(checkpoint, review_spli
     assert sum(line.startswith("Training ") for line in caplog.messages) == 1
 
 
-def test_a_pooler_that_stays_random_is_said(checkpoint, review_splits, options, caplog):
-    model = model_of(checkpoint, review_splits)
-    model.new_parameters |= {"bert.pooler.dense.weight"}  # as of a checkpoint that was pretrained without
-    with caplog.at_level("INFO"):
-        nt.fit(model, review_splits, options, strategy=Freeze(0))
-    assert any(line.startswith("bert.pooler.dense.weight is newly initialized and frozen") for line in caplog.messages)
-    caplog.clear()
-    nt.fit(model, review_splits, options, strategy=Freeze(1))
-    assert not any("newly initialized" in line for line in caplog.messages)
-
-
 def test_patience_ends_a_stage_and_not_the_run(checkpoint, review_splits, options):
     patient = replace(options, early_stopping_patience=1, num_train_epochs=2)
     model = model_of(checkpoint, review_splits)
@@ -152,8 +141,8 @@ def test_scratch_forgets_what_was_pretrained(checkpoint, review_splits):
         ),
         (nt.StrategyOptions(strategy="lora", lora_targets=[]), "--lora_targets names nothing"),
         (nt.StrategyOptions(strategy="freeze", trainable_layers=-1), "--trainable_layers must be 0 or more"),
-        (nt.StrategyOptions(layer_lr_decay=0.0), "--layer_lr_decay must be more than 0 and at most 1"),
-        (nt.StrategyOptions(layer_lr_decay=1.5), "--layer_lr_decay must be more than 0 and at most 1"),
+        (nt.StrategyOptions(strategy="full", layer_lr_decay=0.0), "--layer_lr_decay must be more than 0 and at most 1"),
+        (nt.StrategyOptions(strategy="full", layer_lr_decay=1.5), "--layer_lr_decay must be more than 0 and at most 1"),
         (
             nt.StrategyOptions(strategy="gradual", layer_lr_decay=0.0),
             "--layer_lr_decay must be more than 0 and at most 1",
