@@ -17,10 +17,11 @@ class ClassificationOptions:
 
     _argument_group_name: ClassVar[str] = "task head"
 
-    pooling: str = option(
-        "native",
+    pooling: str | None = option(
+        None,
         choices=("native", "cls", "mean", "max"),
         help="native (the family's own head), cls, mean or max.",
+        default_text="how a sentence encoder was trained to pool, native for others",
     )
     hidden: list[int] = option(default_factory=list, help="Units of dense ReLU layers before the softmax layer.")
     dropout: float | None = option(

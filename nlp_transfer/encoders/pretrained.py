@@ -28,6 +28,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig, encoder_config
+from nlp_transfer.encoders.sentence_pooling import sentence_pooling
 from nlp_transfer.errors import ModelError, UserError
 from nlp_transfer.system.pickles import refuse_pickles
 
@@ -85,6 +86,13 @@ class Checkpoint:
     def encoder_config(self) -> PreTrainedConfig:
         """The config of the encoder, also where the head on it is one of ours."""
         return encoder_config(self.config)
+
+    @property
+    def pooling(self) -> str | None:
+        """How its tokens were pooled when it was trained; None where it was not trained to give a vector of a text."""
+        if isinstance(self.config, PooledConfig):
+            return self.config.pooling
+        return None if self.task_head else sentence_pooling(self.name, self.source, self.revision)
 
     @property
     def task_head(self) -> str | None:

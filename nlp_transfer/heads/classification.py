@@ -80,7 +80,7 @@ class TextClassificationHead(TextHead):
     def __init__(
         self,
         labels: Sequence[str] | LabelSet,
-        pooling: str = "native",
+        pooling: str | None = None,
         hidden: Sequence[int] = (),
         dropout: float | None = None,
         label_smoothing: float = 0.0,

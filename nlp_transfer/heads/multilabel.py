@@ -82,7 +82,7 @@ class MultiLabelHead(TextHead):
     def __init__(
         self,
         labels: Sequence[str] | LabelSet,
-        pooling: str = "native",
+        pooling: str | None = None,
         hidden: Sequence[int] = (),
         dropout: float | None = None,
         class_weights: Mapping[str, float] | None = None,

@@ -140,6 +140,9 @@ class TaskHead(ABC):
     def options(self) -> dict[str, Any]:
         """The constructor's arguments as plain JSON values: `type(head)(**head.options())` is the same head."""
 
+    def adapt_to(self, checkpoint: Checkpoint) -> None:  # noqa: B027
+        """Set what the head leaves to the encoder, such as its pooling; most heads leave nothing."""
+
     @abstractmethod
     def build(self, checkpoint: Checkpoint) -> Loaded:
         """Load the encoder's weights into a network with this head on top."""

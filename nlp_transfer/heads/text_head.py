@@ -43,6 +43,7 @@ class TextHead(TaskHead):
         labels: the names of the logits.
         pooling: `native` is the head that transformers has for the encoder's family, so that transformers alone opens
             the saved folder. `cls`, `mean` (over the tokens, padding excluded) and `max` make a `PooledClassifier`.
+            None is how the encoder was trained to pool, and `native` unless it is a sentence encoder.
         hidden: units of dense layers with ReLU before the last layer. With `native`, they take the first token.
         dropout: before every layer of the head; None is the family's own (0.1 for a `PooledClassifier`).
         pairs: whether a row has two texts. The longer one of a pair that is too long is truncated.
@@ -72,7 +73,7 @@ class TextHead(TaskHead):
     def __init__(
         self,
         labels: Sequence[str] | LabelSet,
-        pooling: str = "native",
+        pooling: str | None = None,
         hidden: Sequence[int] = (),
         dropout: float | None = None,
         pairs: bool = False,
@@ -81,6 +82,7 @@ class TextHead(TaskHead):
     ) -> None:
         self.labels = label_set(labels)
         self.pooling = pooling
+        self._leaves_pooling_open = pooling is None
         self.hidden = tuple(hidden)
         self.dropout = dropout
         self.pairs = pairs
@@ -112,7 +114,11 @@ class TextHead(TaskHead):
     @property
     def is_native(self) -> bool:
         """Whether the network is a stock `AutoModelForSequenceClassification`."""
-        return self.pooling == "native" and not self.hidden
+        return self.pooling in (None, "native") and not self.hidden
+
+    def adapt_to(self, checkpoint: Checkpoint) -> None:
+        if self._leaves_pooling_open:
+            self.pooling = checkpoint.pooling or "native"
 
     def build(self, checkpoint: Checkpoint) -> Loaded:
         of_labels = {"problem_type": self.problem_type, **label_options(self.labels)}
@@ -121,9 +127,11 @@ class TextHead(TaskHead):
             self.adjust(loaded.network)
             return loaded
         encoder = checkpoint.load(AutoModel)
+        of_encoder = encoder.network.config.to_dict()
+        of_encoder.pop("_name_or_path", None)  # a folder of this machine is nobody else's business
         config = PooledConfig(
-            encoder_config=encoder.network.config.to_dict(),
-            pooling="cls" if self.pooling == "native" else self.pooling,
+            encoder_config=of_encoder,
+            pooling="cls" if self.pooling in (None, "native") else self.pooling,
             hidden=list(self.hidden),
             dropout=0.1 if self.dropout is None else self.dropout,
             **of_labels,
@@ -218,7 +226,7 @@ class TextHead(TaskHead):
 
     def for_features(self) -> Self:
         """The same head with mean pooling in place of a native head's pooler."""
-        if self.pooling != "native":
+        if self.pooling not in (None, "native"):
             return self
         log.info("The features of a text are the mean of its last hidden states (--pooling mean).")
         return type(self)(**self.options() | {"pooling": "mean"})
@@ -260,7 +268,7 @@ class TextHead(TaskHead):
             raise DataError("this model was trained on single texts, not on pairs; give one text a row.")
 
     def _validate_shape(self) -> None:
-        if self.pooling not in ("native", *POOLINGS):
+        if self.pooling not in (None, "native", *POOLINGS):
             raise OptionError(f"unknown pooling '{self.pooling}'; known are native, {', '.join(POOLINGS)}.")
         if any(units < 1 for units in self.hidden):
             raise OptionError(f"hidden layers need at least one unit each; got {list(self.hidden)}.")

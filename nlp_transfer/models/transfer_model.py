@@ -99,6 +99,7 @@ class TransferModel:
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
         tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
         max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
+        head.adapt_to(checkpoint)
         loaded = head.build(checkpoint)
         if keep_head:
             loaded = reuse_head(checkpoint, loaded)
@@ -161,7 +162,7 @@ class TransferModel:
     @property
     def encoder(self) -> Encoder:
         """A view on the network's encoder."""
-        return Encoder(self.network)
+        return Encoder(self.network, self.new_parameters)
 
     @property
     def bytes(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baseline_rows_note
 from nlp_transfer.models.adapters.adapter import Adapter
 from nlp_transfer.models.transfer_model import TransferModel
@@ -103,6 +104,10 @@ def _loading(model: TransferModel) -> Iterator[str]:
         yield model.head.pipeline_call()
     yield "```"
     yield ""
+    if isinstance(model.network, PooledClassifier) and not (model.adapter and not model.adapter.is_merged):
+        yield "Without nlp_transfer, `trust_remote_code=True` in place of its import opens the model too: the network is"
+        yield "in the folder, in pooled_network.py."
+        yield ""
     if model.adapter and model.adapter.is_merged:
         yield f"The trained {model.adapter.kind} adapter is merged into these weights. `adapter/` in the run's folder"
         yield "holds the adapter alone: `nlp_transfer.TransferModel.load` and PEFT load it onto its base,"

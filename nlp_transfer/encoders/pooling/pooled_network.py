@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from nlp_transfer.encoders.pooling.pooled_config import PooledConfig, encoder_config
+# By dots: a saved folder holds both files, so that transformers alone opens it, with trust_remote_code.
+from .pooled_config import PooledConfig, encoder_config
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
@@ -103,3 +104,4 @@ def _dense(widths: Sequence[int], dropout: float) -> list[nn.Module]:
 
 
 AutoModelForSequenceClassification.register(PooledConfig, PooledClassifier, exist_ok=True)
+PooledClassifier.register_for_auto_class("AutoModelForSequenceClassification")
