@@ -319,7 +319,7 @@ class RunResult:
     `best_score` and `best_epoch` are None if there were no validation rows, so that the last weights were kept. `seed`
     is that of the last attempt, after `restarts` because of a collapse; all but `seconds` is of that attempt.
     `seconds_spared` is the time it took other runs to compute the cached activations that this one reused, less its
-    wait for them; 0 if it was resumed.
+    wait for them; 0 if it was resumed. `options` are the TrainingOptions with a value for each that was left open.
     """
 
     metric: str
@@ -333,6 +333,7 @@ class RunResult:
     seed: int = 0
     restarts: int = 0
     seconds_spared: float = 0.0
+    options: Any = None
 
     def __repr__(self) -> str:
         score = (

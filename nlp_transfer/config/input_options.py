@@ -60,9 +60,10 @@ class DataOptions:
         default_factory=list, help="Columns of 0 and 1, each a label, in place of one column with labels."
     )
     label_delimiter: str | None = option(None, help="What parts the labels of a text in the label column.")
-    validation_split_percentage: float = option(
-        10.0,
+    validation_split_percentage: float | None = option(
+        None,
         help="Share of train held out where there is no validation file. 0: train on all, keep the last weights.",
+        default_text="10, or 1,000 rows where that is less",
     )
     skip_bad_rows: bool = option(False, help="Leave out rows that cannot be used instead of stopping.")
     strict_data: bool = option(False, help="Stop where a row of validation or test stands in train.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nlp_transfer.errors import OptionError
@@ -72,6 +72,7 @@ class Option:
     short: bool = False
     const: Any = None
     most_used: int | None = None
+    null_implies: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def range_text(self) -> str:
@@ -113,6 +114,7 @@ def option(
     short: bool = False,
     const: Any = None,
     most_used: int | None = None,
+    null_implies: Mapping[str, Any] | None = None,
 ) -> Any:
     """The field of an option, for a dataclass of options or a strategy.
 
@@ -128,12 +130,13 @@ def option(
         short: whether it is the option behind the colon of `compare --strategies lora:16`.
         const: its value where the flag stands alone.
         most_used: its place in the group of options that `--help` starts with.
+        null_implies: values of other options where a YAML file says null for it and does not name them.
     """
     is_space = search is None or isinstance(search, Range | Choice) or callable(search)
     declared = Option(
         help, default_text, above, at_least, at_most, below, tuple(choices),
         search if is_space else Choice(tuple(search)),  # type: ignore[arg-type]
-        short, const, most_used,
+        short, const, most_used, null_implies or {},
     )  # fmt: skip
     return dataclasses.field(  # type: ignore[call-overload]
         default=default, default_factory=default_factory, metadata={"help": help, "option": declared}
@@ -150,13 +153,13 @@ def check_values(options: Any) -> None:
 
     Of a list each item is checked.
     """
-    for field in dataclasses.fields(options):
-        given, declared = getattr(options, field.name), option_of(field)
+    for one in dataclasses.fields(options):
+        given, declared = getattr(options, one.name), option_of(one)
         for value in given if isinstance(given, list | tuple) else [given]:
             if value is not None and not declared.takes(value):
                 near = difflib.get_close_matches(str(value), declared.choices, n=1)
                 hint = f"; did you mean {near[0]}?" if near else "."
-                raise OptionError(f"--{field.name} must be {declared.range_text}; got {_shown(value)}{hint}")
+                raise OptionError(f"--{one.name} must be {declared.range_text}; got {_shown(value)}{hint}")
 
 
 def require_given(options: Any, name: str) -> None:

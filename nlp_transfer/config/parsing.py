@@ -90,6 +90,7 @@ class _Parser(argparse.ArgumentParser):
             for hints in [typing.get_type_hints(kind)]
             for field in dataclasses.fields(kind)
         ]
+        self._null_implies = {field.name: option_of(field).null_implies for _, field, _ in fields}
         common = [(field, of_type) for _, field, of_type in fields if option_of(field).most_used is not None]
         for field, of_type in sorted(common, key=lambda pair: option_of(pair[0]).most_used or 0):
             _add_option(most_used, field, of_type)
@@ -118,13 +119,19 @@ class _Parser(argparse.ArgumentParser):
         raise OptionError(f"{message.rstrip('.')}; see --help for all options.")
 
     def values_of_file(self, path: Path, names: Sequence[str]) -> dict[str, Any]:
-        """The values that the file has for the options `names`, in their types; null leaves the default."""
+        """The values that the file has for the options `names`, in their types.
+
+        Null leaves the default, and where the option says so, implies values of others that the file does not name.
+        """
         actions = {action.dest: action for action in reversed(self._actions)}  # of --verify and --no_verify the first
-        values = {}
-        for name, given in _read_yaml(path).items():
+        values: dict[str, Any] = {}
+        implied: dict[str, Any] = {}
+        read = _read_yaml(path)
+        for name, given in read.items():
             if name not in names:
                 raise OptionError(f"{path} has an unknown option '{name}'{_nearest(str(name), names)}")
             if given is None:
+                implied.update(self._null_implies.get(name, {}))
                 continue
             takes_list = actions[name].nargs == "+"
             texts = given if takes_list and isinstance(given, list) else [given]
@@ -136,7 +143,7 @@ class _Parser(argparse.ArgumentParser):
             except argparse.ArgumentError as error:
                 self.error(f"{path}: {_in_short(error)}")
             values[name] = typed if takes_list else typed[0]
-        return values
+        return {name: value for name, value in implied.items() if name not in read} | values
 
 
 def _add_option(group: argparse._ArgumentGroup, field: dataclasses.Field[Any], kind: Any) -> None:

@@ -14,6 +14,8 @@ _SCHEDULES = (
     "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "constant", "constant_with_warmup",
 )  # fmt: skip
 
+_EARLIER = {"defaults": "fixed"}  # a file with null here and no `defaults` was written before there was the rule
+
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 """Where a run can log its scores."""
 
@@ -24,11 +26,26 @@ class TrainingOptions:
 
     _argument_group_name: ClassVar[str] = "training"
 
+    defaults: str = option(
+        "rule",
+        choices=("rule", "fixed"),
+        help="What rate, epochs, warm-up, batch and patience are where they are not given: by the rule, from rows and "
+        "encoder; or fixed (5e-5, 3 epochs or 300 steps, 0.06, 16 and none).",
+    )
     num_train_epochs: float | None = option(
-        None, help="Times every row is seen.", above=0, default_text="3, and up to 30 where rows are few"
+        None,
+        help="Times every row is seen.",
+        above=0,
+        default_text="2, and up to 8 where rows are few; for tags 3, and up to 20",
+        null_implies=_EARLIER,
     )
     max_train_steps: int | None = option(None, help="Stop after so many steps, whatever the epochs.", above=0)
-    per_device_train_batch_size: int = option(16, help="Rows of one process in one forward pass.", above=0)
+    per_device_train_batch_size: int | None = option(
+        None,
+        help="Rows of one process in one forward pass.",
+        above=0,
+        default_text="32 rows a step, 16 where rows are few, shared by all processes",
+    )
     per_device_eval_batch_size: int = option(64, help="The same where nothing is learned.", above=0)
     gradient_accumulation_steps: int = option(1, help="Forward passes that share one step.", above=0)
     sampling: str = option(
@@ -37,17 +54,25 @@ class TrainingOptions:
         help="natural: every row once an epoch; balanced: as many rows, drawn by label.",
     )
     learning_rate: float | None = option(
-        None, help="Peak learning rate of AdamW.", above=0, default_text="what suits the --strategy, 5e-5 for full"
+        None,
+        help="Peak learning rate of AdamW.",
+        above=0,
+        default_text="what suits the strategy and the encoder's size",
+        null_implies=_EARLIER,
     )
     weight_decay: float = option(0.01, help="Decay of weights; biases and norms have none.", at_least=0)
     lr_scheduler_type: str = option("linear", choices=_SCHEDULES, help="Schedule of the learning rate.")
-    warmup_ratio: float = option(
-        0.06, help="Share of the steps over which the learning rate rises.", at_least=0, below=1
+    warmup_ratio: float | None = option(
+        None, help="Share of the steps over which the learning rate rises.", at_least=0, below=1, default_text="0.1"
     )
     max_grad_norm: float = option(1.0, help="Gradients longer than this are clipped; 0 for never.", at_least=0)
     eval_steps: int | None = option(None, help="Evaluate every so many steps instead of every epoch.", above=0)
     early_stopping_patience: int | None = option(
-        None, help="Stop after so many evaluations in a row that were no better than the best.", above=0
+        None,
+        help="Stop after so many evaluations in a row that were no better than the best; 0: never.",
+        at_least=0,
+        default_text="2 with 100 validation rows or more",
+        null_implies=_EARLIER,
     )
     metric_for_best_model: str | None = option(
         None, help="Validation score that chooses the best weights.", default_text="the task's own"

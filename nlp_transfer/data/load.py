@@ -75,6 +75,7 @@ def _checked(
     prepare: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> Splits:
     prepared = {name: prepare(rows) for name, rows in splits_read.items()}
+    percentage = options.validation_split_percentage
     notes = []
     if kind.infers_problem and not options.problem and problem_of(prepared["train"].data) != "single_label":
         notes.append(_taken_as(prepared["train"]))
@@ -82,7 +83,7 @@ def _checked(
         prepared["train"],
         prepared.get("validation"),
         prepared.get("test"),
-        share=options.validation_split_percentage / 100,
+        share=None if percentage is None else percentage / 100,
         seed=seed,
         label_column=None if kind.tagged else "label",
     )
@@ -158,7 +159,7 @@ def _refuse_clashes(options: DataOptions, kind: RowKind | None = None) -> None:
     if options.dataset_config_name and not options.dataset_name:
         raise OptionError("--dataset_config_name needs the --dataset_name that it is a configuration of.")
     percentage = options.validation_split_percentage
-    if not 0 <= percentage < 100:
+    if percentage is not None and not 0 <= percentage < 100:
         raise OptionError(f"--validation_split_percentage must lie in [0, 100); got {percentage:g}.")
 
 

@@ -16,6 +16,8 @@ from nlp_transfer.data.readers.bad_rows import some_numbers
 from nlp_transfer.data.row_store import values
 from nlp_transfer.errors import DataError, OptionError
 
+_SHARE, _MOST_HELD_OUT = 0.1, 1000  # of the training rows, unless told otherwise
+
 _MANNERS = {
     "single_label": "stratified by label",
     "multi_label": "at random, every label stays in train",
@@ -31,6 +33,8 @@ class Splits:
     validation: Rows | None
     test: Rows | None
     notes: tuple[str, ...] = ()
+    held_out_share: float | None = None
+    """The share of the training rows that was held out for validation, where some were."""
 
     def __repr__(self) -> str:
         parts = {"validation": self.validation, "test": self.test}
@@ -62,14 +66,17 @@ def make_splits(
     validation: Rows | None = None,
     test: Rows | None = None,
     *,
-    share: float = 0.1,
+    share: float | None = None,
     seed: int = 0,
     label_column: str | None = "label",
 ) -> Splits:
     """Put the splits together; where there is no validation split, hold a share of the training rows out for it.
 
-    A `share` of 0 trains on every row: with no validation split, the last weights are used.
+    A `share` of None is a tenth, and 1,000 rows at most: more tell no better which weights are best, and are missed in
+    training. A `share` of 0 trains on every row: with no validation split, the last weights are used.
     """
+    held_out_share = None
+    share = min(_SHARE, _MOST_HELD_OUT / max(len(train.data), 1)) if share is None else share
     notes = [
         f"{rows.source}: left out {len(rows.skipped):,} bad row{'s' * (len(rows.skipped) > 1)} "
         f"({some_numbers(rows.skipped, rows.unit)})."
@@ -81,12 +88,13 @@ def make_splits(
     elif validation is None:
         whole = len(train.data)
         train, validation = hold_out(train, share, seed, label_column)
+        held_out_share = share
         manner = _MANNERS[problem_of(train.data)] if label_column else "at random"
         notes.append(
             f"No validation file: held out {len(validation.data):,} of {whole:,} training rows "
             f"({len(validation.data) / whole:.0%}), {manner}, seed {seed}."
         )
-    return Splits(train, validation, test, tuple(notes))
+    return Splits(train, validation, test, tuple(notes), held_out_share)
 
 
 def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> tuple[Rows, Rows]:

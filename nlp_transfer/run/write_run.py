@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nlp_transfer.config import ModelOptions, OutputOptions, TrainingOptions
+from nlp_transfer.config import DataOptions, ModelOptions, OutputOptions, TrainingOptions
 from nlp_transfer.config.parsing import to_yaml
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import Report
@@ -29,13 +29,15 @@ log = logging.getLogger(__name__)
 
 def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, options: Sequence[Any] = ()) -> None:
     """Write `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml and README.md, and unless the
-    options disable it report.html, with its data in report.json.
+    options disable it report.html, with its data in report.json. Options that were left open are written with the
+    values that they took.
 
     misaligned.txt lists the spans that were widened or left out, if there are any, and `adapter/` holds an adapter that
     was merged. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is loaded
     in a fresh process and compared with the trained one; ModelError if it differs.
     """
     model.save(folder / "model")
+    options = [_as_taken(group, model, splits, report) for group in options]
     training = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
     scored = splits.test or splits.validation
     assert scored is not None, "load_splits leaves one of them"
@@ -63,6 +65,19 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         if verification:
             log.info(verification())
         _write_json(folder / "transfer.json", transfer)  # last, as it marks a complete run
+
+
+def _as_taken(options: Any, model: TransferModel, splits: Splits, report: Report) -> Any:
+    """Options with the values that were taken for those not given, so that options.yaml repeats the run by itself."""
+    if isinstance(options, TrainingOptions):
+        return report.run.options or options
+    if isinstance(options, DataOptions):
+        share = splits.held_out_share
+        return options if share is None else replace(options, validation_split_percentage=100 * share)
+    if not isinstance(options, model.head.task_options):
+        return options
+    left_open = {name for name, value in vars(options).items() if value is None}
+    return replace(options, **{name: value for name, value in model.head.options().items() if name in left_open})
 
 
 def _without_resume(options: Any) -> Any:

@@ -52,6 +52,7 @@ class Lora(Strategy):
     name: ClassVar[str] = "lora"
     trains_all_weights: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 5e-4
+    rate_follows_encoder: ClassVar[bool] = False
     works_sharded: ClassVar[bool] = True
 
     lora_r: int = option(8, help="rank of the adapters.", above=0, search=(4, 8, 16, 32), short=True)
@@ -94,6 +95,10 @@ class Lora(Strategy):
     @classmethod
     def search_space(cls, options: Mapping[str, Any], depth: int) -> dict[str, Range | Choice]:
         return {} if options.get("peft_config") else super().search_space(options, depth)
+
+    @classmethod
+    def tried_by_auto(cls, rows: int, labels: int) -> bool:
+        return True
 
     def setup(self, model: TransferModel, seed: int) -> None:
         from nlp_transfer.models.adapters.adapter import Adapter

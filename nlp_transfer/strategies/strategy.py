@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,8 +16,6 @@ if TYPE_CHECKING:  # a strategy loads no torch before it is used
     from nlp_transfer.data.inputs import Inputs
     from nlp_transfer.encoders.encoder import Encoder
     from nlp_transfer.models.transfer_model import TransferModel
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ class Strategy:
 
     name: ClassVar[str]
     default_learning_rate: ClassVar[float] = 5e-5
+    rate_follows_encoder: ClassVar[bool] = True  # then that rate is for 12 layers of 768, and smaller encoders get more
     trains_by_steps: ClassVar[bool] = True  # else options of training, such as the learning rate, mean nothing to it
     trains_all_weights: ClassVar[bool] = True  # else a run needs less memory for gradients and optimizer states
     works_sharded: ClassVar[bool] = False  # under FSDP, which allows no look at weights outside of what `trained` gives
@@ -79,6 +77,11 @@ class Strategy:
             if search is not None and name not in options
         }
 
+    @classmethod
+    def tried_by_auto(cls, rows: int, labels: int) -> bool:
+        """Whether `auto` tries it on so many training rows, of so many labels, beside its usual candidates."""
+        return False
+
     def values(self, epochs: float) -> dict[str, Any]:
         """Its options in a run of so many epochs, which some of them follow unless given."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -91,13 +94,11 @@ class Strategy:
         return [Stage(0, epochs, learning_rate)]
 
     def start(self, model: TransferModel, stage: Stage) -> None:
-        """Choose which weights train in a stage; by default those of the head and of layers above the frozen ones."""
+        """Choose which weights train in a stage; by default those of the head and of layers above the frozen ones.
+
+        A pooler that the checkpoint did not have belongs to the head: `Encoder.freeze` leaves it to train.
+        """
         model.encoder.freeze(stage.frozen_layers)
-        if not stage.epochs:
-            return
-        frozen = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}
-        if random := sorted(frozen & model.new_parameters):
-            log.info("%s is newly initialized and frozen (--pooling mean needs none of it).", random[0])
 
     def initialise(self, model: TransferModel, train: Inputs) -> None:
         """Give the weights of a stage a start that is made from the training rows; by default they keep theirs."""

@@ -53,8 +53,8 @@ class BestWeights:
         self.weights = self._copies()
 
     def has_stalled(self, patience: int | None) -> bool:
-        """Whether `patience` evaluations in a row were no better; never without a patience."""
-        return patience is not None and self.misses >= patience
+        """Whether `patience` evaluations in a row were no better; never with a patience of None or 0."""
+        return bool(patience) and self.misses >= (patience or 0)
 
     def restore(self) -> float | None:
         """Load the best weights, and return the best score; None where there was no evaluation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,8 +32,8 @@ from nlp_transfer.training.checkpointing.fingerprint import options_of
 from nlp_transfer.training.checkpointing.manager import CheckpointManager, ResumePoint
 from nlp_transfer.training.checkpointing.run_state import RunState
 from nlp_transfer.training.collapse import Collapse
+from nlp_transfer.training.defaults import log_defaults, with_defaults
 from nlp_transfer.training.option_check import require_trainable_head, validate_options
-from nlp_transfer.training.plan import epochs_of
 from nlp_transfer.training.progress import Progress, Step
 from nlp_transfer.training.restarts import Attempt, with_restarts
 from nlp_transfer.training.stage import Run, train_stage
@@ -69,9 +69,10 @@ def fit(
 
     Every process of an `accelerate launch` calls this with the same arguments. The global batch is
     `per_device_train_batch_size * gradient_accumulation_steps * processes` rows, and which rows it holds depends on
-    the seed and the epoch alone. Raises OptionError for a metric that the task does not have, for a strategy that the
-    encoder does not allow, for options that need validation rows where there are none, or that are not those of the
-    run to resume, and UserError where the loss is no longer finite, or the disk has no room for a checkpoint.
+    the seed and the epoch alone. What `options` leave open is decided by a rule (`nlp_transfer.training.defaults`), and
+    `RunResult.options` says what it was. Raises OptionError for a metric that the task does not have, for a strategy
+    that the encoder does not allow, for options that need validation rows where there are none, or that are not those
+    of the run to resume, and UserError where the loss is no longer finite, or the disk has no room for a checkpoint.
     """
     options = options or TrainingOptions()
     validate_options(options, splits, model)
@@ -81,13 +82,16 @@ def fit(
         checkpoints = None
     accelerator = accelerator or make_accelerator(options)
     _require_usable(accelerator, model)
+    given, options = options, with_defaults(options, model, splits, strategy, accelerator.num_processes)
+    if strategy.trains_by_steps:
+        log_defaults(given, options)
     hardware.keep_freed_memory()
     manager = CheckpointManager(checkpoints, options, accelerator)
     saved = manager.find(resume, options_of(model, splits, options, accelerator, strategy, cache))
     accelerator.init_trackers("nlp_transfer", config={k: str(v) for k, v in asdict(options).items()})
 
     train = partial(_fit_once, model, splits, strategy, accelerator, cache, manager)
-    return with_restarts(train, model, options, accelerator, saved)
+    return replace(with_restarts(train, model, options, accelerator, saved), options=options)
 
 
 def _require_usable(accelerator: Accelerator, model: TransferModel) -> None:
@@ -116,8 +120,8 @@ def _fit_once(
     validation = _encoded(model, splits.validation, "Validation rows") if splits.validation else None
     inputs = [train, validation] if validation else [train]
     manager.require_same_inputs(saved, model, train)
-    epochs = epochs_of(train, options, accelerator.num_processes)
-    stages = strategy.stages(model.encoder, epochs, options.learning_rate or strategy.default_learning_rate)
+    epochs, rate = options.num_train_epochs or 0.0, options.learning_rate or 0.0  # `with_defaults` has set them
+    stages = strategy.stages(model.encoder, epochs, rate)
     require_trainable_head(model, stages)
     frozen = FrozenLayers(model.encoder, accelerator, cache)
     frozen.run(inputs, sorted({stage.frozen_layers for stage in stages} - {0}))

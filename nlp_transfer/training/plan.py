@@ -54,7 +54,7 @@ class Plan:
 
         With --max_train_steps the last stage takes all steps that are left, whatever its epochs.
         """
-        batch_size = _global_batch(options, processes)
+        batch_size = global_batch(options, processes)
         per_epoch = math.ceil(len(train.firsts) / batch_size)
         steps = math.ceil(stage.epochs * per_epoch)
         if options.max_train_steps and steps:
@@ -85,19 +85,7 @@ class Plan:
         return [feature for row, end in zip(rows, ends, strict=True) for feature in range(firsts[row], end)]
 
 
-def epochs_of(train: TokenInputs, options: TrainingOptions, processes: int) -> float:
-    """The epochs of a run: those of the options, or else 3, or as many as make 300 steps, but 30 at most.
-
-    Three epochs of a few hundred rows leave a network untrained; training on for many more is what makes fine-tuning
-    on small sets stable (Mosbach et al. 2021, "On the stability of fine-tuning BERT").
-    """
-    return options.num_train_epochs or usual_epochs(math.ceil(len(train.firsts) / _global_batch(options, processes)))
-
-
-def usual_epochs(steps_per_epoch: int) -> int:
-    """The epochs of a run whose options name none."""
-    return min(30, max(3, math.ceil(300 / steps_per_epoch)))
-
-
-def _global_batch(options: TrainingOptions, processes: int) -> int:
+def global_batch(options: TrainingOptions, processes: int = 1) -> int:
+    """The rows of a step, of all processes together."""
+    assert options.per_device_train_batch_size, "`with_defaults` gives it one"
     return options.per_device_train_batch_size * options.gradient_accumulation_steps * processes

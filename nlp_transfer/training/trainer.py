@@ -56,7 +56,7 @@ def prepared_trainer(
     """The trainer of a stage of `steps` steps; afterwards the module is unwrapped again."""
     shards = fsdp.Shards.of(model.network, accelerator) if fsdp.is_requested() else None
     optimizer = adamw(shards.groups(groups) if shards else groups)
-    lr_scheduler = schedule(options.lr_scheduler_type, optimizer, steps, options.warmup_ratio)
+    lr_scheduler = schedule(options.lr_scheduler_type, optimizer, steps, options.warmup_ratio or 0.0)
     if shards:
         trained = module = shards.module
         optimizer = accelerator.prepare(optimizer)

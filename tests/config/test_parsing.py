@@ -125,9 +125,15 @@ def test_a_truth_value_needs_no_word():
 
 
 def test_null_and_nothing_leave_the_default(tmp_path):
-    text = "learning_rate: null\nseed: ~\nmax_train_steps:\nreport_to: []\n"
+    text = "eval_steps: null\nseed: ~\nmax_train_steps:\nreport_to: []\n"
     assert parse_file(nt.TrainingOptions, text, tmp_path) == nt.TrainingOptions()
     assert parse_file(nt.TrainingOptions, "# nothing yet\n", tmp_path) == nt.TrainingOptions()
+
+
+def test_a_file_from_before_the_rule_of_defaults_keeps_its_fixed_ones(tmp_path):
+    assert parse_file(nt.TrainingOptions, "learning_rate: null\n", tmp_path).defaults == "fixed"
+    assert parse_file(nt.TrainingOptions, "learning_rate: null\ndefaults: rule\n", tmp_path).defaults == "rule"
+    assert parse_file(nt.TrainingOptions, "learning_rate: 1e-4\n", tmp_path).defaults == "rule"
 
 
 def test_lists_come_from_flags_and_from_either_form_of_yaml(tmp_path):
@@ -250,7 +256,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
         ("learning_rate", "0"), ("learning_rate", "-1e-3"), ("learning_rate", "nan"), ("learning_rate", "inf"),
         ("num_train_epochs", "0"), ("num_train_epochs", "inf"), ("max_train_steps", "0"), ("eval_steps", "-1"),
         ("per_device_train_batch_size", "0"), ("per_device_eval_batch_size", "-8"),
-        ("gradient_accumulation_steps", "0"), ("early_stopping_patience", "0"), ("logging_steps", "0"),
+        ("gradient_accumulation_steps", "0"), ("early_stopping_patience", "-1"), ("logging_steps", "0"),
         ("weight_decay", "-0.1"), ("max_grad_norm", "-1"), ("seed", "-1"), ("seed", "4294967296"),
         ("warmup_ratio", "1"), ("warmup_ratio", "-0.1"), ("mixed_precision", "fp8"), ("lr_scheduler_type", "zigzag"),
     ],

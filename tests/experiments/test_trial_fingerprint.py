@@ -33,7 +33,7 @@ def test_options_that_change_results_are_named(setup, review_splits):
     assert changes(before, fingerprint(other, fewer, ())) == [
         "--weight_decay was 0.01 and is 0.5",
         "--metric was accuracy and is macro_f1",
-        "--pooling was native and is mean",
+        "--pooling was none and is mean",
         "--cache_dtype was auto and is bf16",
         "the test rows changed",
         "--max_length was none and is 9",

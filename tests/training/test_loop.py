@@ -377,11 +377,6 @@ def test_three_steps_in_a_row_end_a_run_and_three_apart_do_not(checkpoint, revie
         nt.fit(classifier(checkpoint, review_splits), review_splits, options)
 
 
-def test_few_rows_are_seen_more_often_unless_the_epochs_are_given(checkpoint, review_splits, options):
-    few = nt.fit(classifier(checkpoint, review_splits), review_splits, replace(options, num_train_epochs=None))
-    assert few.steps == 30 * 8
-
-
 def test_biases_and_norms_do_not_decay(checkpoint, review_splits):
     network = classifier(checkpoint, review_splits).network
     decaying, still = decay_groups(network.parameters(), 1e-3, 0.1)

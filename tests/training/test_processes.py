@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -130,7 +130,7 @@ def ways(runs: str, processes: int) -> list[tuple[str, str, int]]:
 def write(path: Path, model: nt.TransferModel, result: RunResult) -> None:
     weights = {name: parameter.detach().clone() for name, parameter in model.network.named_parameters()}
     save_file(weights, path.with_suffix(".safetensors"))
-    path.with_suffix(".json").write_text(json.dumps(vars(result)))
+    path.with_suffix(".json").write_text(json.dumps(vars(result) | {"options": asdict(result.options)}))
 
 
 def assert_as(path: Path, model: nt.TransferModel, result: RunResult) -> None:
@@ -182,7 +182,8 @@ def test_the_number_of_processes_changes_nothing(checkpoint, tmp_path, runs, pro
 def test_every_test_row_is_scored_once(checkpoint, training_flags, reviews, tmp_path):
     write_rows(tmp_path)
     files = ["--train_file", reviews["train"], "--validation_file", reviews["validation"]]
-    flags = [*files, "--test_file", "reviews.csv", *training_flags, "--output_dir", "run", "--verify", "false"]
+    flags = [*files, "--test_file", "reviews.csv", *training_flags, "--strategy", "full", "--output_dir", "run",
+             "--verify", "false"]  # fmt: skip
     run = in_processes(2, tmp_path, RECIPES / "classify.py", *flags)
     assert run.stdout.count(f"test ({ROWS} rows)") == 1
     assert run.stderr.count("The run is in run.") == 1

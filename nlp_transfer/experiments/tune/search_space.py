@@ -16,6 +16,7 @@ from nlp_transfer.config.parsing import flag_type
 from nlp_transfer.errors import OptionError
 from nlp_transfer.strategies import STRATEGIES, Strategy, StrategyOptions, strategy_named
 from nlp_transfer.strategies.strategy_registry import options_of, owners_of
+from nlp_transfer.training.defaults import usual_rate
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -37,10 +38,12 @@ def space_of(
     searched: Sequence[str],
     given: StrategyOptions,
     training: TrainingOptions,
+    width: int,
     depth: int,
     usual_epochs: int,
 ) -> Space:
-    """What trials may be, for an encoder of `depth` layers and rows that are usually seen `usual_epochs` times.
+    """What trials may be, for an encoder of `depth` layers and a `width`, and rows that are usually seen `usual_epochs`
+    times.
 
     What the options say stays as they say, and is not searched. `searched` are NAME=LOW..HIGH or NAME=A,B,C, in place
     of the ranges from here. Raises OptionError for what is no option, belongs to no strategy, or is given twice.
@@ -59,7 +62,7 @@ def space_of(
         kind, own_options = STRATEGIES[name], _of(name, fixed_options)
         ranges: dict[str, Range | Choice] = {}
         if kind.trains_by_steps:
-            rate = usual_rate(name, own_options, depth)
+            rate = usual_rate(_usual_strategy(name, own_options, depth), width, depth)
             ranges["learning_rate"] = Range(rate / _SLOWER, rate * _FASTER, log=True)
             if not training.max_train_steps:
                 ranges["num_train_epochs"] = Range(max(1, usual_epochs // 2), 2 * usual_epochs, whole=True)
@@ -77,23 +80,19 @@ def suggested(trial: BaseTrial, space: Space) -> tuple[str, dict[str, Any]]:
     return strategy, {name: what.suggest(trial, f"{strategy}.{name}") for name, what in space[strategy].items()}
 
 
-def usual(space: Space, given: StrategyOptions, usual_epochs: int, depth: int) -> list[dict[str, Any]]:
+def usual(space: Space, given: StrategyOptions, usual_epochs: int, width: int, depth: int) -> list[dict[str, Any]]:
     """For each strategy the parameters of a trial that is a run of so many epochs with the defaults of all options."""
     parameters = []
     for name, options in space.items():
         own_options = _of(name, given.given())
-        values = vars(TrainingOptions()) | _usual_strategy(name, own_options, depth).values(usual_epochs)
-        values |= {"learning_rate": usual_rate(name, own_options, depth), "num_train_epochs": usual_epochs}
+        strategy = _usual_strategy(name, own_options, depth)
+        values = vars(TrainingOptions()) | strategy.values(usual_epochs)
+        values |= {"learning_rate": usual_rate(strategy, width, depth), "num_train_epochs": usual_epochs}
         known = {
             f"{name}.{option}": values.get(option) for option, what in options.items() if values.get(option) in what
         }
         parameters.append({"strategy": name} | known)
     return parameters
-
-
-def usual_rate(strategy: str, given: Mapping[str, Any], depth: int) -> float:
-    """The default learning rate of a strategy with the options `given`, on an encoder of `depth` layers."""
-    return _usual_strategy(strategy, given, depth).default_learning_rate
 
 
 def _usual_strategy(name: str, given: Mapping[str, Any], depth: int) -> Strategy:

@@ -34,8 +34,9 @@ from nlp_transfer.experiments.tune.tuning_trials import Runs
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions
+from nlp_transfer.strategies.full import Full
+from nlp_transfer.training.defaults import with_defaults
 from nlp_transfer.training.option_check import require_score
-from nlp_transfer.training.plan import usual_epochs
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def rows_to_tune_on(
     `options` are the `task_options` of the head, in place of `of_texts` and `of_words`. Raises DataError, and
     OptionError where there are no validation rows to choose on.
     """
-    if not data.validation_split_percentage and data.train_file and not data.validation_file:
+    if data.validation_split_percentage == 0 and data.train_file and not data.validation_file:
         raise OptionError(
             "tuning chooses on validation rows; give a --validation_file, or a --validation_split_percentage above 0."
         )
@@ -144,9 +145,11 @@ def tune(
     own = task_options or task_options_from(options.task, *filter(None, (of_texts, of_words)))
     setup = TrialSetup(head, model, training, cache)
     runs = Runs(splits, setup, strategy, others=(data, own))
-    epochs = usual_epochs(runs.steps_per_epoch(training))
-    depth = TransferModel.from_options(model, copy.deepcopy(head)).encoder.depth
-    space = space_of(options.strategies, options.search, strategy, training, depth, epochs)
+    loaded = TransferModel.from_options(model, copy.deepcopy(head))
+    width, depth = loaded.encoder.width, loaded.encoder.depth
+    usual_options = with_defaults(replace(training, num_train_epochs=None), loaded, splits, Full())
+    epochs = round(usual_options.num_train_epochs or 1)
+    space = space_of(options.strategies, options.search, strategy, training, width, depth, epochs)
     search_fingerprint = fingerprint(setup, splits, groups=(own, strategy), metric_option="metric_for_best_model")
     search_fingerprint |= encoder_weights(model.model_name_or_path, model)
     search_fingerprint |= {f"--{name}": getattr(options, name) for name in ("task", "strategies", "search")}
@@ -155,7 +158,7 @@ def tune(
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, search_fingerprint, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
-    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)), depth)
+    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)), width, depth)
     search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):

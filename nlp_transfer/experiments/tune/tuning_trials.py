@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accelerate.tracking import GeneralTracker
 
-from nlp_transfer.config import TrainingOptions
 from nlp_transfer.config.parsing import to_yaml
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.experiments.candidates import Candidate
@@ -18,6 +17,8 @@ from nlp_transfer.metrics import is_error
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import StrategyOptions
 from nlp_transfer.strategies.strategy_registry import options_of
+from nlp_transfer.training.defaults import with_defaults
+from nlp_transfer.training.plan import global_batch
 
 if TYPE_CHECKING:
     import optuna
@@ -39,11 +40,6 @@ class Runs:
     def direction(self) -> Literal["minimize", "maximize"]:
         """Which score is the better one, in Optuna's words."""
         return "minimize" if is_error(self.setup.metric) else "maximize"
-
-    def steps_per_epoch(self, training: TrainingOptions) -> int:
-        """How many batches the training rows are."""
-        rows = len(self.splits.train.data)
-        return math.ceil(rows / (training.per_device_train_batch_size * training.gradient_accumulation_steps))
 
     def trial(self, strategy: str, settings: Mapping[str, Any]) -> Trial:
         """The trial of a strategy with `settings`, which are options of it or of training."""
@@ -68,9 +64,11 @@ class Runs:
         be compared with those of other strategies.
         """
         run = self.trial(strategy, settings)
-        steps_per_epoch = self.steps_per_epoch(replace(self.setup.training, **dict(run.settings)))
 
         def pruning(model: TransferModel) -> Pruning:
+            of_trial = replace(self.setup.training, **dict(run.settings))
+            training = with_defaults(of_trial, model, self.splits, run.candidate.make())
+            steps_per_epoch = math.ceil(len(self.splits.train.data) / global_batch(training))
             earlier_stages = run.candidate.make().stages(model.encoder, 1.0, 1.0)[:-1]
             earlier_epochs = sum(stage.epochs for stage in earlier_stages)
             return Pruning(trial, self.setup.metric, math.ceil(earlier_epochs * steps_per_epoch))

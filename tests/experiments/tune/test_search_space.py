@@ -10,12 +10,14 @@ import pytest
 import nlp_transfer as nt
 from nlp_transfer.experiments.tune.search_space import Choice, Range, space_of, suggested, usual
 from nlp_transfer.strategies import STRATEGIES
+from nlp_transfer.training.defaults import usual_rate
 
 LEARNED = [name for name in STRATEGIES if name != "replay"]
 
 
-def space(*strategies, search=(), depth=6, epochs=3, training=None, **given):
-    return space_of(strategies, search, nt.StrategyOptions(**given), training or nt.TrainingOptions(), depth, epochs)
+def space(*strategies, search=(), width=384, depth=6, epochs=3, training=None, **given):
+    training = training or nt.TrainingOptions()
+    return space_of(strategies, search, nt.StrategyOptions(**given), training, width, depth, epochs)
 
 
 @pytest.mark.parametrize("name", LEARNED)
@@ -30,14 +32,14 @@ def test_what_is_suggested_makes_a_strategy_and_options_of_training(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
-    (parameters,) = usual(space(name), nt.StrategyOptions(), 3, depth=6)
+    (parameters,) = usual(space(name), nt.StrategyOptions(), 3, width=384, depth=6)
     assert parameters.keys() == {"strategy"} | {f"{name}.{option}" for option in space(name)[name]}
     study = optuna.create_study()
     study.enqueue_trial(parameters)
     _, settings = suggested(study.ask(), space(name))
     default = nt.strategy_named(name, **({"trainable_layers": 1} if name == "freeze" else {}))
     if name != "features":
-        assert settings.pop("learning_rate") == default.default_learning_rate
+        assert settings.pop("learning_rate") == usual_rate(default, width=384, depth=6)
         assert settings.pop("num_train_epochs") == 3
     assert settings.pop("head_epochs", 3) == 3  # as many as those of all weights
     assert settings == {option: getattr(default, option) for option in settings}

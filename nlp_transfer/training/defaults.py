@@ -1,0 +1,110 @@
+"""The rule for options of training that nobody has set: learning rate, epochs, warm-up, batch and patience."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nlp_transfer.config import TrainingOptions
+from nlp_transfer.data.splits import Splits
+from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.strategies import Strategy
+
+log = logging.getLogger(__name__)
+
+_FIXED = {
+    "per_device_train_batch_size": 16, "warmup_ratio": 0.06, "early_stopping_patience": 0,
+}  # fmt: skip
+"""What `--defaults fixed` takes, beside the rate of the strategy and 3 epochs, or as many as make 300 steps."""
+
+_EPOCHS = ((300, 8), (1_000, 5), (3_000, 3), (math.inf, 2))
+"""Up to so many training rows, and the epochs that they are seen for."""
+
+_EPOCHS_OF_TAGS = ((300, 20), (1_000, 10), (2_000, 6), (5_000, 4), (math.inf, 3))
+"""The same where words have labels: most are no entity, and what is one takes more steps to learn."""
+
+_BATCH = ((1_000, 16), (100_000, 32), (math.inf, 64))
+"""Up to so many training rows, and the rows of a step, of all processes together."""
+
+_WARMUP = 0.1
+_PATIENCE, _LEAST_TO_STOP_BY = 2, 100  # evaluations, and validation rows: fewer than these are too noisy to stop by
+_BASE_WIDTH, _BASE_DEPTH = 768, 12  # of the encoders that strategies' rates are for
+_LARGEST_FACTOR = 8.0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rule looks at: rows to train on and to validate with, and the size of the encoder."""
+
+    rows: int
+    validation_rows: int
+    width: int
+    depth: int
+    labels_words: bool = False
+
+
+def usual_values(facts: Facts, strategy: Strategy) -> dict[str, Any]:
+    """The values that the rule gives to options of training; the batch is that of all processes together.
+
+    Small encoders learn at higher rates: that of a strategy is for 12 layers of 768, and grows as width shrinks to the
+    power 1.5 and depth to the power 0.5, so 5e-5 becomes 2e-4 for MiniLM-L6 (384) and 2.3e-5 for 24 layers of 1,024.
+    Few rows are seen more often: it is steps that make fine-tuning on them stable (Mosbach et al. 2021, "On the
+    stability of fine-tuning BERT"). Found by recipes/benchmarks/defaults.py, whose README says on what.
+
+    >>> usual_values(Facts(rows=3_000, validation_rows=300, width=384, depth=6), strategy_named("full"))
+    {'learning_rate': 0.0002, 'num_train_epochs': 3, ...}
+    """
+    return {
+        "learning_rate": usual_rate(strategy, facts.width, facts.depth),
+        "num_train_epochs": _up_to(_EPOCHS_OF_TAGS if facts.labels_words else _EPOCHS, facts.rows),
+        "per_device_train_batch_size": _up_to(_BATCH, facts.rows),
+        "warmup_ratio": _WARMUP,
+        "early_stopping_patience": _PATIENCE if facts.validation_rows >= _LEAST_TO_STOP_BY else 0,
+    }
+
+
+def usual_rate(strategy: Strategy, width: int, depth: int) -> float:
+    """The learning rate of a strategy on an encoder of `depth` layers of `width`, to two digits."""
+    if not strategy.rate_follows_encoder:
+        return strategy.default_learning_rate
+    factor = (_BASE_WIDTH / width) ** 1.5 * (_BASE_DEPTH / depth) ** 0.5
+    return float(f"{strategy.default_learning_rate * min(factor, _LARGEST_FACTOR):.2g}")
+
+
+def with_defaults(
+    options: TrainingOptions, model: TransferModel, splits: Splits, strategy: Strategy, processes: int = 1
+) -> TrainingOptions:
+    """`options` with a value for each that is not set: that of the rule, or with `--defaults fixed` always the same.
+
+    What is set stays as it is; the same rows, encoder and strategy give the same values.
+
+    >>> with_defaults(TrainingOptions(), model, splits, strategy_named("full")).learning_rate
+    0.0002
+    """
+    validation = len(splits.validation.data) if splits.validation else 0
+    encoder, labels_words = model.encoder, model.head.labels_words
+    facts = Facts(len(splits.train.data), validation, encoder.width, encoder.depth, labels_words)
+    values = usual_values(facts, strategy)
+    shared = processes * options.gradient_accumulation_steps
+    values["per_device_train_batch_size"] = math.ceil(values["per_device_train_batch_size"] / shared)
+    if options.defaults == "fixed":
+        values |= _FIXED | {"learning_rate": strategy.default_learning_rate}
+        batch = (options.per_device_train_batch_size or _FIXED["per_device_train_batch_size"]) * shared
+        values["num_train_epochs"] = min(30, max(3, math.ceil(300 / math.ceil(facts.rows / batch))))
+    if not validation or options.max_train_steps:
+        values["early_stopping_patience"] = 0
+    return replace(options, **{name: value for name, value in values.items() if getattr(options, name) is None})
+
+
+def log_defaults(given: TrainingOptions, taken: TrainingOptions) -> None:
+    """Log the values that were taken for options that were not given, as flags."""
+    names = [name for name in vars(given) if getattr(given, name) is None and getattr(taken, name) is not None]
+    if names:
+        values = ", ".join(f"--{name} {getattr(taken, name):g}" for name in names)
+        log.info("Not given, and taken for these rows and this encoder: %s.", values)
+
+
+def _up_to(table: tuple[tuple[float, int], ...], rows: int) -> int:
+    return next(value for most, value in table if rows <= most)
