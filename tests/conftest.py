@@ -77,6 +77,7 @@ def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saved models are verified in this process: a fresh one takes seconds (tests/run/test_verify_run.py has it)."""
     here = lambda request: contextlib.nullcontext(lambda: logits_of(request))  # noqa: E731
     monkeypatch.setattr("nlp_transfer.run.verify_run._fresh_process", here)
+    monkeypatch.setattr("nlp_transfer.run.waiting_process.start", lambda: None)
 
 
 @pytest.fixture(autouse=True)
@@ -274,7 +275,12 @@ class Outcome(NamedTuple):
 
 
 def run_recipe(name: str, flags: list[str], folder: Path) -> Outcome:
-    """Run `python recipes/NAME.py FLAGS` in `folder`, without the seconds that a new process takes."""
+    """Run `python recipes/NAME.py FLAGS` in `folder`, without the seconds that a new process takes.
+
+    A recipe that trains does so with --strategy full, where flags name no other: auto tries several strategies.
+    """
+    if name in ("classify", "sentiment", "ner") and not {"--strategy", "--config"} & set(flags):
+        flags = ["--strategy", "full", *flags]
     spec = importlib.util.spec_from_file_location(Path(name).name, RECIPES / f"{name}.py")
     assert spec
     assert spec.loader

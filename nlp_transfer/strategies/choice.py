@@ -16,17 +16,25 @@ _FILE = Path("logs") / "strategy.json"  # in the folder of a run: what a run tha
 
 @dataclass(frozen=True)
 class Choice:
-    """A strategy, its options as a recipe names them, and why; `scores` are those of the trials, by candidate."""
+    """A strategy, its options as a recipe names them, and why; `scores` are those of the trials, by candidate.
+
+    `learning_rate` is the rate that won a trial, where it is not the strategy's usual one.
+    """
 
     name: str
     options: Mapping[str, Any]
     reasons: tuple[str, ...]
     scores: Mapping[str, float]
+    learning_rate: float | None = None
 
     @property
     def strategy(self) -> Strategy:
-        """What `fit` takes."""
-        return strategy_named(self.name, **self.options)
+        """What `fit` takes, with that rate as its default."""
+        strategy = strategy_named(self.name, **self.options)
+        if self.learning_rate:
+            strategy.default_learning_rate = self.learning_rate  # type: ignore[misc]
+            strategy.rate_follows_encoder = False  # type: ignore[misc]
+        return strategy
 
 
 def write_choice(choice: Choice, folder: Path) -> None:
@@ -42,5 +50,6 @@ def read_choice(folder: Path) -> Choice | None:
         values = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    is_complete = isinstance(values, dict) and values.keys() == {field.name for field in fields(Choice)}
+    names = {field.name for field in fields(Choice)}
+    is_complete = isinstance(values, dict) and names - {"learning_rate"} <= values.keys() <= names
     return Choice(**values) if is_complete else None

@@ -29,9 +29,9 @@ class StrategyOptions:
 
     _argument_group_name: ClassVar[str] = "strategy"
 
-    strategy: str = "full"
+    strategy: str = "auto"
 
-    def __init__(self, strategy: str = "full", **options: Any) -> None:
+    def __init__(self, strategy: str = "auto", **options: Any) -> None:
         self.strategy = strategy
         names = [field.name for field in dataclasses.fields(self)]
         if unknown := [name for name in options if name not in names]:
@@ -61,8 +61,8 @@ def declare_options_of(strategies: Mapping[str, type[Strategy]], *others: str) -
     Raises OptionError where two strategies have an option of one name and different types.
     """
     chosen = option(
-        "full",
-        help="The strategy; auto: chosen by the rows, and by trials.",
+        "auto",
+        help="The strategy; auto: chosen by the rows, and by trials where they are few.",
         choices=(*strategies, *others),
         most_used=4,
     )

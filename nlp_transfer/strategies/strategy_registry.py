@@ -58,7 +58,9 @@ def strategy_named(name: str, **options: Any) -> Strategy:
     """
     if name == Auto.name:
         if options:
-            raise OptionError(f"--{next(iter(options))} is of one strategy, and --strategy auto chooses; leave it out.")
+            given = next(iter(options))
+            whose = f"an option of --strategy {' and '.join(owners_of(given))}" if owners_of(given) else "no option"
+            raise OptionError(f"--{given} is {whose}; name the strategy: auto, the default, chooses one by itself.")
         return Auto()
     if name not in STRATEGIES:
         near = difflib.get_close_matches(name, STRATEGIES, n=1)

@@ -65,7 +65,7 @@ def test_errors_name_it_and_its_options(registered):
         (lambda: nt.strategy_named("top_layer"), "--strategy top_layer is unknown; did you mean top_layers?"),
         (lambda: nt.strategy_named("top_layers", lowest=0), "--lowest must be 1 or more; got 0."),
         (lambda: nt.strategy_named("full", lowest=1), "--lowest is an option of --strategy top_layers, not of full"),
-        (lambda: nt.strategy_named("auto", lowest=1), "--lowest is of one strategy, and --strategy auto chooses"),
+        (lambda: nt.strategy_named("auto", lowest=1), "--lowest is an option of --strategy top_layers; name the strategy: auto"),
     ):
         with pytest.raises(nt.OptionError) as error:
             call()
@@ -80,10 +80,10 @@ def test_compare_and_tune_know_it(registered):
     assert pickle.loads(sent).make() == TopLayers(lowest=1)
     nt.register_strategy(TopLayers)
     assert candidate.flags()[2:] == ["--strategy", "top_layers", "--lowest", "1"]
-    space = space_of(["top_layers"], [], nt.StrategyOptions(), nt.TrainingOptions(), depth=6, usual_epochs=3)
+    space = space_of(["top_layers"], [], nt.StrategyOptions(), nt.TrainingOptions(), width=384, depth=6, usual_epochs=3)
     assert space["top_layers"]["lowest"] == Range(1, 4)
-    assert space["top_layers"]["learning_rate"] == Range(2e-5, 4e-4, log=True)
-    (first,) = usual(space, nt.StrategyOptions(), 3, depth=6)
+    assert space["top_layers"]["learning_rate"] == Range(8e-5, 1.6e-3, log=True)
+    (first,) = usual(space, nt.StrategyOptions(), 3, width=384, depth=6)
     assert first["top_layers.lowest"] == 2
 
 

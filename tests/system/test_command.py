@@ -132,7 +132,9 @@ assert not {"torch", "transformers", "numpy"} & set(sys.modules)
 
 
 def test_a_recipe_runs_as_its_file_does(command, task_flags, training_flags, finished, tmp_path):
-    status, out, err = command("classify", *task_flags["classify"], *training_flags, "--output_dir", "run")
+    status, out, err = command(
+        "classify", *task_flags["classify"], *training_flags, "--strategy", "full", "--output_dir", "run"
+    )
     folder, outcome = finished("classify")
     assert (status, out, err.splitlines()[-1]) == (0, outcome.out, "The run is in run.")
     for name in ("predictions.jsonl", "options.yaml"):

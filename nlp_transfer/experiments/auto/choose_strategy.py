@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +22,12 @@ from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.experiments.auto.try_candidates import (
     ADAPTER_TRAINING,
     ENCODER_TRAINING,
+    EVERYTHING,
     FEATURES,
+    LEAST,
+    OTHERS,
     PROBE,
-    candidate_named,
-    features_candidates,
-    halved,
-    score_of,
+    Trials,
 )
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import TransferModel
@@ -39,13 +37,13 @@ from nlp_transfer.strategies.choice import Choice, read_choice, write_choice
 from nlp_transfer.system.cli import quiet
 from nlp_transfer.training import fsdp
 from nlp_transfer.training.accelerator import make_accelerator
-from nlp_transfer.training.plan import epochs_of
+from nlp_transfer.training.defaults import with_defaults
 
 log = logging.getLogger(__name__)
 
-_LEAST = 40  # rows: of fewer too few can be held out to tell strategies apart
 _ENOUGH, _SCARCE = 300, 10  # rows a label
-_HELD_OUT, _MOST_HELD_OUT = 1 / 3, 1000  # share of the training rows that a trial is scored on, and rows at most
+_MANY = 2000  # rows
+_HELD_OUT = 1 / 3  # share of the training rows that a trial is scored on
 _SHARE_OF_MEMORY = 0.8  # of what is free; how much training takes is an estimate
 
 
@@ -109,41 +107,40 @@ def choose_strategy(
     accelerator: Accelerator | None = None,
     cache: CacheOptions | None = None,
 ) -> Choice:
-    """Choose `head_then_full`, `lora` or `features`; `model` stays as it is, validation and test are not looked at.
+    """Choose what trains best on these rows; `model` stays as it is, validation and test are not looked at.
 
     Where training all weights of the encoder on rows so long takes more memory than is free (`training_memory`), `lora`
     stands in for `head_then_full` in all that follows; where that takes too much, too, it is `features` at once. For a
     head that has to be trained by steps (hidden layers, windows) `freeze` stands in for `features`, without a trial.
+    `full` stands in for `head_then_full` where weights below the layers are new, so that nothing can be frozen.
 
-    With 300 rows a label or more, `head_then_full`. Test scores of MiniLM after 3 epochs, beside `full`: SST-2 88.8 and
-    89.0 (one seed), TREC 96.3 and 96.1, TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels
-    77.8 and 76.1 (three seeds).
+    With 2,000 rows, or 300 a label, `head_then_full`: a trial costs as much as the run, and its choice was this one.
+    Test scores of MiniLM, beside `full`, both at 5e-5 for 3 epochs: SST-2 88.8 and 89.0 (one seed), TREC 96.3 and 96.1,
+    TweetEval emotion 81.5 and 81.8, VADER's sentences on products in three levels 77.8 and 76.1 (three seeds).
 
     For tags `head_then_full` too, of any number of rows: `features` was 10 to 33 behind it on six sets of 35 to 5,000
     sentences, `full` 0.4 behind on WikiANN and 7 on WNUT-17. `lora` was 1 and 3 ahead on 150 and 270 sentences (three
     seeds), where a trial on a third of them had it 11 and 7 behind, and 7 behind on WNUT-17, all or 270 sentences.
 
-    With fewer rows, `features` and `head_then_full` are tried on two thirds of the training rows, and scored on the
-    last third (1,000 rows at most): of the classifiers on features the one that successive halving leaves, and
-    `head_then_full` with as many steps of all weights as the run will take (with fewer it looks worse than it is). The
-    usual one is taken unless the other leads by more than a standard error: `head_then_full`, or below 10 rows a label,
-    where a third less hurts a classifier on features most, `features` (BANKING77, 5 rows a label: 78.0 and 70.6 in the
-    end, 64.9 and 67.9 in the trial).
+    With fewer rows, candidates are trained on two thirds of the training rows, and scored on the last third: of the
+    classifiers on features the one that successive halving leaves, and of what trains the encoder the one that leads on
+    a quarter of these rows, of `head_then_full`, the same at half its learning rate, and the strategies that ask to be
+    tried (`Strategy.tried_by_auto`). The usual one is taken unless another leads by more than a standard error:
+    `head_then_full`, or below 10 rows a label, where a third less hurts a classifier on features most, `features`
+    (BANKING77, 5 rows a label: 78.0 and 70.6 in the end, 64.9 and 67.9 in the trial).
 
     On five sources that no rule here was made on (glosses of WordNet, entries of FOLDOC, manual pages, one-line
     descriptions of Debian's packages, fortune cookies; 4 to 15 labels, 81 to 10,232 training rows, 400 to 2,000 test
-    rows; 14 draws) its accuracy was at most 0.9 points behind the best of `compare`.
-
-    Siblings are not tried: with 25 to 75 rows a label `full` and `lora` were behind `head_then_full`, by a point on
-    SST-2 and by 9 and 30 on TREC; `freeze` does what `features` does, and `scratch` wins where an encoder knows nothing
-    of the language. Every process of a run calls this, and gets the same.
+    rows; 14 draws) its accuracy was at most 0.9 points behind the best of `compare`. Every process of a run calls this,
+    and gets the same.
 
     >>> choice = choose_strategy(model, splits)
     >>> fit(model, splits, strategy=choice.strategy)
     """
-    options = options or TrainingOptions()
-    accelerator = accelerator or make_accelerator(options)
+    given = options or TrainingOptions()
+    accelerator = accelerator or make_accelerator(given)
     rows, head = splits.train, model.head
+    options = with_defaults(given, model, splits, STRATEGIES[ENCODER_TRAINING](), accelerator.num_processes)
     inputs = TokenInputs(model.encode(rows.data), model.pad_id)
     trains, room = _fitting(model.encoder, inputs, options, accelerator)
     facts = f"{_facts(model, rows, inputs)}; {room}."
@@ -151,38 +148,36 @@ def choose_strategy(
 
     def chosen_at_once(name: str, why: str, so: str) -> Choice:
         so = "whose few weights fit into memory" if name == ADAPTER_TRAINING else so
-        return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name}, {so}."), {})
+        return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name}, {so} ({OTHERS})."), {})
 
     if not trains:
         why = "training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size)"
         return chosen_at_once(_frozen(head), why, "which only runs it")
-    if each >= _ENOUGH:
-        why = f"{_ENOUGH} rows a label or more are enough to train the encoder on, so no trials are run"
-        return chosen_at_once(trains, why, "which does not need many steps")
+    if not _is_freezable(model.encoder):
+        why = "the checkpoint lacks weights below its layers, so that nothing can be frozen"
+        return chosen_at_once(EVERYTHING, why, "which trains them")
+    if count >= _MANY or each >= _ENOUGH:
+        why = f"{_MANY:,} rows, or {_ENOUGH} rows a label, are enough to train the encoder on, so no trials are run"
+        return chosen_at_once(trains, why, "which does best on many rows")
     if head.labels_words:
         why = "tags want an encoder that is trained for them, so no trials are run"
         return chosen_at_once(trains, why, "which does not need many rows")
-    if count < _LEAST:
-        why = f"fewer than {_LEAST} rows are too few to try anything on"
+    if count < LEAST:
+        why = f"fewer than {LEAST} rows are too few to try anything on"
         return chosen_at_once(_frozen(head), why, "which has the least to learn")
-    epochs = epochs_of(inputs, options, accelerator.num_processes)
     try:
-        share = min(_HELD_OUT, _MOST_HELD_OUT / count)
-        train, held_out = hold_out(rows, share, options.seed, "label")
+        train, held_out = hold_out(rows, _HELD_OUT, options.seed, "label")
     except DataError:
         why = "no label has rows enough to hold some out, so no trials are run"
         return chosen_at_once(trains, why, "which does well with few rows")
-    longer = replace(options, num_train_epochs=epochs * count / len(train.data))
-    return _choice_by_trials(
-        trains,
-        model,
-        train=train,
-        held_out=held_out,
-        options=longer,
-        cache=cache,
-        facts=facts,
-        is_scarce=each < _SCARCE,
-    )
+    trial = replace(
+        options, early_stopping_patience=0, report_to=[], metric_for_best_model=None, eval_steps=None,
+        checkpoint_every=[], torch_compile=False,
+        restart_on_collapse=0,  # which validation rows would have to tell
+        learning_rate=given.learning_rate,  # each strategy has its own
+    )  # fmt: skip
+    trials = Trials(model, train, held_out, trial, cache)
+    return trials.choice(trains, facts, is_scarce=each < _SCARCE)
 
 
 def _fitting(
@@ -193,7 +188,9 @@ def _fitting(
         return ENCODER_TRAINING, "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
     beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))  # in the same memory
-    rows = 1 if on_gpu else options.per_device_train_batch_size  # where memory runs out a GPU takes a batch in parts
+    rows = (
+        1 if on_gpu else options.per_device_train_batch_size or 1
+    )  # where memory runs out a GPU takes a batch in parts
     rows *= int(np.diff([*inputs.firsts, len(inputs.lengths)]).max())  # windows
     takes = {
         name: beside * training_memory(
@@ -221,55 +218,12 @@ def _frozen(head: TaskHead) -> str:
     return FEATURES
 
 
-def _choice_by_trials(
-    trains: str,
-    model: TransferModel,
-    *,
-    train: Rows,
-    held_out: Rows,
-    options: TrainingOptions,
-    cache: CacheOptions | None,
-    facts: str,
-    is_scarce: bool,
-) -> Choice:
-    """The choice of trials that are trained on some rows and scored on others; `trains` is what trains the encoder."""
-    trial = replace(
-        options, early_stopping_patience=None, report_to=[], metric_for_best_model=None, eval_steps=None,
-        checkpoint_every=[], torch_compile=False,
-        restart_on_collapse=0,  # which validation rows would have to tell
-    )  # fmt: skip
-    scores: dict[str, float] = {}
-    features = halved(
-        features_candidates(model.head),
-        lambda candidate, rows: score_of(candidate, model, rows, held_out, trial, cache),
-        train,
-        trial.seed,
-    )
-    candidates = {candidate.name: candidate for candidate in (features, candidate_named(trains))}
-    for name, candidate in candidates.items():
-        score = score_of(candidate, model, train, held_out, trial, cache)
-        scores |= {} if score is None else {name: score}
-    usual, other = (features.name, trains) if is_scarce else (trains, features.name)
-    name, so = _decided(usual, other, scores, len(held_out.data))
-    listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
-    why = f"auto: {model.head.choice_metric} on {len(held_out.data):,} rows held out of training: {listed}."
-    chosen = candidates[name]
-    return Choice(chosen.strategy, dict(chosen.options), (facts, why, so), scores)
-
-
-def _decided(usual: str, other: str, scores: Mapping[str, float], rows: int) -> tuple[str, str]:
-    """The choice and its reason: the `usual` candidate, unless the `other` leads by more than a standard error."""
-    if usual not in scores or other not in scores:
-        name = next(iter(scores), usual)
-        return name, f"auto: {name}, as the other candidate cannot be trained here."
-    lead, error = 100 * (scores[other] - scores[usual]), 100 * _error(scores[other], rows)
-    if lead > error:
-        return other, f"auto: {other}, which leads by {lead:.1f}, more than a standard error ({error:.1f})."
-    if lead > 0:
-        why = f"since {other} leads by {lead:.1f}, no more than a standard error ({error:.1f})"
-    else:
-        why = f"which leads by {-lead:.1f}" if lead else f"as good as {other}"
-    return usual, f"auto: {usual}, {why}."
+def _is_freezable(encoder: Encoder) -> bool:
+    try:
+        encoder.require_freezable(encoder.depth)
+    except OptionError:
+        return False
+    return True
 
 
 def _facts(model: TransferModel, rows: Rows, inputs: TokenInputs) -> str:
@@ -279,9 +233,3 @@ def _facts(model: TransferModel, rows: Rows, inputs: TokenInputs) -> str:
         f"auto: {count:,} training rows{each}, {inputs.lengths.mean():.0f} tokens a row; "
         f"{model.encoder.family} of {model.encoder.depth} layers, {model.encoder.parameter_count:,} weights"
     )
-
-
-def _error(score: float, rows: int) -> float:
-    """About the standard error of a share of rows."""
-    inside = min(max(score, 0.05), 0.95)
-    return math.sqrt(inside * (1 - inside) / rows)

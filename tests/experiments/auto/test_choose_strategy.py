@@ -15,9 +15,9 @@ from conftest import run_recipe
 
 import nlp_transfer as nt
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.experiments.auto import choose_strategy
-from nlp_transfer.experiments.auto.choose_strategy import _decided
-from nlp_transfer.experiments.auto.try_candidates import halved
+from nlp_transfer.experiments.auto import choose_strategy, try_candidates
+from nlp_transfer.experiments.auto.try_candidates import _decided, halved
+from nlp_transfer.training.defaults import usual_rate
 from nlp_transfer.training.progress import Progress
 
 
@@ -28,15 +28,15 @@ def asked(monkeypatch):
     scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
               "lora": 0.75}  # fmt: skip
 
-    def score(candidate, model, learned, judged, options, cache):
+    def score(candidate, model, learned, judged, options, cache, learning_rate=None):
         calls.append((candidate.name, set(learned.data["line"]), set(judged.data["line"]), options))
-        return scores[candidate.name]
+        return scores[f"{candidate.name} at {learning_rate:g}" if learning_rate else candidate.name]
 
-    monkeypatch.setattr(choose_strategy, "score_of", score)
+    monkeypatch.setattr(try_candidates, "score_of", score)
     return calls
 
 
-def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_the_run(
+def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_epochs_of_the_run(
     asked, checkpoint, review_splits, options
 ):
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
@@ -51,13 +51,61 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_steps_of_t
     for _, learned, judged, trial in of_all:
         assert not learned & judged
         assert learned | judged == set(review_splits.train.data["line"])
-        assert trial.num_train_epochs * len(learned) == options.num_train_epochs * 64
+        assert trial.num_train_epochs == options.num_train_epochs
     assert (choice.name, choice.strategy) == ("head_then_full", nt.strategies.HeadThenFull())
     assert choice.reasons[0].startswith("auto: 64 training rows, 2 labels (32 rows each), ")
     assert choice.reasons[1:] == (
         "auto: accuracy on 21 rows held out of training: features:linear_svm 70.0, head_then_full 80.0.",
-        "auto: head_then_full, which leads by 10.0.",
+        "auto: head_then_full, which leads by 10.0 (--strategy names another).",
     )
+
+
+def test_what_trains_the_encoder_is_tried_on_a_quarter_of_the_rows_first(
+    checkpoint, review_splits, options, monkeypatch, tmp_path
+):
+    """Its rate, and the strategies that ask for it; another than the usual one has to lead by a standard error."""
+    monkeypatch.setattr(try_candidates, "LEAST", 8)
+    scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.6}
+    asked = []
+
+    def score(candidate, model, learned, judged, options, cache, learning_rate=None):
+        asked.append((candidate.name, len(learned.data), learning_rate))
+        return 0.9 if learning_rate else scores.get(candidate.name, 0.65)
+
+    monkeypatch.setattr(try_candidates, "score_of", score)
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    choice = nt.choose_strategy(model, review_splits, replace(options, learning_rate=None))
+    rate = usual_rate(nt.strategies.HeadThenFull(), model.encoder.width, model.encoder.depth)
+    assert asked[5:] == [
+        ("head_then_full", 10, None), ("head_then_full", 10, rate / 2), ("lora", 10, None),
+        ("features:linear_svm", 43, None), ("head_then_full", 43, rate / 2),
+    ]  # fmt: skip
+    assert (choice.name, choice.learning_rate) == ("head_then_full", rate / 2)
+    assert (
+        f"head_then_full at {rate / 2:g} 90.0, lora 65.0; head_then_full at {rate / 2:g} is tried" in choice.reasons[1]
+    )
+    assert usual_rate(choice.strategy, model.encoder.width, model.encoder.depth) == rate / 2
+    choose_strategy.write_choice(choice, tmp_path)
+    assert choose_strategy.read_choice(tmp_path) == replace(choice, reasons=list(choice.reasons))
+    asked.clear()
+    assert nt.choose_strategy(model, review_splits, options).learning_rate is None  # a rate that was given stays
+    assert all(learning_rate is None for _, _, learning_rate in asked)
+
+
+def test_a_strategy_asks_to_be_tried_by_itself(checkpoint, review_splits, options, monkeypatch):
+    monkeypatch.setattr(try_candidates, "LEAST", 8)
+    monkeypatch.setattr(nt.strategies.Gradual, "tried_by_auto", classmethod(lambda cls, rows, labels: rows < 50))
+    asked = []
+    monkeypatch.setattr(try_candidates, "score_of", lambda candidate, *rest: asked.append(candidate.name) or 0.5)
+    nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits)), review_splits, options)
+    assert "gradual" in asked
+
+
+def test_many_rows_need_no_trial(asked, checkpoint, review_splits, options, monkeypatch):
+    monkeypatch.setattr(choose_strategy, "_MANY", 64)
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    assert nt.choose_strategy(model, review_splits, options).name == "head_then_full"
+    assert asked == []
 
 
 def test_what_needs_validation_rows_does_not_keep_trials_from_running(checkpoint, review_splits, options):
@@ -109,10 +157,12 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     alone = rows[:48].assign(label=[f"label {i}" for i in range(48)])
     assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so no trials are run."
     monkeypatch.setattr(choose_strategy, "_SCARCE", 33)
-    assert choice(rows).reasons[2] == "auto: head_then_full, which leads by 10.0, more than a standard error (8.7)."
+    assert choice(rows).reasons[2] == (
+        "auto: head_then_full, which leads by 10.0, more than a standard error (8.7) (--strategy names another)."
+    )
     asked.clear()
     monkeypatch.setattr(choose_strategy, "_ENOUGH", 32)
-    assert choice(rows).reasons[2] == "auto: head_then_full, which does not need many steps."
+    assert choice(rows).reasons[2] == ("auto: head_then_full, which does best on many rows (--strategy names another).")
     assert asked == []
 
 
@@ -145,11 +195,13 @@ def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_s
     assert (by_none.name, asked) == ("features", [])
     assert by_none.reasons[1:] == (
         "auto: training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size).",
-        "auto: features, which only runs it.",
+        "auto: features, which only runs it (--strategy names another).",
     )
     assert choice(11, head=nt.text_head_for(review_splits, hidden=(8,))).name == "freeze"
     head, tags = nt.NERHead.for_splits(nt.load_splits(nt.DataOptions(train_file=sentences["train"]), "ner"))
-    assert choice(15, tags, head).reasons[2] == "auto: lora, whose few weights fit into memory."
+    assert choice(15, tags, head).reasons[2] == (
+        "auto: lora, whose few weights fit into memory (--strategy names another)."
+    )
     monkeypatch.setattr(choose_strategy, "_ENOUGH", 32)
     assert choice(15).name == "lora"
 
@@ -207,7 +259,7 @@ def test_a_tagger_says_what_it_takes(task_flags, training_flags, tmp_path):
     flags = [*task_flags["ner"], *training_flags, "--strategy", "auto", "--output_dir", "run"]
     outcome = run_recipe("ner", flags, tmp_path)
     assert outcome.status == 0, outcome.err
-    assert "auto: head_then_full, which does not need many rows." in outcome.err
+    assert "auto: head_then_full, which does not need many rows (--strategy names another)." in outcome.err
     assert json.loads((tmp_path / "run" / "transfer.json").read_text())["auto"]["name"] == "head_then_full"
 
 
@@ -233,7 +285,7 @@ def test_a_run_that_was_stopped_does_not_choose_again(asked, task_flags, trainin
 
 
 def test_auto_takes_no_option_of_a_strategy_and_fit_takes_no_auto(checkpoint, review_splits, options):
-    with pytest.raises(nt.OptionError, match="--lora_r is of one strategy, and --strategy auto chooses; leave it out"):
+    with pytest.raises(nt.OptionError, match="--lora_r is an option of --strategy lora; name the strategy"):
         nt.strategy_from(nt.StrategyOptions(strategy="auto", lora_r=4))
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
     with pytest.raises(nt.OptionError, match="the strategy auto is chosen before fit"):
