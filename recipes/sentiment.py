@@ -39,7 +39,7 @@ def main() -> None:
     training, cache, output = options.training, options.cache, options.output
 
     target = output.output_dir or "runs/sentiment"
-    with nt.RunFolder(target, overwrite=output.overwrite_output_dir, resume=output.resume) as folder:
+    with nt.RunFolder(target, output.overwrite_output_dir, output.resume, training.verify) as folder:
         splits, head = nt.SentimentHead.load_task(options.data, options.head, seed=training.seed)
         splits = nt.check_quickly(splits, strict=options.data.strict_data)
         accelerator = nt.make_accelerator(training, folder.path)

@@ -58,5 +58,15 @@ def logits_of(request: dict[str, Any]) -> list[Any]:
         return [network(**batch).logits[0].tolist() for batch in batches]
 
 
+def import_all() -> None:
+    """Import what opens a model, before there is a request: it takes seconds."""
+    import torch  # noqa: F401
+    import transformers
+
+    _ = transformers.AutoModelForSequenceClassification
+
+
 if __name__ == "__main__":
-    print(json.dumps(logits_of(json.load(sys.stdin))))
+    import_all()
+    if line := sys.stdin.read():  # nothing, if the run has ended before it saved a model
+        print(json.dumps(logits_of(json.loads(line))))

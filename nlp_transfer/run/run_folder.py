@@ -15,6 +15,7 @@ from types import TracebackType
 
 from nlp_transfer.config import CHECKPOINTS
 from nlp_transfer.errors import OptionError, RunFinished
+from nlp_transfer.run import waiting_process
 from nlp_transfer.system.atomic_files import flush, flush_folder
 from nlp_transfer.system.locking import Lock
 
@@ -38,11 +39,15 @@ class RunFolder:
 
     Raises OptionError for a folder that another run is writing to, and for one that is not empty, unless `overwrite`:
     then files of the run replace those of the same name, and others stay. With `resume` (see OutputOptions) it may hold
-    checkpoints; RunFinished if its run is complete.
+    checkpoints; RunFinished if its run is complete. With `verify` the process that will verify the saved model is
+    started at once, and its imports are done beside ours.
     """
 
-    def __init__(self, target: str | Path, overwrite: bool = False, resume: str | None = None) -> None:
+    def __init__(
+        self, target: str | Path, overwrite: bool = False, resume: str | None = None, verify: bool = False
+    ) -> None:
         self.target = Path(target)
+        self._verifies = verify
         self._writes = int(os.environ.get("RANK", "0")) == 0
         self._real = Path(os.path.realpath(target))
         self.checkpoints = self._real / CHECKPOINTS
@@ -72,6 +77,8 @@ class RunFolder:
                 except OSError:
                     self._remove_leftovers()
                     raise
+            if self._verifies:
+                waiting_process.start()
         return self
 
     def require_room(self, needed: int) -> None:
@@ -88,6 +95,7 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self._writes:
             return
+        waiting_process.stop()
         try:
             self._end(succeeded=kind is None)
         finally:

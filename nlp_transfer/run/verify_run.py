@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +15,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-import nlp_transfer.run.fresh_process
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig
 from nlp_transfer.encoders.pretrained import Checkpoint
@@ -26,6 +22,7 @@ from nlp_transfer.errors import ModelError
 from nlp_transfer.heads import HEADS
 from nlp_transfer.models.adapters.adapter import base_of, holds_adapter
 from nlp_transfer.models.transfer_model import TransferModel, model_folder
+from nlp_transfer.run import waiting_process
 from nlp_transfer.system.pickles import refuse_pickles
 
 ROWS = 32
@@ -96,7 +93,7 @@ def verify_saved(folder: str | Path, reference: dict[str, Any]) -> Verification:
 @contextlib.contextmanager
 def verify_in_background(folder: str | Path, reference: dict[str, Any]) -> Iterator[Callable[[], Verification]]:
     """`verify_saved` while the block runs: the function that it gives waits for the result, and is called once."""
-    ours = Path(nlp_transfer.__file__).parent.parent
+    ours = Path(__file__).parents[2]
     request = {name: reference[name] for name in ("auto_class", "trust_remote_code")} | {
         "folder": str(Path(folder).resolve()),
         "ours": str(ours) if reference["ours"] else None,
@@ -159,25 +156,20 @@ def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> 
 @contextlib.contextmanager
 def _fresh_process(request: dict[str, Any]) -> Iterator[Callable[[], list[Any]]]:
     """A process that computes logits as `request` says, and a function that waits for them; it ends with the block."""
-    # Else the working directory comes first: a tokenize.py there would be imported in place of Python's own.
-    without_cwd = "import sys; sys.path[:] = [path for path in sys.path if path]\n"
-    script = without_cwd + inspect.getsource(nlp_transfer.run.fresh_process)
-    with tempfile.TemporaryFile("w+") as stdin:
-        json.dump(request, stdin)
-        stdin.seek(0)
-        pipe = subprocess.PIPE
-        child = subprocess.Popen([sys.executable, "-c", script], stdin=stdin, stdout=pipe, stderr=pipe, text=True)
+    child = waiting_process.taken()
+    with child, ThreadPoolExecutor(1) as thread:
+        # In a thread: the process reads once its imports are done, and a pipe holds less than a request.
+        answer = thread.submit(child.communicate, json.dumps(request))
 
-    def logits() -> list[Any]:
-        stdout, stderr = child.communicate()
-        if child.returncode:
-            reason = (stderr.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
-            raise ModelError(
-                f"{request['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
-            )
-        return list(json.loads(stdout.splitlines()[-1]))
+        def logits() -> list[Any]:
+            stdout, stderr = answer.result()
+            if child.returncode:
+                reason = (stderr.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
+                raise ModelError(
+                    f"{request['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
+                )
+            return list(json.loads(stdout.splitlines()[-1]))
 
-    with child:
         try:
             yield logits
         finally:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import nlp_transfer as nt
 import nlp_transfer.run.fresh_process
-from nlp_transfer.run import verify_run
+from nlp_transfer.run import verify_run, waiting_process
 
 
 @pytest.fixture
@@ -193,3 +193,24 @@ def test_a_folder_without_a_run_is_one_line(trained, tmp_path):
         2,
         "error: name the folder of a run, as in: nlp-transfer verify runs/classify.\n",
     )
+
+
+def test_the_process_that_waits_is_taken_once_and_ends_with_the_run(trained, monkeypatch, tmp_path):
+    monkeypatch.undo()  # in a fresh process
+    with nt.RunFolder(tmp_path / "run", verify=True) as folder:
+        (early,) = waiting_process._waiting
+        assert verify_run.verify_saved(*trained).difference < 1e-5
+        assert early.poll() is not None
+        assert waiting_process._waiting == []
+        (folder.path / "transfer.json").write_text("{}")
+    with nt.RunFolder(tmp_path / "other", verify=True):
+        (unused,) = waiting_process._waiting
+    assert unused.poll() is not None
+    assert waiting_process._waiting == []
+
+
+def test_the_process_that_waits_ends_where_nobody_asks_it_anything(monkeypatch):
+    monkeypatch.undo()
+    waiting = waiting_process.started()
+    stdout, _ = waiting.communicate(timeout=120)  # closes its stdin, as the end of the run would
+    assert (waiting.returncode, stdout) == (0, "")
