@@ -109,7 +109,7 @@ def main() -> None:
             or SUITES[benchmark.suite]
             or math.ceil(benchmark.num_train_epochs * steps_per_epoch),
             "batch_size": benchmark.per_device_train_batch_size,
-            "rate": benchmark.learning_rate or nt.strategy_from(strategy_options).default_learning_rate,
+            "rate": benchmark.learning_rate or nt.strategy_named(strategy["name"]).default_learning_rate,
             "seed": benchmark.seed,
             "mixed_precision": benchmark.mixed_precision,
             "strategy": strategy,
@@ -160,7 +160,7 @@ def what_peers_do_too(options: Any) -> dict[str, Any]:
     """The `name` of the strategy, and its options that were given; OptionError where no peer can do the same."""
     nt.strategy_from(options)
     given = {name: value for name, value in vars(options).items() if value is not None}
-    name = given.pop("strategy")
+    name = given.pop("strategy").replace("auto", "full")  # what the peers do
     require_known("strategy", [name], tuple(SAME_IN_PEERS))
     for option in given:
         if option not in SAME_IN_PEERS[name]:

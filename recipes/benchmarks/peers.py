@@ -50,6 +50,7 @@ def ours(job: Job) -> dict[str, Any]:
         max_train_steps=job.steps,
         per_device_train_batch_size=job.batch_size,
         learning_rate=job.rate,
+        warmup_ratio=0.06,  # as in the peers
         seed=job.seed,
         mixed_precision=job.mixed_precision,
     )
@@ -61,7 +62,7 @@ def ours(job: Job) -> dict[str, Any]:
     if job.tags:
         head, splits = nt.NERHead.for_splits(splits, tag_scheme="IOB2")
     else:
-        head = nt.TextClassificationHead.for_splits(splits)
+        head = nt.TextClassificationHead.for_splits(splits, pooling="native")
     nt.set_seed(training.seed)
     model = nt.TransferModel.load(job.encoder, head, max_length=job.max_length)
     lengths = watch(model.network)

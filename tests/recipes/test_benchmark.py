@@ -140,7 +140,7 @@ def test_peers_are_scored_by_what_they_say_of_real_tokens():
         (["--max_train_steps", "0"], "--max_train_steps must be more than 0; got 0."),
         (["--learning_rat", "1"], "did you mean --learning_rate?"),
         (["--strategy", "gradual"], "--strategy gradual is unknown; known are full, freeze, lora."),
-        (["--layer_lr_decay", "0.9"], "--layer_lr_decay is nothing that the peers can do"),
+        (["--strategy", "full", "--layer_lr_decay", "0.9"], "--layer_lr_decay is nothing that the peers can do"),
         (["--train_file", "gone.csv"], "gone.csv does not exist; check the path."),
     ],
 )
