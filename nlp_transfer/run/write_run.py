@@ -74,7 +74,8 @@ def _as_taken(options: Any, model: TransferModel, splits: Splits, report: Report
     if isinstance(options, DataOptions):
         share = splits.held_out_share
         return options if share is None else replace(options, validation_split_percentage=100 * share)
-    if not isinstance(options, model.head.task_options):
+    is_of_head = isinstance(options, model.head.task_options)
+    if not is_of_head:
         return options
     left_open = {name for name, value in vars(options).items() if value is None}
     return replace(options, **{name: value for name, value in model.head.options().items() if name in left_open})

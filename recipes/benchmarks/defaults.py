@@ -105,7 +105,7 @@ def setting_of(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """The name and the values of a setting. OptionError where it is not NAME:OPTION=VALUE,..."""
     name, _, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",") if part]
-    if not name or any(not equals or not value for _, equals, value in pairs):
+    if not name or not all(option and value for option, _, value in pairs):
         raise nt.OptionError(f"--settings {text}: write NAME or NAME:OPTION=VALUE,OPTION=VALUE.")
     return name, tuple((option, value) for option, _, value in pairs)
 

@@ -65,7 +65,10 @@ def test_errors_name_it_and_its_options(registered):
         (lambda: nt.strategy_named("top_layer"), "--strategy top_layer is unknown; did you mean top_layers?"),
         (lambda: nt.strategy_named("top_layers", lowest=0), "--lowest must be 1 or more; got 0."),
         (lambda: nt.strategy_named("full", lowest=1), "--lowest is an option of --strategy top_layers, not of full"),
-        (lambda: nt.strategy_named("auto", lowest=1), "--lowest is an option of --strategy top_layers; name the strategy: auto"),
+        (
+            lambda: nt.strategy_named("auto", lowest=1),
+            "--lowest is an option of --strategy top_layers; name the strategy: auto",
+        ),
     ):
         with pytest.raises(nt.OptionError) as error:
             call()
