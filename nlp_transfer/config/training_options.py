@@ -36,7 +36,7 @@ class TrainingOptions:
         None,
         help="Times every row is seen.",
         above=0,
-        default_text="2, and up to 8 where rows are few; for tags 3, and up to 20",
+        default_text="2, and up to 16 where rows are few; for tags 3, and up to 20",
         null_implies=_EARLIER,
     )
     max_train_steps: int | None = option(None, help="Stop after so many steps, whatever the epochs.", above=0)

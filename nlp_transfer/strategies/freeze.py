@@ -33,6 +33,7 @@ class Freeze(Strategy):
     trains_all_weights: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 5e-3  # of a head alone
     rate_follows_encoder: ClassVar[bool] = False
+    usual_epochs_factor: ClassVar[int] = 5  # which cost next to nothing after the one pass of the encoder
     works_sharded: ClassVar[bool] = True
 
     trainable_layers: int = option(
@@ -48,6 +49,7 @@ class Freeze(Strategy):
         if self.trainable_layers:
             self.default_learning_rate = 5e-5  # type: ignore[misc]
             self.rate_follows_encoder = True  # type: ignore[misc]
+            self.usual_epochs_factor = 1  # type: ignore[misc]
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:
         if self.trainable_layers > encoder.depth:

@@ -53,6 +53,7 @@ class Lora(Strategy):
     trains_all_weights: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 5e-4
     rate_follows_encoder: ClassVar[bool] = False
+    usual_epochs_factor: ClassVar[int] = 2
     works_sharded: ClassVar[bool] = True
 
     lora_r: int = option(8, help="rank of the adapters.", above=0, search=(4, 8, 16, 32), short=True)

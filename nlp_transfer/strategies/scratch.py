@@ -23,6 +23,7 @@ class Scratch(Strategy):
     name: ClassVar[str] = "scratch"
     works_sharded: ClassVar[bool] = True
     is_baseline: ClassVar[bool] = True
+    usual_epochs_factor: ClassVar[int] = 3  # a baseline that is stopped early makes any transfer look good
 
     def setup(self, model: TransferModel, seed: int) -> None:
         import torch  # takes a second, and --help loads this file

@@ -59,6 +59,7 @@ class Strategy:
     name: ClassVar[str]
     default_learning_rate: ClassVar[float] = 5e-5
     rate_follows_encoder: ClassVar[bool] = True  # then that rate is for 12 layers of 768, and smaller encoders get more
+    usual_epochs_factor: ClassVar[int] = 1  # times the epochs in which fine-tuning learns the same rows
     trains_by_steps: ClassVar[bool] = True  # else options of training, such as the learning rate, mean nothing to it
     trains_all_weights: ClassVar[bool] = True  # else a run needs less memory for gradients and optimizer states
     works_sharded: ClassVar[bool] = False  # under FSDP, which allows no look at weights outside of what `trained` gives

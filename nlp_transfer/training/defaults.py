@@ -19,14 +19,20 @@ _FIXED = {
 }  # fmt: skip
 """What `--defaults fixed` takes, beside the rate of the strategy and 3 epochs, or as many as make 300 steps."""
 
-_EPOCHS = ((300, 8), (1_000, 5), (3_000, 3), (math.inf, 2))
+_EPOCHS = ((200, 8), (500, 5), (1_500, 3), (math.inf, 2))
 """Up to so many training rows, and the epochs that they are seen for."""
+
+_FEW_EACH = 30
+"""Rows a label: with fewer of them, rows are seen twice as often."""
 
 _EPOCHS_OF_TAGS = ((300, 20), (1_000, 10), (2_000, 6), (5_000, 4), (math.inf, 3))
 """The same where words have labels: most are no entity, and what is one takes more steps to learn."""
 
-_BATCH = ((1_000, 16), (100_000, 32), (math.inf, 64))
+_BATCH = ((500, 16), (100_000, 32), (math.inf, 64))
 """Up to so many training rows, and the rows of a step, of all processes together."""
+
+_MOST_TOKENS = 8_192
+"""Tokens of a step where all its texts are as long as they may be."""
 
 _WARMUP = 0.1
 _PATIENCE, _LEAST_TO_STOP_BY = 2, 100  # evaluations, and validation rows: fewer than these are too noisy to stop by
@@ -36,12 +42,17 @@ _LARGEST_FACTOR = 8.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rule looks at: rows to train on and to validate with, and the size of the encoder."""
+    """What the rule looks at: rows to train on and to validate with, labels, most tokens of a text, and the encoder.
+
+    `labels` is how many a text may have, 1 for a number; of words, whose most are none, the number does not count.
+    """
 
     rows: int
     validation_rows: int
     width: int
     depth: int
+    labels: int = 2
+    max_length: int = 256
     labels_words: bool = False
 
 
@@ -50,16 +61,19 @@ def usual_values(facts: Facts, strategy: Strategy) -> dict[str, Any]:
 
     Small encoders learn at higher rates: that of a strategy is for 12 layers of 768, and grows as width shrinks to the
     power 1.5 and depth to the power 0.5, so 5e-5 becomes 2e-4 for MiniLM-L6 (384) and 2.3e-5 for 24 layers of 1,024.
-    Few rows are seen more often: it is steps that make fine-tuning on them stable (Mosbach et al. 2021, "On the
-    stability of fine-tuning BERT"). Found by recipes/benchmarks/defaults.py, whose README says on what.
+    Few rows, and few rows a label, are seen more often: it is steps that make fine-tuning on them stable (Mosbach et
+    al. 2021, "On the stability of fine-tuning BERT"). The manual says on what recipes/benchmarks/defaults.py found it.
 
     >>> usual_values(Facts(rows=3_000, validation_rows=300, width=384, depth=6), strategy_named("full"))
-    {'learning_rate': 0.0002, 'num_train_epochs': 3, ...}
+    {'learning_rate': 0.0002, 'num_train_epochs': 2, ...}
     """
+    epochs = _up_to(_EPOCHS_OF_TAGS if facts.labels_words else _EPOCHS, facts.rows) * strategy.usual_epochs_factor
+    is_few_each = not facts.labels_words and facts.rows < _FEW_EACH * facts.labels
+    batch = min(_up_to(_BATCH, facts.rows), max(8, _MOST_TOKENS // facts.max_length))
     return {
         "learning_rate": usual_rate(strategy, facts.width, facts.depth),
-        "num_train_epochs": _up_to(_EPOCHS_OF_TAGS if facts.labels_words else _EPOCHS, facts.rows),
-        "per_device_train_batch_size": _up_to(_BATCH, facts.rows),
+        "num_train_epochs": 2 * epochs if is_few_each else epochs,
+        "per_device_train_batch_size": batch,
         "warmup_ratio": _WARMUP,
         "early_stopping_patience": _PATIENCE if facts.validation_rows >= _LEAST_TO_STOP_BY else 0,
     }
@@ -84,8 +98,11 @@ def with_defaults(
     0.0002
     """
     validation = len(splits.validation.data) if splits.validation else 0
-    encoder, labels_words = model.encoder, model.head.labels_words
-    facts = Facts(len(splits.train.data), validation, encoder.width, encoder.depth, labels_words)
+    encoder, head = model.encoder, model.head
+    facts = Facts(
+        len(splits.train.data), validation, encoder.width, encoder.depth, len(head.labels), model.max_length,
+        head.labels_words,
+    )  # fmt: skip
     values = usual_values(facts, strategy)
     shared = processes * options.gradient_accumulation_steps
     values["per_device_train_batch_size"] = math.ceil(values["per_device_train_batch_size"] / shared)

@@ -35,10 +35,26 @@ def test_smaller_encoders_learn_faster():
 @pytest.mark.parametrize("labels_words", [False, True])
 def test_fewer_rows_are_seen_more_often(labels_words):
     rows = [10, 100, 500, 501, 1000, 2000, 3000, 5000, 10_000, 10**6]
-    facts = [Facts(count, 0, 384, 6, labels_words) for count in rows]
+    facts = [Facts(count, 0, 384, 6, labels_words=labels_words) for count in rows]
     epochs = [usual_values(one, nt.strategies.Full())["num_train_epochs"] for one in facts]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[-1] >= 2
+
+
+def test_what_learns_more_slowly_sees_rows_more_often():
+    epochs = {
+        name: usual_values(Facts(9000, 0, 384, 6), nt.strategy_named(name))["num_train_epochs"]
+        for name in ("full", "head_then_full", "lora", "freeze", "scratch")
+    }
+    assert epochs == {"full": 2, "head_then_full": 2, "lora": 4, "freeze": 10, "scratch": 6}
+
+
+def test_few_rows_a_label_are_seen_twice_as_often_and_long_texts_make_small_batches():
+    full = nt.strategies.Full()
+    few, many = (usual_values(Facts(1000, 0, 384, 6, labels=labels), full) for labels in (77, 2))
+    assert few["num_train_epochs"] == 2 * many["num_train_epochs"]
+    batches = [usual_values(Facts(9000, 0, 384, 6, max_length=most), full) for most in (128, 256, 512, 8192)]
+    assert [values["per_device_train_batch_size"] for values in batches] == [32, 32, 16, 8]
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "replay"])
