@@ -65,7 +65,10 @@ def trained_chances(splits: Splits, options: ModelOptions, seeds: Sequence[int])
         set_seed(seed)
         model = TransferModel.from_options(replace(options, keep_head=False), _text_head(splits))
         accelerator = _accelerator(model)
-        training = TrainingOptions(num_train_epochs=1, per_device_train_batch_size=_BATCH, seed=seed)
+        # Fixed, as what counts as doubt was measured with them.
+        training = TrainingOptions(
+            num_train_epochs=1, per_device_train_batch_size=_BATCH, seed=seed, defaults="fixed"
+        )  # fmt: skip
         with quiet():
             fit(model, Splits(rows, None, None), training, accelerator)
         inputs = TokenInputs(model.encode(rows.data), model.pad_id)

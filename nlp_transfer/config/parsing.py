@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import inspect
+import logging
 import math
 import re
 import sys
@@ -19,6 +20,10 @@ import yaml
 
 from nlp_transfer.config.option_fields import option_of
 from nlp_transfer.errors import OptionError
+
+log = logging.getLogger(__name__)
+
+_OF_A_RUN = 20  # options in a file: a run writes all of them, a person a few
 
 Options = TypeVar("Options", bound=tuple)
 
@@ -121,7 +126,8 @@ class _Parser(argparse.ArgumentParser):
     def values_of_file(self, path: Path, names: Sequence[str]) -> dict[str, Any]:
         """The values that the file has for the options `names`, in their types.
 
-        Null leaves the default, and where the option says so, implies values of others that the file does not name.
+        Null leaves the default. In a file that a run has written, which names all options, it implies values of others
+        that are not named there, where the option says so.
         """
         actions = {action.dest: action for action in reversed(self._actions)}  # of --verify and --no_verify the first
         values: dict[str, Any] = {}
@@ -143,7 +149,12 @@ class _Parser(argparse.ArgumentParser):
             except argparse.ArgumentError as error:
                 self.error(f"{path}: {_in_short(error)}")
             values[name] = typed if takes_list else typed[0]
-        return {name: value for name, value in implied.items() if name not in read} | values
+        implied = {name: value for name, value in implied.items() if name not in read}
+        if implied and len(read) >= _OF_A_RUN:
+            taken = ", ".join(f"--{name} {value}" for name, value in implied.items())
+            log.info("%s is from before there was %s, which it means.", path, taken)
+            return implied | values
+        return values
 
 
 def _add_option(group: argparse._ArgumentGroup, field: dataclasses.Field[Any], kind: Any) -> None:

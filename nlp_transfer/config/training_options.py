@@ -69,7 +69,7 @@ class TrainingOptions:
     eval_steps: int | None = option(None, help="Evaluate every so many steps instead of every epoch.", above=0)
     early_stopping_patience: int | None = option(
         None,
-        help="Stop after so many evaluations in a row that were no better than the best; 0: never.",
+        help="Stop a stage after so many evaluations in a row whose score and loss were no better; 0: never.",
         at_least=0,
         default_text="2 with 100 validation rows or more",
         null_implies=_EARLIER,

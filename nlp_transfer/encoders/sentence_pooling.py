@@ -14,13 +14,14 @@ from nlp_transfer.encoders.pooling.pooled_config import POOLINGS
 
 _KNOWN = {
     "mean": (
-        r"all-(mini|mp|distil|roberta).*", r"multi-qa-.*(mean|dot|cos)-.*", r"paraphrase-.*", r"(multilingual-)?e5-.*",
-        r"gte-(small|base|large)", r"nomic-embed-text-.*", r"jina-embeddings-v2-.*",
+        r"all-(minilm|mpnet|distilroberta|roberta)-.*", r"multi-qa-.*(mean|dot|cos)-.*", r"gte-(small|base|large)",
+        r"paraphrase-(multilingual-)?(minilm|mpnet|albert|distilroberta|tinybert)-.*", r"nomic-embed-text-v.*",
+        r"(multilingual-)?e5-(small|base|large)(-.*)?", r"jina-embeddings-v2-.*",
     ),
     "cls": (
-        r"bge-.*", r"mxbai-embed-.*", r"(snowflake-)?arctic-embed-.*", r"gte-.*-v1\.5", r"gte-multilingual-base",
-        r"gte-modernbert-base", r"multi-qa-mpnet-base-dot-v1", r"granite-embedding-.*", r"uae-large-v1",
-        r"(unsup|sup)-simcse-.*",
+        r"bge-(micro|small|base|large|m3).*", r"mxbai-embed-.*", r"(snowflake-)?arctic-embed-.*", r"gte-.*-v1\.5",
+        r"gte-multilingual-base", r"gte-modernbert-base", r"multi-qa-mpnet-base-dot-v1", r"granite-embedding-.*",
+        r"uae-large-v1", r"(unsup|sup)-simcse-.*",
     ),
 }  # fmt: skip
 """Patterns of the last part of names, in small letters, of sentence encoders whose folders may not say it."""

@@ -143,6 +143,10 @@ class TaskHead(ABC):
     def adapt_to(self, checkpoint: Checkpoint) -> None:  # noqa: B027
         """Set what the head leaves to the encoder, such as its pooling; most heads leave nothing."""
 
+    def take_native(self) -> bool:
+        """Take the head of the encoder's family where that was left open; returns whether anything changed."""
+        return False
+
     @abstractmethod
     def build(self, checkpoint: Checkpoint) -> Loaded:
         """Load the encoder's weights into a network with this head on top."""
@@ -270,7 +274,7 @@ class TaskHead(ABC):
         """
         return type(self)(**self.options())
 
-    def probe_options(self) -> dict[str, Any]:
+    def probe_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """Options that suit a linear probe better than the head's own, where the user has not chosen others."""
         return {}
 

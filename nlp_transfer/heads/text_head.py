@@ -120,6 +120,12 @@ class TextHead(TaskHead):
         if self._leaves_pooling_open:
             self.pooling = checkpoint.pooling or "native"
 
+    def take_native(self) -> bool:
+        if not self._leaves_pooling_open or self.is_native:
+            return False
+        self.pooling = "native"
+        return True
+
     def build(self, checkpoint: Checkpoint) -> Loaded:
         of_labels = {"problem_type": self.problem_type, **label_options(self.labels)}
         if self.is_native:
@@ -200,8 +206,10 @@ class TextHead(TaskHead):
     def references(self, rows: Columns) -> list[Any]:
         return list(rows["label"])
 
-    def probe_options(self) -> dict[str, Any]:
+    def probe_options(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """The mean of all tokens for a native head, whose pooler was pretrained for another task, or is random."""
+        if self.pooling is None and checkpoint.pooling:
+            return {"pooling": checkpoint.pooling}
         return {"pooling": "mean"} if self.is_native else {}
 
     @property

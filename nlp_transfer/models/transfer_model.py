@@ -159,6 +159,12 @@ class TransferModel:
         model.adapter = None if adapter.merge_if_possible() else adapter
         return model
 
+    def rebuild(self) -> None:
+        """Load the network again, for a head whose shape has changed; new weights are drawn anew."""
+        assert self.checkpoint, "a model of no checkpoint has nothing to load"
+        loaded = self.head.build(self.checkpoint)
+        self.network, self.new_parameters = loaded.network, loaded.new
+
     @property
     def encoder(self) -> Encoder:
         """A view on the network's encoder."""

@@ -68,5 +68,5 @@ def import_all() -> None:
 
 if __name__ == "__main__":
     import_all()
-    if line := sys.stdin.read():  # nothing, if the run has ended before it saved a model
-        print(json.dumps(logits_of(json.loads(line))))
+    if request := sys.stdin.read():  # nothing, if the run has ended before it saved a model
+        print(json.dumps(logits_of(json.loads(request))))

@@ -105,8 +105,8 @@ def _loading(model: TransferModel) -> Iterator[str]:
     yield "```"
     yield ""
     if isinstance(model.network, PooledClassifier) and not (model.adapter and not model.adapter.is_merged):
-        yield "Without nlp_transfer, `trust_remote_code=True` in place of its import opens the model too: the network is"
-        yield "in the folder, in pooled_network.py."
+        yield "Without nlp_transfer, `trust_remote_code=True` in place of its import opens the model too: its network"
+        yield "is in the folder, in pooled_network.py."
         yield ""
     if model.adapter and model.adapter.is_merged:
         yield f"The trained {model.adapter.kind} adapter is merged into these weights. `adapter/` in the run's folder"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import subprocess
 import sys
 
@@ -16,10 +15,11 @@ _waiting: list[subprocess.Popen[str]] = []
 def start() -> None:
     """Start the process, unless one waits already; beside our own imports, of one core, its imports cost nothing.
 
-    It ends by itself where this process does.
+    It holds torch and transformers in memory until it is asked, and ends by itself where this process does.
     """
-    if not _waiting and int(os.environ.get("RANK", "0")) == 0:
-        _waiting.append(started())
+    if not _waiting:
+        with contextlib.suppress(OSError):  # too many processes: another one is started when it is needed
+            _waiting.append(started())
 
 
 def taken() -> subprocess.Popen[str]:

@@ -72,8 +72,9 @@ def _as_taken(options: Any, model: TransferModel, splits: Splits, report: Report
     if isinstance(options, TrainingOptions):
         return report.run.options or options
     if isinstance(options, DataOptions):
-        share = splits.held_out_share
-        return options if share is None else replace(options, validation_split_percentage=100 * share)
+        if splits.held_out_share is None or options.validation_split_percentage is not None:
+            return options
+        return replace(options, validation_split_percentage=100 * splits.held_out_share)
     is_of_head = isinstance(options, model.head.task_options)
     if not is_of_head:
         return options

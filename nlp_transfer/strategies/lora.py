@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from nlp_transfer.encoders.encoder import Encoder
     from nlp_transfer.models.transfer_model import TransferModel
+
+log = logging.getLogger(__name__)
 
 _STARTS = r"true|false|gaussian|orthogonal|olora|pissa(_niter_\d+)?"
 
@@ -110,6 +113,10 @@ class Lora(Strategy):
         source = f"--peft_config {self.peft_config}" if self.peft_config else f"--strategy {self.name}"
         encoder = model.encoder
         config = read_config(self.peft_config) if self.peft_config else self._lora_config(encoder)
+        if config.is_prompt_learning and model.head.take_native():
+            log.info("Virtual tokens go with the head of the encoder's family: --pooling native.")
+            model.rebuild()
+            encoder = model.encoder
         complete_config(config, encoder, model.new_parameters, model.head.peft_task, source)
         if config.is_prompt_learning:
             _require_positions(model, config.num_virtual_tokens)

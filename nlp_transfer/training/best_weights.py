@@ -14,13 +14,16 @@ from nlp_transfer.metrics import is_error
 from nlp_transfer.training.vocabulary_pruning import size
 from nlp_transfer.types import Scores
 
+_LEAST_FALL = 0.01  # of the loss, as a share: less is no progress
+
 
 @dataclass
 class BestWeights:
     """The best evaluation and its weights; of several with the same score, the one with the lowest loss.
 
     Thirty validation rows tie often, and the first of the evaluations that do is the one that has learned least. For
-    patience a tie is no progress: `misses` counts evaluations since the last better score.
+    patience a tie is no progress, unless the loss still falls: `misses` counts evaluations since either was better than
+    all before in its stage. A tagger finds nothing at first, and a network may begin below what its head has reached.
 
     `parameters` are those that may train, by name; each stage of a run trains some of them, and `trained` holds the
     sizes of those that some stage has trained.
@@ -32,12 +35,14 @@ class BestWeights:
     loss: float = math.inf
     epoch: float = 0.0
     misses: int = 0
+    stage_score: float = -math.inf
+    stage_loss: float = math.inf
     weights: dict[str, Tensor] = field(default_factory=dict)
     trained: dict[str, int] = field(default_factory=dict)
 
     def start_stage(self) -> None:
         """Copy the weights that train from now on too: they are still what they were at the best evaluation."""
-        self.misses = 0
+        self.misses, self.stage_score, self.stage_loss = 0, -math.inf, math.inf
         self.trained |= {name: size(p) for name, p in self.parameters.items() if p.requires_grad}
         if self.weights:
             self.weights = self._copies() | self.weights
@@ -46,7 +51,10 @@ class BestWeights:
         """Copy the weights that train, or have trained, if this evaluation is the best so far."""
         score = -scores[self.metric] if self._is_error else scores[self.metric]
         loss = scores.get("loss", math.inf)
-        self.misses = 0 if score > self.score else self.misses + 1
+        is_progress = score > self.stage_score or loss < (1 - _LEAST_FALL) * self.stage_loss
+        self.misses = 0 if is_progress else self.misses + 1
+        self.stage_score = max(score, self.stage_score)
+        self.stage_loss = loss if loss < self.stage_loss else self.stage_loss  # not where it is NaN
         if not (score, -loss) > (self.score, -self.loss):  # nor is a loss of NaN
             return
         self.score, self.loss, self.epoch = score, loss, epoch
@@ -78,6 +86,8 @@ class BestWeights:
             "loss": self.loss,
             "epoch": self.epoch,
             "misses": self.misses,
+            "stage_score": self.stage_score,
+            "stage_loss": self.stage_loss,
             "trained": self.trained,
         }
 
@@ -85,6 +95,7 @@ class BestWeights:
         """Load what `state_dict` returned, and the `weights` of that time."""
         self.score, self.loss = values["score"], values["loss"]
         self.epoch, self.misses = values["epoch"], values["misses"]
+        self.stage_score, self.stage_loss = values["stage_score"], values["stage_loss"]
         self.trained = dict(values["trained"])
         self.weights = dict(weights)
 

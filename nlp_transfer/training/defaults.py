@@ -7,7 +7,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from nlp_transfer.config import TrainingOptions
+from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy
@@ -32,8 +35,9 @@ _BATCH = ((500, 16), (100_000, 32), (math.inf, 64))
 """Up to so many training rows, and the rows of a step, of all processes together."""
 
 _MOST_TOKENS = 8_192
-"""Tokens of a step where all its texts are as long as they may be."""
+"""Tokens of a step of long rows: the batch is smaller where it would have more."""
 
+_SAMPLE = 200  # rows whose tokens are counted
 _WARMUP = 0.1
 _PATIENCE, _LEAST_TO_STOP_BY = 2, 100  # evaluations, and validation rows: fewer than these are too noisy to stop by
 _BASE_WIDTH, _BASE_DEPTH = 768, 12  # of the encoders that strategies' rates are for
@@ -42,9 +46,10 @@ _LARGEST_FACTOR = 8.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rule looks at: rows to train on and to validate with, labels, most tokens of a text, and the encoder.
+    """What the rule looks at: rows to train on and to validate with, their labels and lengths, and the encoder.
 
-    `labels` is how many a text may have, 1 for a number; of words, whose most are none, the number does not count.
+    `labels` is how many there are, 1 for a number; of words, most of which are no entity, the number does not count.
+    `tokens` are those of a long row, longer than 19 in 20.
     """
 
     rows: int
@@ -52,7 +57,7 @@ class Facts:
     width: int
     depth: int
     labels: int = 2
-    max_length: int = 256
+    tokens: int = 32
     labels_words: bool = False
 
 
@@ -69,7 +74,7 @@ def usual_values(facts: Facts, strategy: Strategy) -> dict[str, Any]:
     """
     epochs = _up_to(_EPOCHS_OF_TAGS if facts.labels_words else _EPOCHS, facts.rows) * strategy.usual_epochs_factor
     is_few_each = not facts.labels_words and facts.rows < _FEW_EACH * facts.labels
-    batch = min(_up_to(_BATCH, facts.rows), max(8, _MOST_TOKENS // facts.max_length))
+    batch = min(_up_to(_BATCH, facts.rows), max(8, _MOST_TOKENS // facts.tokens))
     return {
         "learning_rate": usual_rate(strategy, facts.width, facts.depth),
         "num_train_epochs": 2 * epochs if is_few_each else epochs,
@@ -79,9 +84,9 @@ def usual_values(facts: Facts, strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def usual_rate(strategy: Strategy, width: int, depth: int) -> float:
+def usual_rate(strategy: Strategy, width: int, depth: int, defaults: str = "rule") -> float:
     """The learning rate of a strategy on an encoder of `depth` layers of `width`, to two digits."""
-    if not strategy.rate_follows_encoder:
+    if not strategy.rate_follows_encoder or defaults == "fixed":
         return strategy.default_learning_rate
     factor = (_BASE_WIDTH / width) ** 1.5 * (_BASE_DEPTH / depth) ** 0.5
     return float(f"{strategy.default_learning_rate * min(factor, _LARGEST_FACTOR):.2g}")
@@ -99,15 +104,15 @@ def with_defaults(
     """
     validation = len(splits.validation.data) if splits.validation else 0
     encoder, head = model.encoder, model.head
+    tokens = _tokens_of_long(model, splits)
     facts = Facts(
-        len(splits.train.data), validation, encoder.width, encoder.depth, len(head.labels), model.max_length,
-        head.labels_words,
+        len(splits.train.data), validation, encoder.width, encoder.depth, len(head.labels), tokens, head.labels_words
     )  # fmt: skip
     values = usual_values(facts, strategy)
     shared = processes * options.gradient_accumulation_steps
     values["per_device_train_batch_size"] = math.ceil(values["per_device_train_batch_size"] / shared)
     if options.defaults == "fixed":
-        values |= _FIXED | {"learning_rate": strategy.default_learning_rate}
+        values |= _FIXED | {"learning_rate": usual_rate(strategy, facts.width, facts.depth, "fixed")}
         batch = (options.per_device_train_batch_size or _FIXED["per_device_train_batch_size"]) * shared
         values["num_train_epochs"] = min(30, max(3, math.ceil(300 / math.ceil(facts.rows / batch))))
     if not validation or options.max_train_steps:
@@ -117,10 +122,19 @@ def with_defaults(
 
 def log_defaults(given: TrainingOptions, taken: TrainingOptions) -> None:
     """Log the values that were taken for options that were not given, as flags."""
-    names = [name for name in vars(given) if getattr(given, name) is None and getattr(taken, name) is not None]
+    names = [name for name in vars(given) if getattr(given, name) is None and getattr(taken, name)]
+    if given.max_train_steps and "num_train_epochs" in names:
+        names.remove("num_train_epochs")  # which does not count then
     if names:
         values = ", ".join(f"--{name} {getattr(taken, name):g}" for name in names)
         log.info("Not given, and taken for these rows and this encoder: %s.", values)
+
+
+def _tokens_of_long(model: TransferModel, splits: Splits) -> int:
+    """The tokens of a row that is longer than 19 in 20, of some rows spread over all."""
+    rows = splits.train.data
+    some = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))
+    return max(1, int(np.quantile(TokenInputs(model.encode(some), model.pad_id).lengths, 0.95)))
 
 
 def _up_to(table: tuple[tuple[float, int], ...], rows: int) -> int:

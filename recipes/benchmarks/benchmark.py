@@ -109,7 +109,7 @@ def main() -> None:
             or SUITES[benchmark.suite]
             or math.ceil(benchmark.num_train_epochs * steps_per_epoch),
             "batch_size": benchmark.per_device_train_batch_size,
-            "rate": benchmark.learning_rate or nt.strategy_named(strategy["name"]).default_learning_rate,
+            "rate": benchmark.learning_rate or nt.strategy_named(**strategy).default_learning_rate,
             "seed": benchmark.seed,
             "mixed_precision": benchmark.mixed_precision,
             "strategy": strategy,

@@ -4,10 +4,11 @@
         --settings base high:learning_rate=2e-4 --seeds 5
 
 Of each file, the training rows of a data set, a third is held out for scoring, 1,000 rows at most, and the settings are
-trained on as many of the others as --rows says: no validation or test file is read. A setting is a name and what
-differs from the recipes' own defaults: options of training, of the head (pooling), or a strategy with its options. The
-first setting is the one that the others are compared with. The folder of the run holds results.jsonl, with a line for
-each training, where a run that is stopped goes on, and defaults.md.
+trained on as many of the others as --rows says. No validation or test file is read, and nothing else is held out, so
+that no evaluation chooses weights or stops a training. A setting is a name and what differs from head_then_full with
+the recipes' own defaults: options of training, of the head (pooling), or another strategy with its options (tried.py
+has some). The first setting is the one that the others are compared with. The folder of the run holds results.jsonl,
+with a line for each training, where a run that is stopped goes on, and defaults.md.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class DefaultsOptions:
     def __post_init__(self) -> None:
         self.files = [name for part in self.files for name in part.split(",") if name]
         self.rows = [name for part in self.rows for name in part.split(",") if name]
+        if wrong := [rows for rows in self.rows if rows != "all" and not (rows.isdecimal() and int(rows))]:
+            raise nt.OptionError(f"--rows must be numbers of rows above 0, or all; got {wrong[0]}.")
         if not self.files:
             raise nt.OptionError("--files names none; give training files, one for each data set.")
 
@@ -73,7 +76,8 @@ class Job:
     @property
     def key(self) -> tuple[str, ...]:
         """What tells it from other jobs."""
-        return self.file, self.rows, self.setting, str(self.seed)
+        values = ",".join(f"{option}={value}" for option, value in self.values)
+        return self.file, self.rows, self.setting, str(self.seed), values, self.encoder
 
 
 def main() -> None:
@@ -199,7 +203,7 @@ def markdown(results: Sequence[dict[str, Any]], settings: Sequence[str]) -> str:
     """A table of the settings: their mean score, and how far they are from the first one, by number of rows."""
     scores: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for result in results:
-        file, rows, setting, seed = result["key"]
+        file, rows, setting, seed, *_ = result["key"]
         if result["score"] is not None:
             scores[rows, setting, file][seed] = 100 * result["score"]
     lines = ["# Settings of training", ""]

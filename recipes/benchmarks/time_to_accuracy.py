@@ -87,14 +87,8 @@ def main() -> None:
 
 def files_of(folder: Path) -> dict[str, str]:
     """The files of a data set, by split. OptionError where train or test is missing."""
-    files = {
-        split: str(path)
-        for split in ("train", "validation", "test")
-        for path in [
-            next((folder / f"{split}{end}" for end in _SUFFIXES if (folder / f"{split}{end}").is_file()), None)
-        ]
-        if path
-    }
+    candidates = [(split, folder / f"{split}{end}") for split in ("train", "validation", "test") for end in _SUFFIXES]
+    files = {split: str(path) for split, path in reversed(candidates) if path.is_file()}
     for split in ("train", "test"):
         if split not in files:
             raise nt.OptionError(f"--folders {folder} holds no {split}.jsonl, .csv or .conll.")

@@ -53,7 +53,7 @@ class LayerRates(HeadThenFull):
 @nt.register_strategy
 @dataclass
 class Averaged(HeadThenFull):
-    """The mean of the weights over the last steps (Izmailov et al. 2018), in place of the last weights."""
+    """An exponential mean of the weights, whose memory is the last tenth of the steps (after Izmailov et al. 2018)."""
 
     name: ClassVar[str] = "tried_averaged"
 

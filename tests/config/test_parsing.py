@@ -131,9 +131,15 @@ def test_null_and_nothing_leave_the_default(tmp_path):
 
 
 def test_a_file_from_before_the_rule_of_defaults_keeps_its_fixed_ones(tmp_path):
-    assert parse_file(nt.TrainingOptions, "learning_rate: null\n", tmp_path).defaults == "fixed"
-    assert parse_file(nt.TrainingOptions, "learning_rate: null\ndefaults: rule\n", tmp_path).defaults == "rule"
-    assert parse_file(nt.TrainingOptions, "learning_rate: 1e-4\n", tmp_path).defaults == "rule"
+    values = {field.name: getattr(nt.TrainingOptions(), field.name) for field in dataclasses.fields(nt.TrainingOptions)}
+    del values["defaults"]
+    old = yaml.safe_dump(values)
+    assert parse_file(nt.TrainingOptions, old, tmp_path).defaults == "fixed"
+    assert parse_file(nt.TrainingOptions, old + "defaults: rule\n", tmp_path).defaults == "rule"
+    all_given = yaml.safe_dump(values | dict.fromkeys(("learning_rate", "num_train_epochs"), 1)
+                               | {"early_stopping_patience": 1})  # fmt: skip
+    assert parse_file(nt.TrainingOptions, all_given, tmp_path).defaults == "rule"
+    assert parse_file(nt.TrainingOptions, "learning_rate: null\n", tmp_path).defaults == "rule"  # written by a person
 
 
 def test_lists_come_from_flags_and_from_either_form_of_yaml(tmp_path):

@@ -99,3 +99,26 @@ def test_plain_transformers_opens_what_is_saved_with_the_code_in_the_folder(sent
     assert "Falling back" not in ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1]) == pytest.approx(ours.probabilities, abs=1e-5)
     assert str(tmp_path) not in (tmp_path / "saved" / "config.json").read_text()
+
+
+def test_a_probe_of_a_comparison_pools_as_the_recipe_does(sentence_encoder, checkpoint):
+    open_, native = nt.TextClassificationHead(LABELS), nt.TextClassificationHead(LABELS, pooling="native")
+    cls = Checkpoint.find(str(sentence_encoder({"pooling_mode": "cls"})))
+    plain = Checkpoint.find(checkpoint())
+    assert [head.probe_options(cls) for head in (open_, native)] == [{"pooling": "cls"}, {"pooling": "mean"}]
+    assert open_.probe_options(plain) == {"pooling": "mean"}
+    assert nt.TextClassificationHead(LABELS, pooling="max").probe_options(cls) == {}
+
+
+def test_virtual_tokens_take_the_head_of_the_family_unless_a_pooling_was_given(
+    sentence_encoder, review_splits, options, tmp_path
+):
+    folder = sentence_encoder({"pooling_mode": "mean"})
+    (tmp_path / "prompt.json").write_text(json.dumps({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3}))
+    prompt = nt.strategies.Lora(peft_config=str(tmp_path / "prompt.json"))
+    model = nt.TransferModel.load(folder, nt.text_head_for(review_splits), max_length=20)
+    nt.fit(model, review_splits, options, strategy=prompt)
+    assert (model.head.pooling, type(model.network).__name__) == ("native", "BertForSequenceClassification")
+    given = nt.TransferModel.load(folder, nt.text_head_for(review_splits, pooling="mean"), max_length=20)
+    with pytest.raises(nt.OptionError, match="works on the native heads alone; take --pooling native"):
+        nt.fit(given, review_splits, options, strategy=prompt)

@@ -40,3 +40,25 @@ def test_patience_runs_out_after_so_many_evaluations_that_were_no_better():
     for accuracy in (0.5, 0.5, 0.4):
         best.update(1.0, {"accuracy": accuracy})
     assert [best.has_stalled(patience) for patience in (None, 3, 2)] == [False, False, True]
+
+
+def test_a_loss_that_falls_is_progress_where_the_score_stands_still():
+    """The strict F1 of a tagger is 0 at first."""
+    best = BestWeights("f1_strict", {})
+    misses = []
+    for loss in (0.9, 0.5, math.nan, 0.3, 0.299, 0.31):
+        best.update(1.0, {"f1_strict": 0.0, "loss": loss})
+        misses.append(best.misses)
+    assert misses == [0, 0, 1, 0, 1, 2]
+
+
+def test_a_stage_is_measured_by_itself():
+    """All weights begin below what the head alone has reached, and may still get beyond it."""
+    best = BestWeights("accuracy", {})
+    best.update(1.0, {"accuracy": 0.9, "loss": 0.3})
+    best.start_stage()
+    misses = []
+    for accuracy in (0.7, 0.8, 0.85):
+        best.update(2.0, {"accuracy": accuracy, "loss": 0.5})
+        misses.append(best.misses)
+    assert (misses, best.score) == ([0, 0, 0], 0.9)

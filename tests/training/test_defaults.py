@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import run_recipe
@@ -53,7 +54,7 @@ def test_few_rows_a_label_are_seen_twice_as_often_and_long_texts_make_small_batc
     full = nt.strategies.Full()
     few, many = (usual_values(Facts(1000, 0, 384, 6, labels=labels), full) for labels in (77, 2))
     assert few["num_train_epochs"] == 2 * many["num_train_epochs"]
-    batches = [usual_values(Facts(9000, 0, 384, 6, max_length=most), full) for most in (128, 256, 512, 8192)]
+    batches = [usual_values(Facts(9000, 0, 384, 6, tokens=tokens), full) for tokens in (128, 256, 512, 8192)]
     assert [values["per_device_train_batch_size"] for values in batches] == [32, 32, 16, 8]
 
 
@@ -124,3 +125,38 @@ def test_an_options_file_of_the_release_before_repeats_its_run(task_flags, check
     taken = yaml.safe_load((tmp_path / "run" / "options.yaml").read_text())
     assert (taken["learning_rate"], taken["num_train_epochs"], taken["early_stopping_patience"]) == (5e-5, 30, 0)
     assert (taken["strategy"], taken["pooling"], taken["defaults"]) == ("full", "native", "fixed")
+
+
+def test_a_share_that_was_given_stands_in_options_yaml_as_it_was_given(reviews, checkpoint, tmp_path):
+    flags = ["--train_file", reviews["train"], "--model_name_or_path", checkpoint(), "--report", "false"]
+    flags += ["--verify", "false", "--strategy", "features"]
+    for given, written in ((["--validation_split_percentage", "7"], 7.0), ([], 10.0)):
+        folder = f"run{len(given)}"
+        assert run_recipe("classify", [*flags, *given, "--output_dir", folder], tmp_path).status == 0
+        options = yaml.safe_load((tmp_path / folder / "options.yaml").read_text())
+        assert options["validation_split_percentage"] == written
+
+
+def test_the_share_that_was_taken_of_many_rows_gives_the_same_rows_again():
+    texts = pd.DataFrame({"text": [f"text {i}" for i in range(12_345)], "label": ["a", "b", "c"] * 4115})
+    first = nt.splits_from(texts, task="classification")
+    assert len(first.validation.data) == 1000
+    again = nt.splits_from(texts, options=nt.DataOptions(validation_split_percentage=100 * first.held_out_share))
+    assert again.validation.sha256 == first.validation.sha256
+
+
+@pytest.mark.whole
+def test_a_sentence_encoder_and_a_choice_of_auto_are_repeated_from_options_yaml(tmp_path):
+    """The default command on the sample set, with the bundled encoder."""
+    flags = ["--report", "false", "--verify", "false", "--num_train_epochs", "1"]
+    first = run_recipe("classify", ["--strategy", "auto", *flags, "--output_dir", "run"], tmp_path)
+    assert first.status == 0, first.err
+    written = yaml.safe_load((tmp_path / "run" / "options.yaml").read_text())
+    assert written["pooling"] == "mean"
+    again = run_recipe("classify", ["--config", "run/options.yaml", "--output_dir", "again"], tmp_path)
+    assert again.status == 0, again.err
+    assert "auto:" not in again.err
+    both = [json.loads((tmp_path / run / "metrics.json").read_text())["test"] for run in ("run", "again")]
+    # Activations that the trials have cached were computed in other batches.
+    assert both[1].pop("loss") == pytest.approx(both[0].pop("loss"), abs=1e-5)
+    assert both[0] == both[1]

@@ -27,10 +27,10 @@ from transformers.models.auto.configuration_auto import AutoConfig  # noqa: E402
 
 def encoder_config(config: PreTrainedConfig) -> PreTrainedConfig:
     """The config of the encoder under a `PooledClassifier`; of any other network, its own."""
-    # Not by its class, of which there are two where transformers imports this file from the folder of a model.
-    fields = dict(getattr(config, "encoder_config", None) or {})
-    if not fields:
+    # Also by its name: there are two such classes where transformers imports this file from the folder of a model.
+    if not (isinstance(config, PooledConfig) or config.model_type == PooledConfig.model_type):
         return config
+    fields = dict(config.encoder_config or {})
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
 
 

@@ -124,15 +124,15 @@ def choose_strategy(
 
     With fewer rows, candidates are trained on two thirds of the training rows, and scored on the last third: of the
     classifiers on features the one that successive halving leaves, and of what trains the encoder the one that leads on
-    a quarter of these rows, of `head_then_full`, the same at half its learning rate, and the strategies that ask to be
+    an eighth of these rows, of `head_then_full`, the same at half its learning rate, and the strategies that ask to be
     tried (`Strategy.tried_by_auto`). The usual one is taken unless another leads by more than a standard error:
     `head_then_full`, or below 10 rows a label, where a third less hurts a classifier on features most, `features`
     (BANKING77, 5 rows a label: 78.0 and 70.6 in the end, 64.9 and 67.9 in the trial).
 
     On five sources that no rule here was made on (glosses of WordNet, entries of FOLDOC, manual pages, one-line
     descriptions of Debian's packages, fortune cookies; 4 to 15 labels, 81 to 10,232 training rows, 400 to 2,000 test
-    rows; 14 draws) its accuracy was at most 0.9 points behind the best of `compare`. Every process of a run calls this,
-    and gets the same.
+    rows; 14 draws) its accuracy was at most 0.9 points behind the best of `compare`. These figures are of version 0.1,
+    whose trials took as many steps as the run. Every process of a run calls this, and gets the same.
 
     >>> choice = choose_strategy(model, splits)
     >>> fit(model, splits, strategy=choice.strategy)
@@ -153,7 +153,7 @@ def choose_strategy(
     if not trains:
         why = "training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size)"
         return chosen_at_once(_frozen(head), why, "which only runs it")
-    if not _is_freezable(model.encoder):
+    if trains == ENCODER_TRAINING and not _is_freezable(model.encoder):
         why = "the checkpoint lacks weights below its layers, so that nothing can be frozen"
         return chosen_at_once(EVERYTHING, why, "which trains them")
     if count >= _MANY or each >= _ENOUGH:
@@ -176,7 +176,7 @@ def choose_strategy(
         restart_on_collapse=0,  # which validation rows would have to tell
         learning_rate=given.learning_rate,  # each strategy has its own
     )  # fmt: skip
-    trials = Trials(model, train, held_out, trial, cache)
+    trials = Trials(model, train, held_out, trial, cache, low_memory=trains != ENCODER_TRAINING)
     return trials.choice(trains, facts, is_scarce=each < _SCARCE)
 
 
@@ -188,9 +188,8 @@ def _fitting(
         return ENCODER_TRAINING, "its weights are cut into shards"
     on_gpu = accelerator.device.type != "cpu"
     beside = 1 if on_gpu else int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))  # in the same memory
-    rows = (
-        1 if on_gpu else options.per_device_train_batch_size or 1
-    )  # where memory runs out a GPU takes a batch in parts
+    # Where memory runs out a GPU takes a batch in parts.
+    rows = 1 if on_gpu else options.per_device_train_batch_size or 1
     rows *= int(np.diff([*inputs.firsts, len(inputs.lengths)]).max())  # windows
     takes = {
         name: beside * training_memory(

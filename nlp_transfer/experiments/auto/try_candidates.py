@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.strategies.choice import Choice
 from nlp_transfer.system.cli import quiet
-from nlp_transfer.training.defaults import usual_rate
+from nlp_transfer.training.defaults import with_defaults
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +95,9 @@ def score_of(
     held_out: Rows,
     training: TrainingOptions,
     cache: CacheOptions | None,
-    learning_rate: float | None = None,
+    settings: Mapping[str, Any],
 ) -> float | None:
     """The score on `held_out` of a candidate trained on `train`; None where it cannot be trained so."""
-    settings = (("learning_rate", learning_rate),) if learning_rate else ()
     metric = model.head.choice_metric
     # What is fitted at once takes nothing from the rows it is scored on, and reads their features from the cache.
     validation = None if candidate.make().trains_by_steps else held_out
@@ -106,7 +105,7 @@ def score_of(
     setup = TrialSetup(model.head, ModelOptions(), training, cache)
     try:
         with quiet():
-            trial = Trial(candidate, seed=training.seed, settings=settings)
+            trial = Trial(candidate, seed=training.seed, settings=tuple(settings.items()))
             trained = trial.train(Splits(train, validation, None), setup, model=model)
             return trained.result.best_score if validation else trained.score(held_out, metric, candidate.name)
     except UserError as error:
@@ -115,64 +114,97 @@ def score_of(
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A candidate, at a learning rate of its own or, with None, at the usual one of its strategy."""
+
+    candidate: Candidate
+    learning_rate: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        at = f" at {self.learning_rate:g}" if self.learning_rate else ""
+        return f"{self.candidate.name}{at}"
+
+
+@dataclass(frozen=True)
 class Trials:
-    """The trials of candidates, trained on some of the training rows and scored on others."""
+    """The trials of candidates, trained on some of the training rows and scored on others.
+
+    `options` are those of the run; in a trial fewer rows are seen for as many epochs as in the run. With `low_memory`
+    nothing that trains all weights is tried. In runs of the usual candidate, on all rows, they cost at most 1: 2/3 for
+    the trial on all rows left, and 1/12 for each of its rivals on an eighth of them, 1/6 for `lora`, which sees them
+    twice as often. Classifiers on features take seconds.
+    """
 
     model: TransferModel
     train: Rows
     held_out: Rows
     options: TrainingOptions
     cache: CacheOptions | None
+    low_memory: bool = False
 
     def choice(self, trains: str, facts: str, is_scarce: bool) -> Choice:
         """The choice between `features` and what trains the encoder, `trains` unless another candidate does better."""
         head = self.model.head
-        features = halved(features_candidates(head), self._score, self.train, self.options.seed)
-        trains_encoder, rate, before = self._best_of_encoder_training(trains)
+        features = Entry(halved(features_candidates(head), self._score_alone, self.train, self.options.seed))
+        trains_encoder, before = self._best_of_encoder_training(Entry(candidate_named(trains)))
         scores: dict[str, float] = {}
-        for candidate, its_rate in ((features, None), (trains_encoder, rate)):
-            score = self._score(candidate, self.train, its_rate)
-            scores |= {} if score is None else {candidate.name: score}
+        for entry in (features, trains_encoder):
+            score = self._score(entry, self.train)
+            scores |= {} if score is None else {entry.name: score}
         ordered = (features.name, trains_encoder.name) if is_scarce else (trains_encoder.name, features.name)
         name, so = _decided(*ordered, scores, len(self.held_out.data))
         listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
         why = f"auto: {head.choice_metric} on {len(self.held_out.data):,} rows held out of training: {listed}."
         chosen = features if name == features.name else trains_encoder
-        so = f"{so.removesuffix('.')} ({OTHERS})."
-        learning_rate = rate if chosen is trains_encoder else None
-        return Choice(chosen.strategy, dict(chosen.options), (facts, *before, why, so), scores, learning_rate)
+        reasons = (facts, *before, why, f"{so.removesuffix('.')} ({OTHERS}).")
+        candidate = chosen.candidate
+        return Choice(candidate.strategy, dict(candidate.options), reasons, scores, chosen.learning_rate)
 
-    def _best_of_encoder_training(self, usual: str) -> tuple[Candidate, float | None, tuple[str, ...]]:
-        """What trains the encoder best on a quarter of the rows, at which rate if not its own, and a line for the log.
+    def _best_of_encoder_training(self, usual: Entry) -> tuple[Entry, tuple[str, ...]]:
+        """What trains the encoder best on an eighth of the rows, and a line for the log.
 
-        It is the usual one at its own rate, unless another leads by more than a standard error.
+        It is the usual one, unless another one leads by more than a standard error.
         """
-        encoder, labels = self.model.encoder, len(self.model.head.labels)
-        few = self._quarter()
-        entries: dict[str, tuple[Candidate, float | None]] = {usual: (candidate_named(usual), None)}
-        if not self.options.learning_rate:
-            rate = usual_rate(STRATEGIES[usual](), encoder.width, encoder.depth) / 2
-            entries[f"{usual} at {rate:g}"] = candidate_named(usual), rate
-        for name, kind in STRATEGIES.items():
-            if name != usual and kind.tried_by_auto(len(self.train.data), labels):
-                entries[name] = candidate_named(name), None
+        few = self._few()
+        entries = {entry.name: entry for entry in (usual, *self._rivals(usual))}
         if len(entries) == 1 or len(few.data) < LEAST:
-            return *entries[usual], ()
-        scores = {name: self._score(candidate, few, rate) for name, (candidate, rate) in entries.items()}
+            return usual, ()
+        scores = {name: self._score(entry, few) for name, entry in entries.items()}
         tried = {name: score for name, score in scores.items() if score is not None}
         if not tried:
-            return *entries[usual], ()
+            return usual, ()
         best = max(tried, key=lambda name: tried[name])
-        name = _decided(usual, best, tried, len(self.held_out.data))[0] if best != usual else usual
+        decides = usual.name in tried and best != usual.name
+        name = _decided(usual.name, best, tried, len(self.held_out.data))[0] if decides else best
         listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in tried.items())
-        return *entries[name], (f"auto: after {len(few.data):,} rows: {listed}; {name} is tried on all.",)
+        return entries[name], (f"auto: after {len(few.data):,} rows: {listed}; {name} is tried on all.",)
 
-    def _quarter(self) -> Rows:
-        places = drawn(self.train, self.options.seed)[: max(len(self.model.head.labels), len(self.train.data) // 4)]
-        return replace(self.train, data=self.train.data.select(places))
+    def _rivals(self, usual: Entry) -> Iterator[Entry]:
+        """The usual candidate at half its learning rate, and the strategies that ask to be tried."""
+        strategy = usual.candidate.make()
+        if not self.options.learning_rate:
+            rate = with_defaults(self.options, self.model, Splits(self.train, None, None), strategy).learning_rate
+            yield Entry(usual.candidate, (rate or 0.0) / 2)
+        for name, kind in STRATEGIES.items():
+            fits = not (self.low_memory and kind.trains_all_weights)
+            if name != strategy.name and fits and kind.tried_by_auto(len(self.train.data), len(self.model.head.labels)):
+                yield Entry(candidate_named(name))
 
-    def _score(self, candidate: Candidate, rows: Rows, learning_rate: float | None = None) -> float | None:
-        return score_of(candidate, self.model, rows, self.held_out, self.options, self.cache, learning_rate)
+    def _few(self) -> Rows:
+        count = max(len(self.model.head.labels), len(self.train.data) // 8)
+        return replace(self.train, data=self.train.data.select(drawn(self.train, self.options.seed)[:count]))
+
+    def _score_alone(self, candidate: Candidate, rows: Rows) -> float | None:
+        return self._score(Entry(candidate), rows)
+
+    def _score(self, entry: Entry, rows: Rows) -> float | None:
+        # The epochs are those of the run: by the rule fewer rows would be seen more often.
+        epochs = (self.options.num_train_epochs or 1) * entry.candidate.make().usual_epochs_factor
+        settings = {} if entry.learning_rate is None else {"learning_rate": entry.learning_rate}
+        settings |= {"num_train_epochs": epochs}
+        return score_of(entry.candidate, self.model, rows, self.held_out, self.options, self.cache, settings)
 
 
 def _decided(usual: str, other: str, scores: Mapping[str, float], rows: int) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.encoders.pretrained import Checkpoint
 from nlp_transfer.evaluation.evaluate_run import baseline_predictions
 from nlp_transfer.experiments.candidates import BASELINES, Candidate
 from nlp_transfer.experiments.compare.comparison_folder import RESULT
@@ -94,7 +95,7 @@ def _network(trial: Trial, setup: TrialSetup, splits: Splits) -> Learned:
 
 def probe_options_of(candidate: Candidate, head: TaskHead) -> dict[str, Any]:
     """The options of the head that suit the candidate better where it is a linear probe; else none."""
-    return head.probe_options() if candidate.make().is_probe else {}
+    return head.probe_options(Checkpoint.find(candidate.encoder)) if candidate.make().is_probe else {}
 
 
 def _saved_bytes(model: TransferModel) -> int:

@@ -62,10 +62,12 @@ def space_of(
         kind, own_options = STRATEGIES[name], _of(name, fixed_options)
         ranges: dict[str, Range | Choice] = {}
         if kind.trains_by_steps:
-            rate = usual_rate(_usual_strategy(name, own_options, depth), width, depth)
+            strategy = _usual_strategy(name, own_options, depth)
+            rate = usual_rate(strategy, width, depth, training.defaults)
             ranges["learning_rate"] = Range(rate / _SLOWER, rate * _FASTER, log=True)
             if not training.max_train_steps:
-                ranges["num_train_epochs"] = Range(max(1, usual_epochs // 2), 2 * usual_epochs, whole=True)
+                epochs = usual_epochs * strategy.usual_epochs_factor
+                ranges["num_train_epochs"] = Range(max(1, epochs // 2), 2 * epochs, whole=True)
         ranges |= kind.search_space(own_options, depth)
         shared = _TRAINING if kind.trains_by_steps else ()
         asked = {option: what for option, what in own.items() if option in {*options_of(name), *shared}}
@@ -80,14 +82,20 @@ def suggested(trial: BaseTrial, space: Space) -> tuple[str, dict[str, Any]]:
     return strategy, {name: what.suggest(trial, f"{strategy}.{name}") for name, what in space[strategy].items()}
 
 
-def usual(space: Space, given: StrategyOptions, usual_epochs: int, width: int, depth: int) -> list[dict[str, Any]]:
-    """For each strategy the parameters of a trial that is a run of so many epochs with the defaults of all options."""
+def usual(
+    space: Space, given: StrategyOptions, training: TrainingOptions, usual_epochs: int, width: int, depth: int
+) -> list[dict[str, Any]]:
+    """For each strategy the parameters of a trial that is a run with the defaults of all options.
+
+    `training` has what the rule takes for those that are not given, and `usual_epochs` are those of fine-tuning.
+    """
     parameters = []
     for name, options in space.items():
         own_options = _of(name, given.given())
         strategy = _usual_strategy(name, own_options, depth)
-        values = vars(TrainingOptions()) | strategy.values(usual_epochs)
-        values |= {"learning_rate": usual_rate(strategy, width, depth), "num_train_epochs": usual_epochs}
+        epochs = usual_epochs * strategy.usual_epochs_factor
+        values = vars(training) | strategy.values(epochs)
+        values |= {"learning_rate": usual_rate(strategy, width, depth, training.defaults), "num_train_epochs": epochs}
         known = {
             f"{name}.{option}": values.get(option) for option, what in options.items() if values.get(option) in what
         }

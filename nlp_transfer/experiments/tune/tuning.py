@@ -158,7 +158,7 @@ def tune(
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, search_fingerprint, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
-    first = usual(space, strategy, max(1, round(training.num_train_epochs or epochs)), width, depth)
+    first = usual(space, strategy, usual_options, max(1, round(training.num_train_epochs or epochs)), width, depth)
     search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):

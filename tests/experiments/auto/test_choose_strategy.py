@@ -28,9 +28,9 @@ def asked(monkeypatch):
     scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
               "lora": 0.75}  # fmt: skip
 
-    def score(candidate, model, learned, judged, options, cache, learning_rate=None):
+    def score(candidate, model, learned, judged, options, cache, settings):
         calls.append((candidate.name, set(learned.data["line"]), set(judged.data["line"]), options))
-        return scores[f"{candidate.name} at {learning_rate:g}" if learning_rate else candidate.name]
+        return scores[candidate.name]
 
     monkeypatch.setattr(try_candidates, "score_of", score)
     return calls
@@ -60,16 +60,18 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_epochs_of_
     )
 
 
-def test_what_trains_the_encoder_is_tried_on_a_quarter_of_the_rows_first(
+def test_what_trains_the_encoder_is_tried_on_an_eighth_of_the_rows_first(
     checkpoint, review_splits, options, monkeypatch, tmp_path
 ):
     """Its rate, and the strategies that ask for it; another than the usual one has to lead by a standard error."""
-    monkeypatch.setattr(try_candidates, "LEAST", 8)
+    monkeypatch.setattr(try_candidates, "LEAST", 5)
     scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.6}
-    asked = []
+    asked, epochs = [], []
 
-    def score(candidate, model, learned, judged, options, cache, learning_rate=None):
+    def score(candidate, model, learned, judged, options, cache, settings):
+        learning_rate = settings.get("learning_rate")
         asked.append((candidate.name, len(learned.data), learning_rate))
+        epochs.append(settings["num_train_epochs"])
         return 0.9 if learning_rate else scores.get(candidate.name, 0.65)
 
     monkeypatch.setattr(try_candidates, "score_of", score)
@@ -77,9 +79,10 @@ def test_what_trains_the_encoder_is_tried_on_a_quarter_of_the_rows_first(
     choice = nt.choose_strategy(model, review_splits, replace(options, learning_rate=None))
     rate = usual_rate(nt.strategies.HeadThenFull(), model.encoder.width, model.encoder.depth)
     assert asked[5:] == [
-        ("head_then_full", 10, None), ("head_then_full", 10, rate / 2), ("lora", 10, None),
+        ("head_then_full", 5, None), ("head_then_full", 5, rate / 2), ("lora", 5, None),
         ("features:linear_svm", 43, None), ("head_then_full", 43, rate / 2),
     ]  # fmt: skip
+    assert epochs[5:8] == [options.num_train_epochs, options.num_train_epochs, 2 * options.num_train_epochs]
     assert (choice.name, choice.learning_rate) == ("head_then_full", rate / 2)
     assert (
         f"head_then_full at {rate / 2:g} 90.0, lora 65.0; head_then_full at {rate / 2:g} is tried" in choice.reasons[1]
@@ -93,12 +96,38 @@ def test_what_trains_the_encoder_is_tried_on_a_quarter_of_the_rows_first(
 
 
 def test_a_strategy_asks_to_be_tried_by_itself(checkpoint, review_splits, options, monkeypatch):
-    monkeypatch.setattr(try_candidates, "LEAST", 8)
+    monkeypatch.setattr(try_candidates, "LEAST", 5)
     monkeypatch.setattr(nt.strategies.Gradual, "tried_by_auto", classmethod(lambda cls, rows, labels: rows < 50))
     asked = []
     monkeypatch.setattr(try_candidates, "score_of", lambda candidate, *rest: asked.append(candidate.name) or 0.5)
     nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits)), review_splits, options)
     assert "gradual" in asked
+
+
+def test_where_memory_is_short_nothing_that_trains_all_weights_is_tried(
+    checkpoint, review_splits, options, monkeypatch
+):
+    monkeypatch.setattr(try_candidates, "LEAST", 5)
+    monkeypatch.setattr(nt.strategies.Gradual, "tried_by_auto", classmethod(lambda cls, rows, labels: True))
+    monkeypatch.setattr(choose_strategy, "_fitting", lambda *rest: ("lora", "little memory"))
+    asked = []
+    monkeypatch.setattr(try_candidates, "score_of", lambda candidate, *rest: asked.append(candidate.name) or 0.5)
+    nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits)), review_splits, options)
+    assert "lora" in asked
+    assert not {"gradual", "head_then_full"} & set(asked)
+
+
+def test_where_the_usual_one_cannot_be_trained_the_best_of_the_others_is_tried(
+    checkpoint, review_splits, options, monkeypatch
+):
+    monkeypatch.setattr(try_candidates, "LEAST", 5)
+    monkeypatch.setattr(nt.strategies.Gradual, "tried_by_auto", classmethod(lambda cls, rows, labels: True))
+    scores = {"head_then_full": None, "lora": 0.4, "gradual": 0.8}
+    monkeypatch.setattr(try_candidates, "score_of", lambda candidate, *rest: scores.get(candidate.name, 0.1))
+    choice = nt.choose_strategy(
+        nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits)), review_splits, options
+    )
+    assert choice.name == "gradual"
 
 
 def test_many_rows_need_no_trial(asked, checkpoint, review_splits, options, monkeypatch):

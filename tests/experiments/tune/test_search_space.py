@@ -12,6 +12,9 @@ from nlp_transfer.experiments.tune.search_space import Choice, Range, space_of, 
 from nlp_transfer.strategies import STRATEGIES
 from nlp_transfer.training.defaults import usual_rate
 
+TAKEN = nt.TrainingOptions(warmup_ratio=0.1, per_device_train_batch_size=32)
+"""What the rule takes."""
+
 LEARNED = [name for name in STRATEGIES if name != "replay"]
 
 
@@ -32,7 +35,7 @@ def test_what_is_suggested_makes_a_strategy_and_options_of_training(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
-    (parameters,) = usual(space(name), nt.StrategyOptions(), 3, width=384, depth=6)
+    (parameters,) = usual(space(name), nt.StrategyOptions(), TAKEN, 3, width=384, depth=6)
     assert parameters.keys() == {"strategy"} | {f"{name}.{option}" for option in space(name)[name]}
     study = optuna.create_study()
     study.enqueue_trial(parameters)
@@ -40,7 +43,7 @@ def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
     default = nt.strategy_named(name, **({"trainable_layers": 1} if name == "freeze" else {}))
     if name != "features":
         assert settings.pop("learning_rate") == usual_rate(default, width=384, depth=6)
-        assert settings.pop("num_train_epochs") == 3
+        assert settings.pop("num_train_epochs") == 3 * default.usual_epochs_factor
     assert settings.pop("head_epochs", 3) == 3  # as many as those of all weights
     assert settings == {option: getattr(default, option) for option in settings}
 
@@ -57,7 +60,7 @@ def test_what_is_searched_instead():
     found = space("lora", "features", search=asked)
     assert found["lora"] == {
         "learning_rate": Range(1e-5, 5e-4, log=True),
-        "num_train_epochs": Range(1, 6, whole=True),
+        "num_train_epochs": Range(3, 12, whole=True),
         "lora_r": Range(2, 64, log=True, whole=True),
         "warmup_ratio": Range(0, 0.2),
         "sampling": Choice(("natural", "balanced")),
