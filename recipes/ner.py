@@ -3,7 +3,7 @@
     accelerate launch recipes/ner.py --train_file train.conll --test_file test.conll
     nlp-transfer ner --train_file train.conll --test_file test.conll
 
-Without options it trains on the sample set of the package, sentences with four entity types: strict F1 0.63 on its
+Without options it trains on the sample set of the package, sentences with four entity types: strict F1 0.71 on its
 test rows, where a gazetteer of the training rows has 0.12, in less than a minute on two CPU cores.
 
 With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume continues the run.

@@ -6,7 +6,7 @@
 A numeric score is cut into levels: --levels negative neutral positive --level_edges -0.5 0.5
 or learned as the number that it is: --problem regression
 Without options it trains on the sample set of the package, short customer reviews in three levels:
-accuracy 0.89 on its test rows, where TF-IDF with a linear SVM has 0.72, in about 20 seconds on two CPU cores.
+accuracy 0.89 on its test rows, where TF-IDF with a linear SVM has 0.72, in about 50 seconds on two CPU cores.
 
 With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume continues the run.
 """
