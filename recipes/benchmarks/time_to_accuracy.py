@@ -4,10 +4,10 @@
 
 A folder holds train and test, as .jsonl or .csv (text, label) or .conll. Each side is a whole process, from its start
 to its scores on the test rows. Ours is the recipe with nothing set, and with one epoch. The others (peers.py) are a
-plain loop, transformers.Trainer as it comes, and Trainer at its best (bf16, batches of similar length, fused AdamW), at
-5e-5 in batches of 32, for 1, 2 and 3 epochs. The time to accuracy of a side is the median time of its shortest way
-whose mean score is that of the plain loop after three epochs, or more. Sides take turns, so that all meet the same
-machine. Nothing is chosen by these rows: the recipe's defaults are those that it has. The run folder holds
+plain loop for 3 epochs, transformers.Trainer as it comes, and Trainer at its best (bf16, batches of similar length,
+fused AdamW) for --epochs of them, all at 5e-5 in batches of 32. The time to accuracy of a side is the median time of its
+shortest way whose mean score is that of the plain loop, or more. Sides take turns, so that all meet the same machine.
+Nothing is chosen by these rows: the recipe's defaults are those that it has. The run folder holds
 time_to_accuracy.json and time_to_accuracy.md.
 """
 
@@ -52,6 +52,9 @@ class TimingOptions:
     peers: list[str] = nt.option(
         default_factory=lambda: ["plain", "trainer", "trainer_best"], help="Beside whom: plain, trainer, trainer_best."
     )
+    epochs: list[str] = nt.option(
+        default_factory=lambda: ["1", "2", "3"], help="Epochs of Trainer, each a way of its own."
+    )
     seeds: int = nt.option(3, help="Turns of each way, with seeds from 0 on.", above=0)
     model_name_or_path: str = nt.option("all-MiniLM-L6-v2", help="Encoder: a folder, or all-MiniLM-L6-v2.")
     output_dir: str = nt.option("runs/time_to_accuracy", help="Folder of the results.")
@@ -59,6 +62,9 @@ class TimingOptions:
     def __post_init__(self) -> None:
         self.folders = [name for part in self.folders for name in part.split(",") if name]
         self.peers = [name for part in self.peers for name in part.split(",") if name]
+        self.epochs = [count for part in self.epochs for count in part.split(",") if count]
+        if not all(count.isdecimal() and int(count) for count in self.epochs):
+            raise nt.OptionError(f"--epochs must be whole numbers above 0; got {', '.join(self.epochs)}.")
         require_known("peers", self.peers, tuple(name for name in PEERS if name != "pipeline"))
         if not self.folders:
             raise nt.OptionError("--folders names none; give folders that hold train.jsonl and test.jsonl.")
@@ -98,7 +104,9 @@ def files_of(folder: Path) -> dict[str, str]:
 def measured(files: Mapping[str, str], options: TimingOptions) -> dict[str, list[dict[str, float]]]:
     """The seconds and scores of each way on one data set, a turn for each seed."""
     task = "ner" if files["train"].endswith(".conll") else "classification"
-    ways = ["ours", "ours, 1 epoch", *(f"{peer}, {count} epochs" for peer in options.peers for count in (1, 2, 3))]
+    others = (peer for peer in options.peers if peer != "plain")
+    ways = ["ours", "ours, 1 epoch", _TARGET]
+    ways += [f"{peer}, {count} epochs" for peer in others for count in options.epochs]
     turns: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as scratch:
         data = nt.DataOptions(

@@ -60,6 +60,7 @@ def test_the_time_to_accuracy_is_that_of_the_shortest_way_that_reaches_it():
         ("time_to_accuracy", [], "--folders names none"),
         ("time_to_accuracy", ["--folders", "nowhere"], "--folders nowhere holds no train.jsonl"),
         ("time_to_accuracy", ["--folders", "nowhere", "--peers", "trainer"], "--peers needs plain"),
+        ("time_to_accuracy", ["--folders", "nowhere", "--epochs", "some"], "--epochs must be whole numbers above 0"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(tmp_path, name, flags, says):
