@@ -2,11 +2,11 @@
 
     python recipes/benchmarks/time_to_accuracy.py --folders data/sst2,data/trec,data/wnut17 --seeds 3
 
-A folder holds train and test, as .jsonl or .csv (text, label) or .conll. Each side is a whole process, from its start
-to its scores on the test rows. Ours is the recipe with nothing set, and with one epoch. The others (peers.py) are a
+A folder holds train and test, as .jsonl or .csv (text, label) or .conll. Each side is a whole process, from start to
+scores on the test rows. Ours is the recipe with nothing set, and with one epoch. The others (peers.py) are a
 plain loop for 3 epochs, transformers.Trainer as it comes, and Trainer at its best (bf16, batches of similar length,
-fused AdamW) for --epochs of them, all at 5e-5 in batches of 32. The time to accuracy of a side is the median time of its
-shortest way whose mean score is that of the plain loop, or more. Sides take turns, so that all meet the same machine.
+fused AdamW) for --epochs of them, all at 5e-5 in batches of 32. The time to accuracy of a side is the median of its
+shortest way whose mean score is that of the plain loop, or more. Sides take turns, to meet the same machine.
 Nothing is chosen by these rows: the recipe's defaults are those that it has. The run folder holds
 time_to_accuracy.json and time_to_accuracy.md.
 """
