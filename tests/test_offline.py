@@ -37,7 +37,8 @@ def test_a_whole_run_opens_no_connection(training_flags, task_flags, tmp_path):
 
     It is a command of its own here, and nothing that the libraries below say hides what it says.
     """
-    run = python([str(RECIPES / "classify.py"), *task_flags["classify"], *training_flags], tmp_path)
+    flags = [*task_flags["classify"], *training_flags, "--strategy", "full"]
+    run = python([str(RECIPES / "classify.py"), *flags], tmp_path)
     assert run.returncode == 0, run.stderr
     assert os.listdir(tmp_path) == ["runs"]  # and not `reached`
     assert set(os.listdir(tmp_path / "runs" / "classify")) == {
@@ -45,7 +46,15 @@ def test_a_whole_run_opens_no_connection(training_flags, task_flags, tmp_path):
         "transfer.json",
     }  # fmt: skip
     assert run.stdout.startswith("test (16 rows)")
-    usual = ("Collapsed or untrained: ", "Training ", "Data: ", "Validation rows: ", "Test rows: ", "Probabilities ")
+    usual = (
+        "Not given, ",
+        "Collapsed or untrained: ",
+        "Training ",
+        "Data: ",
+        "Validation rows: ",
+        "Test rows: ",
+        "Probabilities ",
+    )
     said = [line for line in run.stderr.splitlines() if not line.startswith(usual)]
     assert len(said) == 2, said
     assert "in a fresh process" in said[0]

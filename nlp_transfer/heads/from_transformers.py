@@ -39,9 +39,7 @@ def stock_head(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _of_texts(problem_type: str | None, names: Sequence[str]) -> dict[str, Any]:
     if problem_type == RegressionHead.problem_type or (problem_type is None and len(names) == 1):
-        return {
-            "task": RegressionHead.task,
-            "options": {"name": names[0], "pooling": "native"},
-        }  # as transformers infers it
+        # as transformers infers it
+        return {"task": RegressionHead.task, "options": {"name": names[0], "pooling": "native"}}
     head = MultiLabelHead if problem_type == MultiLabelHead.problem_type else TextClassificationHead
     return {"task": head.task, "options": {"labels": list(names), "pooling": "native"}}

@@ -149,7 +149,7 @@ def test_a_recipe_runs_as_its_file_does(command, task_flags, training_flags, fin
 def test_a_recipe_that_sigterm_stops_can_be_resumed(
     command, task_flags, training_flags, finished, tmp_path, monkeypatch
 ):
-    flags = [*task_flags["classify"], *training_flags, "--output_dir", "run"]
+    flags = [*task_flags["classify"], *training_flags, "--strategy", "full", "--output_dir", "run"]
     step = Progress.update
 
     def stopped_at_the_third(self, given):

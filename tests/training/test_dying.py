@@ -28,7 +28,7 @@ def test_a_process_that_is_killed_takes_the_other_down(training_flags, task_flag
         port = str(free.getsockname()[1])
     file = RECIPES / "configs" / "accelerate" / "cpu_2.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(file)]
-    flags = [*task_flags["classify"], *training_flags, "--output_dir", "run"]
+    flags = [*task_flags["classify"], *training_flags, "--strategy", "full", "--output_dir", "run"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ACCELERATE_")} | {"OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(RECIPES.parent / "tests"), environment.get("PYTHONPATH", "")])
     run = subprocess.run(

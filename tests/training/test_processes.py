@@ -62,7 +62,7 @@ def train(
     nt.set_seed(0)
     model = nt.TransferModel.load(checkpoint, head, max_length=12 if task == "windows" else None)
     options = nt.TrainingOptions(
-        num_train_epochs=2, per_device_train_batch_size=batch_size, mixed_precision="no",
+        num_train_epochs=2, per_device_train_batch_size=batch_size, mixed_precision="no", warmup_ratio=0.06,
         learning_rate=1e-12 if task == "collapse" else 4e-4, restart_on_collapse=int(task == "collapse"),
         gradient_accumulation_steps=accumulation, sampling="balanced" if task == "windows" else "natural",
     )  # fmt: skip
