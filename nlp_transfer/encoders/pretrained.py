@@ -92,7 +92,8 @@ class Checkpoint:
         """How its tokens were pooled when it was trained; None where it was not trained to give a vector of a text."""
         if isinstance(self.config, PooledConfig):
             return self.config.pooling
-        return None if self.task_head else sentence_pooling(self.name, self.source, self.revision)
+        is_of_a_task = self.task_head not in (None, "unknown")
+        return None if is_of_a_task else sentence_pooling(self.name, self.source, self.revision)
 
     @property
     def task_head(self) -> str | None:

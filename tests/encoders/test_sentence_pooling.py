@@ -53,6 +53,14 @@ def test_its_folder_says_how(sentence_encoder, config, pooling):
     assert model.head.pooling == pooling
 
 
+def test_it_is_one_where_its_config_names_no_architecture(sentence_encoder):
+    folder = sentence_encoder({"pooling_mode": "cls"})
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("architectures", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    assert Checkpoint.find(str(folder)).pooling == "cls"
+
+
 @pytest.mark.parametrize(
     ("name", "pooling"),
     [

@@ -139,45 +139,56 @@ def choose_strategy(
     """
     given = options or TrainingOptions()
     accelerator = accelerator or make_accelerator(given)
-    rows, head = splits.train, model.head
+    rows = splits.train
     options = with_defaults(given, model, splits, STRATEGIES[ENCODER_TRAINING](), accelerator.num_processes)
     inputs = TokenInputs(model.encode(rows.data), model.pad_id)
     trains, room = _fitting(model.encoder, inputs, options, accelerator)
     facts = f"{_facts(model, rows, inputs)}; {room}."
-    count, each = len(rows.data), len(rows.data) / max(len(head.labels), 1)
-
-    def chosen_at_once(name: str, why: str, so: str) -> Choice:
-        so = "whose few weights fit into memory" if name == ADAPTER_TRAINING else so
+    if at_once := _without_trials(trains, model, rows):
+        name, why, so = at_once
         return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name}, {so} ({OTHERS})."), {})
-
-    if not trains:
-        why = "training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size)"
-        return chosen_at_once(_frozen(head), why, "which only runs it")
-    if trains == ENCODER_TRAINING and not _is_freezable(model.encoder):
-        why = "the checkpoint lacks weights below its layers, so that nothing can be frozen"
-        return chosen_at_once(EVERYTHING, why, "which trains them")
-    if count >= _MANY or each >= _ENOUGH:
-        why = f"{_MANY:,} rows, or {_ENOUGH} rows a label, are enough to train the encoder on, so no trials are run"
-        return chosen_at_once(trains, why, "which does best on many rows")
-    if head.labels_words:
-        why = "tags want an encoder that is trained for them, so no trials are run"
-        return chosen_at_once(trains, why, "which does not need many rows")
-    if count < LEAST:
-        why = f"fewer than {LEAST} rows are too few to try anything on"
-        return chosen_at_once(_frozen(head), why, "which has the least to learn")
     try:
         train, held_out = hold_out(rows, _HELD_OUT, options.seed, "label")
     except DataError:
         why = "no label has rows enough to hold some out, so no trials are run"
-        return chosen_at_once(trains, why, "which does well with few rows")
+        return Choice(trains, {}, (facts, f"auto: {why}.", f"auto: {trains} ({OTHERS})."), {})
     trial = replace(
         options, early_stopping_patience=0, report_to=[], metric_for_best_model=None, eval_steps=None,
         checkpoint_every=[], torch_compile=False,
         restart_on_collapse=0,  # which validation rows would have to tell
-        learning_rate=given.learning_rate,  # each strategy has its own
+        learning_rate=given.learning_rate, num_train_epochs=given.num_train_epochs,  # each strategy has its own
     )  # fmt: skip
-    trials = Trials(model, train, held_out, trial, cache, low_memory=trains != ENCODER_TRAINING)
-    return trials.choice(trains, facts, is_scarce=each < _SCARCE)
+    usual_epochs = options.num_train_epochs or 1
+    trials = Trials(model, train, held_out, trial, usual_epochs, cache, low_memory=trains != ENCODER_TRAINING)
+    return trials.choice(trains, facts, is_scarce=_rows_a_label(model, rows) < _SCARCE)
+
+
+def _without_trials(trains: str, model: TransferModel, rows: Rows) -> tuple[str, str, str] | None:
+    """The strategy that encoder and rows alone decide for, why, and what speaks for it; None where trials have to.
+
+    `trains` is what trains the encoder in the free memory, or "".
+    """
+    head, count = model.head, len(rows.data)
+    few_weights = "whose few weights fit into memory" if trains == ADAPTER_TRAINING else ""
+    if not trains:
+        why = "training the encoder needs more memory than that (less with a smaller --per_device_train_batch_size)"
+        return _frozen(head), why, "which only runs it"
+    if trains == ENCODER_TRAINING and not _is_freezable(model.encoder):
+        why = "the checkpoint lacks weights below its layers, so that nothing can be frozen"
+        return EVERYTHING, why, "which trains them"
+    if count >= _MANY or _rows_a_label(model, rows) >= _ENOUGH:
+        why = f"{_MANY:,} rows, or {_ENOUGH} rows a label, are enough to train the encoder on, so no trials are run"
+        return trains, why, few_weights or "which does best on many rows"
+    if head.labels_words:
+        why = "tags want an encoder that is trained for them, so no trials are run"
+        return trains, why, few_weights or "which does not need many rows"
+    if count < LEAST:
+        return _frozen(head), f"fewer than {LEAST} rows are too few to try anything on", "which has the least to learn"
+    return None
+
+
+def _rows_a_label(model: TransferModel, rows: Rows) -> float:
+    return len(rows.data) / max(len(model.head.labels), 1)
 
 
 def _fitting(

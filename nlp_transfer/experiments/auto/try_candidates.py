@@ -131,7 +131,8 @@ class Entry:
 class Trials:
     """The trials of candidates, trained on some of the training rows and scored on others.
 
-    `options` are those of the run; in a trial fewer rows are seen for as many epochs as in the run. With `low_memory`
+    `options` are those of the run, and `usual_epochs` those that fine-tuning takes in it where none are given: in a
+    trial fewer rows are seen for as many epochs. With `low_memory`
     nothing that trains all weights is tried. In runs of the usual candidate, on all rows, they cost at most 1: 2/3 for
     the trial on all rows left, and 1/12 for each of its rivals on an eighth of them, 1/6 for `lora`, which sees them
     twice as often. Classifiers on features take seconds.
@@ -141,6 +142,7 @@ class Trials:
     train: Rows
     held_out: Rows
     options: TrainingOptions
+    usual_epochs: float
     cache: CacheOptions | None
     low_memory: bool = False
 
@@ -200,10 +202,9 @@ class Trials:
         return self._score(Entry(candidate), rows)
 
     def _score(self, entry: Entry, rows: Rows) -> float | None:
-        # The epochs are those of the run: by the rule fewer rows would be seen more often.
-        epochs = (self.options.num_train_epochs or 1) * entry.candidate.make().usual_epochs_factor
         settings = {} if entry.learning_rate is None else {"learning_rate": entry.learning_rate}
-        settings |= {"num_train_epochs": epochs}
+        if self.options.num_train_epochs is None:  # by the rule fewer rows would be seen more often than in the run
+            settings["num_train_epochs"] = self.usual_epochs * entry.candidate.make().usual_epochs_factor
         return score_of(entry.candidate, self.model, rows, self.held_out, self.options, self.cache, settings)
 
 

@@ -17,7 +17,7 @@ import nlp_transfer as nt
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.experiments.auto import choose_strategy, try_candidates
 from nlp_transfer.experiments.auto.try_candidates import _decided, halved
-from nlp_transfer.training.defaults import usual_rate
+from nlp_transfer.training.defaults import usual_rate, with_defaults
 from nlp_transfer.training.progress import Progress
 
 
@@ -71,18 +71,20 @@ def test_what_trains_the_encoder_is_tried_on_an_eighth_of_the_rows_first(
     def score(candidate, model, learned, judged, options, cache, settings):
         learning_rate = settings.get("learning_rate")
         asked.append((candidate.name, len(learned.data), learning_rate))
-        epochs.append(settings["num_train_epochs"])
+        epochs.append(settings.get("num_train_epochs", options.num_train_epochs))
         return 0.9 if learning_rate else scores.get(candidate.name, 0.65)
 
     monkeypatch.setattr(try_candidates, "score_of", score)
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
-    choice = nt.choose_strategy(model, review_splits, replace(options, learning_rate=None))
+    left_open = replace(options, learning_rate=None, num_train_epochs=None)
+    usual = with_defaults(left_open, model, review_splits, nt.strategies.HeadThenFull()).num_train_epochs
+    choice = nt.choose_strategy(model, review_splits, left_open)
     rate = usual_rate(nt.strategies.HeadThenFull(), model.encoder.width, model.encoder.depth)
     assert asked[5:] == [
         ("head_then_full", 5, None), ("head_then_full", 5, rate / 2), ("lora", 5, None),
         ("features:linear_svm", 43, None), ("head_then_full", 43, rate / 2),
     ]  # fmt: skip
-    assert epochs[5:8] == [options.num_train_epochs, options.num_train_epochs, 2 * options.num_train_epochs]
+    assert epochs[5:8] == [usual, usual, 2 * usual]
     assert (choice.name, choice.learning_rate) == ("head_then_full", rate / 2)
     assert (
         f"head_then_full at {rate / 2:g} 90.0, lora 65.0; head_then_full at {rate / 2:g} is tried" in choice.reasons[1]
@@ -91,7 +93,9 @@ def test_what_trains_the_encoder_is_tried_on_an_eighth_of_the_rows_first(
     choose_strategy.write_choice(choice, tmp_path)
     assert choose_strategy.read_choice(tmp_path) == replace(choice, reasons=list(choice.reasons))
     asked.clear()
+    epochs.clear()
     assert nt.choose_strategy(model, review_splits, options).learning_rate is None  # a rate that was given stays
+    assert set(epochs) == {options.num_train_epochs}  # and so do epochs, for every candidate
     assert all(learning_rate is None for _, _, learning_rate in asked)
 
 
