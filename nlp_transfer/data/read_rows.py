@@ -39,8 +39,9 @@ class Rows:
     line: the line of the file where the row begins, or the number of the row where `unit` is "row", or of the file
     where it is "file". A label is a string, a list of strings where a text has several, or a float
     (`labels.problem_of`). `columns` maps each role to its column of the file, `file_columns` are all that there are.
-    `notes` report how it was read where that was not obvious, and `misaligned` has a line for each span of characters
-    that was widened or left out, or that its row was left out for.
+    `skipped` are the rows that could not be used, `left_out` those that somebody has taken out, as an annotator who
+    rejected them. `notes` report how it was read where that was not obvious, and `misaligned` has a line for each span
+    of characters that was widened or left out, or that its row was left out for.
     """
 
     data: datasets.Dataset
@@ -52,6 +53,7 @@ class Rows:
     file_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     misaligned: tuple[str, ...] = ()
+    left_out: tuple[int | str, ...] = ()
 
 
 def read_classification(
@@ -162,12 +164,13 @@ def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
         raise DataError(nothing_left(source, unreadable, table.unit))
     chosen = choose_columns(source, table.columns, task.wanted, task.given)
     bad: list[BadRow] = []
+    meant: list[BadRow] = []
 
     def good() -> Iterator[tuple[Any, ...]]:
         for record in counted(f"reading {Path(source).name}", rows=table.records(chosen)):
             row = record if isinstance(record, BadRow) else converted(record, task, chosen)
             if isinstance(row, BadRow):
-                bad.append(row)
+                (meant if row.is_meant else bad).append(row)
             else:
                 yield row
 
@@ -176,12 +179,17 @@ def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
     if bad and not skip_bad_rows:
         raise DataError(f"{source} has {faults(bad, table.unit)}. Mend them, or leave them out with --skip_bad_rows.")
     if not len(data):
-        raise DataError(nothing_left(source, bad, table.unit))
+        raise DataError(nothing_left(source, [*bad, *meant], table.unit))
+    notes = (*table.notes, *table.remarks())
+    if meant:
+        notes += (f"{source}: left out {faults(meant, table.unit)}.",)
     columns: dict[str, str] = {}
     for column, name in zip(task.wanted, chosen, strict=True):
         columns[column.role] = f"{columns[column.role]}, {name}" if column.role in columns else name
-    skipped = tuple(row.at if table.unit == "file" else row.line for row in bad)
-    return Rows(data, source, skipped, columns, fingerprint(data), table.unit, table.columns, table.notes)
+    skipped, left_out = (tuple(row.at if table.unit == "file" else row.line for row in rows) for rows in (bad, meant))
+    return Rows(
+        data, source, skipped, columns, fingerprint(data), table.unit, table.columns, notes, left_out=left_out
+    )  # fmt: skip
 
 
 def _tagged_rows(

@@ -6,7 +6,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.character_spans import Misaligned, to_entities, word_offsets
@@ -35,7 +35,7 @@ def aligned(
     if layout is None:
         # Bad rows are still to be reported.
         columns = table.columns if any(isinstance(row, Record) for row in head) else ()
-        return Table(columns, lambda wanted: itertools.chain(head, rest), table.unit, table.notes), None
+        return replace(table, columns=columns, records=lambda wanted: itertools.chain(head, rest)), None
     alignment = Alignment(source, table.unit, manner)
 
     def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
@@ -45,7 +45,7 @@ def aligned(
             alignment.refuse()
 
     note = f"{source}: texts with character spans, {layout.name}; their words are cut from the text."
-    return Table(("words", "tags"), records, table.unit, table.notes or (note,)), alignment
+    return replace(table, columns=("words", "tags"), records=records, notes=table.notes or (note,)), alignment
 
 
 def is_annotated(table: Table, given: tuple[str | None, str | None]) -> bool:

@@ -26,24 +26,28 @@ class BadRow(NamedTuple):
 
     Readers yield `Record | BadRow`, in the order of the file, and callers tell them apart by `isinstance`: it is what
     type checkers narrow such a union by, and a flag or a pair of optionals would let a bad row pass for a record.
+    Where `is_meant`, somebody has taken the row out, as an annotator who rejected it: reading goes on, and says so.
     """
 
     line: int
     fault: str
     at: int | str
+    is_meant: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
     """What a file, folder or data set holds; `records(columns)` may be read once, and yields at least those columns.
 
-    `notes` report to the user, a sentence each, how it was read where that was not obvious.
+    `notes` report to the user, a sentence each, how it is read where that is not obvious, and `remarks()` gives such
+    as are known only when all records have been read.
     """
 
     columns: tuple[str, ...]
     records: Callable[[Sequence[str]], Iterator[Record | BadRow]]
     unit: str = "line"
     notes: tuple[str, ...] = ()
+    remarks: Callable[[], tuple[str, ...]] = tuple
 
 
 def refuse_repeats(path: str | Path, columns: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nlp_transfer.data.readers.columns import TAGS, TEXT, WORDS
@@ -166,7 +167,7 @@ def unwrapped(table: Table) -> Table:
     head = list(itertools.islice(records, _PEEKED))
     shown = [r.values["data"] for r in head if isinstance(r, Record) and isinstance(r.values.get("data"), dict)]
     if not shown:
-        return Table(table.columns, lambda wanted: itertools.chain(head, records), table.unit, table.notes)
+        return replace(table, records=lambda wanted: itertools.chain(head, records))
     columns = dict.fromkeys([*(name for data in shown for name in data), *table.columns])
 
     def flat(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
@@ -176,4 +177,4 @@ def unwrapped(table: Table) -> Table:
             else:
                 yield record
 
-    return Table(tuple(columns), flat, table.unit, table.notes)
+    return replace(table, columns=tuple(columns), records=flat)
