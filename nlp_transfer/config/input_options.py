@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import PROBLEMS, check_values, option
+from nlp_transfer.config.option_fields import PROBLEMS, QUOTINGS, check_values, option
 from nlp_transfer.errors import OptionError
 
 
@@ -39,8 +39,8 @@ class DataOptions:
 
     train_file: str | None = option(
         None,
-        help="CSV, TSV, JSONL, JSON, Parquet, Arrow, a folder of a folder per label; NER: CoNLL, JSONL of texts with "
-        "spans, .spacy, a folder of brat.",
+        help="CSV, TSV, Excel, JSONL, JSON, Parquet, Arrow, a folder of a folder per label; NER: CoNLL, JSONL of texts "
+        "with spans, .spacy, a folder of brat. Compressed or not; wildcards name several.",
         most_used=1,
     )
     validation_file: str | None = option(None, help="Rows that choose the best epoch.")
@@ -60,6 +60,15 @@ class DataOptions:
         default_factory=list, help="Columns of 0 and 1, each a label, in place of one column with labels."
     )
     label_delimiter: str | None = option(None, help="What parts the labels of a text in the label column.")
+    label_names: list[str] = option(
+        default_factory=list, help="Names of labels that are written as numbers from 0 on, or as 0 and 1 by position."
+    )
+    decimal_mark: str | None = option(
+        None,
+        choices=("point", "comma"),
+        help="What parts the fraction of numbers in the label column.",
+        default_text="inferred from them",
+    )
     validation_split_percentage: float | None = option(
         None,
         help="Share of train held out where there is no validation file. 0: train on all, keep the last weights.",
@@ -72,6 +81,13 @@ class DataOptions:
         help="What stands between columns: a character, or tab, comma, ...",
         default_text="inferred from the rows",
     )
+    quoting: str | None = option(
+        None,
+        choices=QUOTINGS,
+        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
+        default_text="csv, and files whose quotes may be either are refused",
+    )
+    no_header: bool = option(False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.")
     conll_columns: str | None = option(
         None, help="NER: columns of word and tag, such as 0,3 or FORM,NER.", default_text="first and last"
     )
@@ -85,6 +101,12 @@ class DataOptions:
         check_values(self)
         # --label_columns a,b,c and --label_columns a b c are the same
         self.label_columns = [name for part in self.label_columns for name in part.split(",") if name]
+        self.label_names = [name.strip() for part in self.label_names for name in part.split(",") if name.strip()]
+        if self.label_names and (self.problem == "regression" or self.label_columns):
+            other = "--problem regression" if self.problem == "regression" else "--label_columns"
+            raise OptionError(f"--label_names names labels, which {other} has none to name; remove one.")
+        if repeats := {name for name in self.label_names if self.label_names.count(name) > 1}:
+            raise OptionError(f"--label_names has '{min(repeats)}' twice; give every label its own name.")
         option_name = "label_columns" if self.label_columns else "label_delimiter"
         if getattr(self, option_name):
             if self.problem not in (None, "multi_label"):

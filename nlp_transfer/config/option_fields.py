@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PROBLEMS = ("single_label", "multi_label", "regression")
 """One label for a text, any number of labels for a text, a number for a text."""
 
+QUOTINGS = ("csv", "none")
+"""Quotes around a field hold what is in it together, as RFC 4180 says; or they are characters as others are."""
+
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 """What a network can compute in; `no` is the precision of its weights, fp32."""
 

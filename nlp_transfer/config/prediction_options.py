@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import PRECISIONS, check_values, option, require_given
+from nlp_transfer.config.option_fields import PRECISIONS, QUOTINGS, check_values, option, require_given
 from nlp_transfer.errors import OptionError
 
 
@@ -21,8 +21,8 @@ class PredictionOptions:
     max_length: int | None = option(None, help="Tokens read of a text.", above=0, default_text="as in training")
     input_file: str | None = option(
         None,
-        help="CSV, TSV, JSONL, JSON, Parquet, Arrow, CoNLL columns, .spacy, .txt with one text a line, or a folder "
-        "of .txt with one text each.",
+        help="CSV, TSV, Excel, JSONL, JSON, Parquet, Arrow, CoNLL columns, .spacy, .txt with one text a line, or a "
+        "folder of .txt with one text each.",
         most_used=2,
     )
     dataset_name: str | None = option(None, help="A data set of the hub, in place of a file.")
@@ -37,6 +37,13 @@ class PredictionOptions:
         help="What stands between columns: a character, or tab, comma, ...",
         default_text="inferred from the rows",
     )
+    quoting: str | None = option(
+        None,
+        choices=QUOTINGS,
+        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
+        default_text="csv, and files whose quotes may be either are refused",
+    )
+    no_header: bool = option(False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.")
     conll_columns: str | None = option(None, help="Column of the word in CoNLL columns, such as 1 or FORM.")
     output_file: str | None = option(None, help="Where to: a .jsonl or .parquet file, one line a row.", most_used=3)
     overwrite_output_file: bool = option(False, help="Replace the file that is there.")

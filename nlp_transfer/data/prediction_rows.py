@@ -16,7 +16,9 @@ from nlp_transfer.data.readers import BadRow, Record, Table, hub_table, is_saved
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
-from nlp_transfer.data.readers.hub import load_hub
+from nlp_transfer.data.readers.compressed import form_of
+from nlp_transfer.data.readers.hub import load_hub, local_files
+from nlp_transfer.data.readers.joined_files import files_named
 from nlp_transfer.data.readers.reader_registry import Use, suffixes_for
 from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.errors import DataError, OptionError
@@ -66,7 +68,7 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
         return _texts(table(), source, options, tagged)
 
     digest, count, bad = hashlib.sha256(), 0, []
-    for row in read():
+    for row in _texts(shown, source, options, tagged):
         if isinstance(row, BadRow):
             bad.append(row)
         else:
@@ -76,7 +78,7 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
         raise DataError(f"{source} has {faults(bad, unit)}. Mend them, or leave them out with --skip_bad_rows.")
     if not count:
         raise DataError(nothing_left(source, bad, unit))
-    return Texts(read, _KEYS.get(unit, unit), count, len(bad), digest.hexdigest(), shown.notes)
+    return Texts(read, _KEYS.get(unit, unit), count, len(bad), digest.hexdigest(), (*shown.notes, *shown.remarks()))
 
 
 def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
@@ -86,20 +88,28 @@ def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
         if is_saved(Path(name)):
             part = Path(name) / split
             return lambda: saved_table(part if part.is_dir() else Path(name))
+        if files := local_files(name, options.dataset_config_name).get(split):
+            return _opener(files, options, tagged)
         data = load_hub(name, lambda: datasets.load_dataset(name, options.dataset_config_name, split=split))
         return lambda: hub_table(data)
-    path = Path(str(options.input_file))
+    return _opener(str(options.input_file), options, tagged)
+
+
+def _opener(path: str | list[Path], options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
     if options.conll_columns and not tagged:
         raise OptionError("--conll_columns is for taggers.")
-    by_word = tagged and (options.conll_columns or _has_a_word_a_line(path, options.text_column_name))
+    first = files_named(Path(path))[:1] if isinstance(path, str) else path
+    by_word = tagged and bool(
+        options.conll_columns or (first and _has_a_word_a_line(first[0], options.text_column_name))
+    )
     use: Use = "words" if by_word else "prediction"
-    given = {"conll_columns": options.conll_columns, "delimiter": options.delimiter}
+    given = {name: getattr(options, name) for name in ("conll_columns", "delimiter", "quoting", "no_header")}
     return lambda: unwrapped(open_table(path, use, **given))
 
 
 def _has_a_word_a_line(path: Path, text_column: str | None) -> bool:
     """Whether a file has a word on each line; a `.tsv` has, unless the user or its header names a text column."""
-    suffix = path.suffix.lower()
+    suffix = form_of(path)
     if suffix != ".tsv" or text_column or not path.is_file():
         return suffix in suffixes_for("words") and suffix not in suffixes_for("prediction")
     _, header = next(text_lines(path), (1, ""))
@@ -112,11 +122,9 @@ def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) 
         yield from (row for row in table.records(()) if isinstance(row, BadRow))
         return
     wanted = TEXT._replace(known=WORDS.known + TEXT.known) if tagged else TEXT
-    column = choose_column(source, table.columns, wanted, options.text_column_name)
-    key = options.id_column_name and choose_column(source, table.columns, _ID, options.id_column_name)
-    pair = options.text_pair_column_name and choose_column(
-        source, table.columns, TEXT_PAIR, options.text_pair_column_name
-    )
+    column = choose_column(source, table, wanted, options.text_column_name)
+    key = options.id_column_name and choose_column(source, table, _ID, options.id_column_name)
+    pair = options.text_pair_column_name and choose_column(source, table, TEXT_PAIR, options.text_pair_column_name)
     for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):
         if isinstance(record, BadRow):
             yield record

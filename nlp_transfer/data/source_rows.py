@@ -8,12 +8,14 @@ from typing import Literal
 import datasets
 
 from nlp_transfer.data.label_check import check_labels, check_tags
-from nlp_transfer.data.read_rows import Rows, fingerprint, read_classification, read_tagged
+from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.readers import Record, open_table
 from nlp_transfer.data.readers.annotated import is_annotated
 from nlp_transfer.data.readers.columns import WORDS
+from nlp_transfer.data.readers.compressed import form_of
 from nlp_transfer.data.readers.reader_registry import suffixes_for
 from nlp_transfer.data.row_store import batched, counted, stored
+from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
 
@@ -37,7 +39,7 @@ def read_source(
     >>> rows, kind = read_source("reviews.jsonl")
     """
     try:
-        if Path(path).suffix.lower() == ".txt":
+        if form_of(Path(path)) == ".txt":
             return _raw_text(path), "text"
         if is_tagged(path, text_column, beside_tags):
             rows = read_tagged(path, text_column, label_column)
@@ -66,7 +68,7 @@ def _raw_text(path: str) -> Rows:
 
 def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
     """Whether a file holds words with tags, by its suffix or its first row; with `beside_tags` a `.tsv` does."""
-    suffix = Path(path).suffix.lower()
+    suffix = form_of(Path(path))
     if Path(path).is_dir() or suffix == ".tsv":
         return beside_tags
     if suffix == ".txt" or suffix not in suffixes_for("tags"):

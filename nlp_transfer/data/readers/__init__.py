@@ -5,6 +5,7 @@ from nlp_transfer.data.readers.columnar import arrow_table, frame_table, hub_tab
 from nlp_transfer.data.readers.conll import conll_table, words_table
 from nlp_transfer.data.readers.delimited import csv_table
 from nlp_transfer.data.readers.docbin import docbin_table
+from nlp_transfer.data.readers.excel import excel_table
 from nlp_transfer.data.readers.json_records import json_table, jsonl_table
 from nlp_transfer.data.readers.reader_registry import FOLDER, open_table, register_reader, require_file
 from nlp_transfer.data.readers.records import BadRow, Record, Table
@@ -15,7 +16,10 @@ _CONLL = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".txt", ".tsv")
 
 register_reader(*_CONLL, read=conll_table, uses=["tags"], options=["delimiter", "conll_columns"])
 register_reader(*_CONLL, read=words_table, uses=["words"], options=["delimiter", "conll_columns"])
-register_reader(".csv", ".tsv", read=csv_table, uses=["labels", "prediction"], options=["delimiter"])
+register_reader(
+    ".csv", ".tsv", read=csv_table, uses=["labels", "prediction"], options=["delimiter", "quoting", "no_header"]
+)
+register_reader(".xlsx", ".xlsm", read=excel_table, uses=["labels", "prediction"], options=["no_header"])
 register_reader(".jsonl", ".ndjson", read=jsonl_table)
 register_reader(".json", read=json_table)
 register_reader(".parquet", read=parquet_table)

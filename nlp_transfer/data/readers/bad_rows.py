@@ -9,8 +9,10 @@ from nlp_transfer.data.readers.records import BadRow
 
 def some_numbers(numbers: Sequence[int | str], unit: str) -> str:
     """The first five line or row numbers, or names of files, in words: "lines 2, 5, 9, 11, 14 ..."."""
-    shown = ", ".join(str(number) for number in numbers[:5])
-    return f"{unit}{'s' * (len(numbers) > 1)} {shown}{' ...' * (len(numbers) > 5)}"
+    shown = ", ".join(str(number) for number in numbers[:5]) + " ..." * (len(numbers) > 5)
+    if unit != "file" and any(isinstance(number, str) for number in numbers):  # "part-1.csv, line 2"
+        return shown
+    return f"{unit}{'s' * (len(numbers) > 1)} {shown}"
 
 
 def faults(bad: Sequence[BadRow], unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from nlp_transfer.data.readers.records import Record, Table, refuse_repeats
 from nlp_transfer.data.row_store import SLICE
 from nlp_transfer.errors import DataError
 
+_PEEKED = 100  # rows that show what the values of a column are
 _FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError)  # of a damaged file
 
 
@@ -166,20 +168,34 @@ def _native(value: Any) -> Any:
 def _numbered(
     rows: Iterable[Mapping[str, Any]], wanted: Sequence[str], features: Mapping[str, Any]
 ) -> Iterator[Record]:
-    decoders = {name: _decoder(features.get(name)) for name in wanted}
-    for number, row in enumerate(rows, start=1):
+    rows = iter(rows)
+    first = list(itertools.islice(rows, _PEEKED))
+    decoders = {name: _decoder(features.get(name), [row[name] for row in first]) for name in wanted}
+    for number, row in enumerate(itertools.chain(first, rows), start=1):
         yield Record(number, {name: decode(row[name]) for name, decode in decoders.items()})
 
 
-def _decoder(feature: Any) -> Callable[[Any], Any]:
-    """What turns stored values into what they stand for: ids of a ClassLabel, in sequences too, into names."""
+def _decoder(feature: Any, some: Sequence[Any] = ()) -> Callable[[Any], Any]:
+    """What turns stored values, of which `some` are given, into what they stand for: ids of a ClassLabel into names.
+
+    In sequences too, which may be ids, or a mark of 0 or 1 for each name.
+    """
     if isinstance(feature, datasets.ClassLabel):
         return lambda value: feature.names[value] if _is_id(value, feature) else None
     inner = getattr(feature, "feature", None)
     if isinstance(inner, datasets.ClassLabel):
+        if _are_marks(some, len(inner.names)):
+            return lambda marks: None if marks is None else [n for n, m in zip(inner.names, marks, strict=False) if m]
         name = _decoder(inner)
         return lambda values: None if values is None else [name(value) for value in values]
     return lambda value: value
+
+
+def _are_marks(some: Sequence[Any], width: int) -> bool:
+    """Whether all lists have a 0 or 1 for each name, and one of them a mark twice, as ids would not stand."""
+    lists = [value for value in some if value is not None]
+    are_marks = bool(lists) and all(len(value) == width and set(value) <= {0, 1} for value in lists)
+    return are_marks and any(len(set(value)) < width for value in lists)
 
 
 def _is_id(value: Any, feature: datasets.ClassLabel) -> bool:

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
+from nlp_transfer.data.readers.records import Table
 from nlp_transfer.errors import DataError
+from nlp_transfer.system.invisible import bare
 
 
 class Column(NamedTuple):
@@ -20,7 +22,7 @@ class Column(NamedTuple):
 TEXT = Column(
     "text",
     "--text_column_name",
-    ("text", "sentence", "content", "review", "tweet", "question", "utterance", "document"),
+    ("text", "sentence", "content", "review", "tweet", "question", "utterance", "document", "data"),
 )
 TEXT_PAIR = Column("text_pair", "--text_pair_column_name", ())
 LABEL = Column(
@@ -32,36 +34,47 @@ WORDS = Column("words", "--text_column_name", ("tokens", "words"))
 TAGS = Column("tags", "--label_column_name", ("tags", "ner_tags", "labels"))
 
 
-def choose_column(source: str, columns: Sequence[str], wanted: Column, given: str | None) -> str:
-    """The name in `columns` of the one that is wanted: the one given, else a well-known one. Raises DataError."""
-    if given is not None and given not in columns:
-        raise DataError(_no_such_column(source, columns, given, wanted.flag))
-    return given if given is not None else _known_column(source, columns, wanted, ())
+def choose_column(source: str, table: Table, wanted: Column, given: str | None) -> str:
+    """The name of the column that is wanted: the one given, else a well-known one. Raises DataError."""
+    return choose_columns(source, table, [wanted], [given])[0]
 
 
-def choose_columns(
-    source: str, columns: Sequence[str], wanted: Sequence[Column], given: Sequence[str | None]
-) -> tuple[str, ...]:
-    """The names in `columns` of those that are wanted: those given, else well-known ones in upper or lower case."""
+def choose_columns(source: str, table: Table, wanted: Sequence[Column], given: Sequence[str | None]) -> tuple[str, ...]:
+    """The names of the columns that are wanted: those given, else well-known ones in upper or lower case.
+
+    Raises DataError. Invisible characters in the name of a column do not hide it.
+    """
+    columns, hint = table.columns, f" {table.about_columns}." if table.about_columns else ""
     taken: dict[str, str] = {}
+    found: list[str | None] = []
     for column, name in zip(wanted, given, strict=True):
-        if name is None:
+        there = None if name is None else _named(columns, name)
+        found.append(there)
+        if there is None and name is None:
             continue
-        if name not in columns:
-            raise DataError(_no_such_column(source, columns, name, column.flag))
-        if name in taken:
-            raise DataError(f"{source}: {taken[name]} and {column.flag} both name '{name}'; name two columns.")
-        taken[name] = column.flag
+        if there is None:
+            raise DataError(_no_such_column(source, columns, str(name), column.flag) + hint)
+        if there in taken:
+            raise DataError(f"{source}: {taken[there]} and {column.flag} both name '{name}'; name two columns.")
+        taken[there] = column.flag
     chosen = []
-    for column, name in zip(wanted, given, strict=True):
-        chosen.append(name if name is not None else _known_column(source, columns, column, taken))
+    for column, there in zip(wanted, found, strict=True):
+        chosen.append(there if there is not None else _known_column(source, columns, column, taken, hint))
         taken[chosen[-1]] = column.flag
     return tuple(chosen)
 
 
-def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Container[str]) -> str:
+def _named(columns: Sequence[str], name: str) -> str | None:
+    """The column of this name, or the only one of this name but for characters that nobody sees."""
+    if name in columns:
+        return name
+    alike = [column for column in columns if bare(column) == bare(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Container[str], hint: str) -> str:
     for known in wanted.known:
-        matches = [name for name in columns if name.lower() == known and name not in taken]
+        matches = [name for name in columns if bare(name).lower() == known and name not in taken]
         if known in matches:
             return known
         if len(matches) == 1:
@@ -74,7 +87,7 @@ def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Co
         )
     raise DataError(
         f"{source} has no column with a usual name for the {wanted.role}; its columns are: {', '.join(columns)}. "
-        f"Name the right one with {wanted.flag}."
+        f"Name the right one with {wanted.flag}.{hint}"
     )
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from nlp_transfer.config.option_fields import QUOTINGS
+from nlp_transfer.data.readers.compressed import form_of
+from nlp_transfer.data.readers.quoting import LineCounts
 from nlp_transfer.data.readers.records import BadRow, Record, Table, refuse_repeats
 from nlp_transfer.data.readers.text_lines import PIECE, is_blank, text_lines
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.system.text import cut
 
 _NAMES = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar", " ": "a blank"}
 _BY_NAME = {"comma": ",", "tab": "\t", "\\t": "\t", "semicolon": ";", "pipe": "|", "space": " "}
 _MARKS = ",\t;|"  # those that are detected
 _SNIFFED = 200  # rows by which the delimiter is detected
+_SEP = re.compile(r'"?sep=(.|\\t)"?[\r\n]*')  # by which Excel tells itself
 
 
 def delimiter_named(name: str) -> str:
@@ -30,24 +36,58 @@ def delimiter_named(name: str) -> str:
     return delimiter
 
 
-def csv_table(path: Path, delimiter: str | None = None) -> Table:
+def csv_table(
+    path: Path, delimiter: str | None = None, quoting: str | None = None, no_header: bool | None = None
+) -> Table:
     """Delimited rows under a header, quoted as RFC 4180 says.
 
-    The delimiter is the one given; else that of the suffix, a tab in a .tsv and a comma elsewhere, unless the first
-    rows are of one width only under another one, which the notes report.
+    The delimiter is the one given; else that of a first line `sep=;`, as Excel writes it; else that of the suffix, a
+    tab in a .tsv and a comma elsewhere, unless the first rows are of one width only under another one, which the notes
+    report. With `quoting` "none" quotes are characters as others are; without one, a file whose quotes may be either is
+    refused (DataError). With `no_header` the columns are called 0, 1, 2.
     """
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long documents
-    usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    chosen = delimiter_named(delimiter) if delimiter else _sniffed(path, usual)
-    rows = _csv_rows(path, chosen)
-    _, header = next(rows, (0, []))
-    columns = tuple(name.strip() for name in header)
-    if not columns:
+    if quoting not in (None, *QUOTINGS):
+        raise OptionError(f"--quoting must be {' or '.join(QUOTINGS)}; got {quoting}.")
+    usual = "\t" if form_of(path) == ".tsv" else ","
+    named = _named_by_excel(path)
+    chosen = delimiter_named(delimiter) if delimiter else named or _sniffed(path, usual, quoting)
+    rows = _csv_rows(path, chosen, quoting, skipped=1 if named else 0)
+    line, header, pieces = next(rows, (0, [], []))
+    if not header:
         raise DataError(f"{path} is empty; give a file with a header and rows.")
-    refuse_repeats(path, [name for name in columns if name])
+    counts = LineCounts(path, chosen, len(header))
+    if no_header:
+        columns = tuple(map(str, range(len(header))))
+        hint = f"They are numbers, for --no_header; the first row has {_numbered(header)}"
+        rows = itertools.chain([(line, header, pieces)], rows)
+    else:
+        columns = tuple(name.strip() for name in header)
+        hint = _row_like(columns)
+        counts.header(pieces)
+        refuse_repeats(path, [name for name in columns if name], hint)
     note = f"{path}: columns are separated by {_NAMES.get(chosen, repr(chosen))}: {', '.join(columns)}."
-    return Table(
-        columns, lambda wanted: _csv_records(path, columns, rows), notes=() if chosen == usual or delimiter else (note,)
+    is_obvious = chosen == usual or delimiter
+
+    def records(wanted: object) -> Iterator[Record | BadRow]:
+        yield from _csv_records(path, columns, rows, counts)
+        if quoting is None:
+            counts.refuse()
+
+    return Table(columns, records, notes=() if is_obvious else (note,), remarks=counts.remarks, about_columns=hint)
+
+
+def _numbered(fields: list[str]) -> str:
+    return ", ".join(f"{number}: {cut(field, 30)!r}" for number, field in enumerate(fields[:12]))
+
+
+def _row_like(columns: tuple[str, ...]) -> str:
+    """A hint where a header reads like a row: a number, or a sentence, is among its names."""
+    odd = [name for name in columns if re.fullmatch(r"[-+]?\d+([.,]\d+)?", name) or len(name.split()) > 4]
+    if not odd:
+        return ""
+    return (
+        f"Its first line reads like a row ({cut(odd[-1], 40)!r}): --no_header takes it as one, and numbers the columns"
     )
 
 
@@ -61,18 +101,24 @@ class _Fit(NamedTuple):
     is_usual: bool
 
 
-def _sniffed(path: Path, usual: str) -> str:
+def _named_by_excel(path: Path) -> str | None:
+    first = next((piece for _, piece in _pieces(path)), "")
+    match = _SEP.fullmatch(first)
+    return delimiter_named(match[1]) if match else None
+
+
+def _sniffed(path: Path, usual: str, quoting: str | None) -> str:
     # A wrong guess loses no row in silence: rows of another width than the header are bad rows, under any delimiter.
     sample = [piece for _, piece in itertools.islice(_pieces(path), 5 * _SNIFFED)]
-    fits = {mark: _fit(sample, mark, mark == usual) for mark in _MARKS}
+    fits = {mark: _fit(sample, mark, mark == usual, quoting) for mark in _MARKS}
     there = [mark for mark in _MARKS if mark == usual or fits[mark].columns > 1]
     return max(there, key=lambda mark: fits[mark])
 
 
-def _fit(sample: list[str], delimiter: str, is_usual: bool) -> _Fit:
+def _fit(sample: list[str], delimiter: str, is_usual: bool, quoting: str | None) -> _Fit:
     rows = []
     try:
-        for fields in filter(_is_row, csv.reader(sample, delimiter=delimiter, strict=True)):
+        for fields in filter(_is_row, _reader(iter(sample), delimiter, quoting)):
             rows.append(fields)
     except csv.Error as error:
         if "end of data" not in str(error):  # else a row that continues after the sample
@@ -84,40 +130,54 @@ def _fit(sample: list[str], delimiter: str, is_usual: bool) -> _Fit:
 
 
 def _csv_records(
-    path: Path, columns: tuple[str, ...], rows: Iterator[tuple[int, list[str]]]
+    path: Path, columns: tuple[str, ...], rows: Iterator[tuple[int, list[str], list[str]]], counts: LineCounts
 ) -> Iterator[Record | BadRow]:
-    empty = True
-    for line, fields in rows:
-        empty = False
+    for line, fields, pieces in rows:
+        counts.add(line, pieces, is_row=_is_row(fields))
+        if not _is_row(fields):
+            continue
         if len(fields) == len(columns):
             yield Record(line, dict(zip(columns, fields, strict=True)))
         else:
             count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
             yield BadRow(line, f"{count} where the header has {len(columns)}", line)
-    if empty:
+    if not counts.rows:
         raise DataError(f"{path} holds a header and no rows; give a file with rows in it.")
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Every record that is not blank, with the line where it begins."""
-    fed: list[int] = []  # the lines that the reader took for the record at hand
+def _csv_rows(
+    path: Path, delimiter: str, quoting: str | None, skipped: int
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Every record with the line where it begins, and the lines that it takes; before the header none that is blank."""
+    numbers: list[int] = []
+    taken: list[str] = []  # by the reader, for the record at hand
 
     def pieces() -> Iterator[str]:
-        for number, piece in _pieces(path):
-            fed.append(number)
+        for number, piece in itertools.islice(_pieces(path), skipped, None):
+            numbers.append(number)
+            taken.append(piece)
             yield piece
 
-    reader = csv.reader(pieces(), delimiter=delimiter, strict=True)
+    reader = _reader(pieces(), delimiter, quoting)
+    has_begun = False
     while True:
-        fed.clear()
+        numbers.clear()
+        taken.clear()
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataError(_broken_quoting(path, fed[0], fed[-1], error)) from None
-        if _is_row(fields):
-            yield fed[0], fields
+            raise DataError(_broken_quoting(path, numbers[0], numbers[-1], error)) from None
+        has_begun = has_begun or _is_row(fields)
+        if has_begun:
+            yield numbers[0], fields, list(taken)
+
+
+def _reader(pieces: Iterator[str], delimiter: str, quoting: str | None) -> Iterator[list[str]]:
+    if quoting == "none":
+        return csv.reader(pieces, delimiter=delimiter, strict=True, quoting=csv.QUOTE_NONE)
+    return csv.reader(pieces, delimiter=delimiter, strict=True)
 
 
 def _pieces(path: Path) -> Iterator[tuple[int, str]]:
@@ -130,7 +190,10 @@ def _is_row(fields: list[str]) -> bool:
 
 
 def _broken_quoting(path: Path, begins: int, breaks: int, error: csv.Error) -> str:
-    remedy = 'close it, and write a quote that belongs to the text twice ("").'
+    remedy = (
+        'close it, and write a quote that belongs to the text twice (""); '
+        "or give --quoting none if all quotes belong to the texts."
+    )
     if "end of data" in str(error):
         return f"{path}, line {begins}: a quote opened in the row that begins here is never closed; {remedy}"
     return (

@@ -16,6 +16,8 @@ def hub_splits(name: str, config_name: str | None = None) -> tuple[str, ...]:
     """The names of the splits that a data set on the hub or in a folder has; one saved without splits has a train."""
     if is_saved(Path(name)):
         return saved_splits(Path(name)) or ("train",)
+    if files := local_files(name, config_name):
+        return tuple(files)
     return tuple(load_hub(name, lambda: datasets.get_dataset_split_names(name, config_name)))
 
 
@@ -24,6 +26,18 @@ def saved_splits(folder: Path) -> tuple[str, ...]:
     if not (folder / "dataset_dict.json").exists():
         return ()
     return tuple(sorted(part.name for part in folder.iterdir() if (part / "state.json").exists()))
+
+
+def local_files(name: str, config_name: str | None = None) -> dict[str, list[Path]]:
+    """The files of each split in a folder, as `datasets` finds them by their names; none where it is no folder.
+
+    Such files are read by the readers of this package: `datasets` would guess types, and take 01 for 1.
+    """
+    if not Path(name).is_dir():
+        return {}
+    builder = load_hub(name, lambda: datasets.load_dataset_builder(name, config_name))
+    found = {str(split): [Path(file) for file in files] for split, files in (builder.config.data_files or {}).items()}
+    return found if all(path.is_file() for files in found.values() for path in files) else {}
 
 
 def load_hub(name: str, load: Callable[[], Any]) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from nlp_transfer.data.readers.compressed import form_of
+from nlp_transfer.data.readers.joined_files import files_named, joined
 from nlp_transfer.data.readers.records import Table
 from nlp_transfer.errors import DataError, OptionError
 
@@ -63,20 +65,36 @@ def suffixes_for(use: Use) -> tuple[str, ...]:
     return tuple(_READERS[use])
 
 
-def open_table(path: str | os.PathLike[str], use: Use, **options: str | None) -> Table:
+def open_table(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], use: Use, **options: str | bool | None
+) -> Table:
     """The table of a file or folder, by the reader that is registered for its suffix.
 
-    Raises DataError where there is no such file, or no reader, and OptionError for an option that its reader lacks.
+    A compressed file (.gz, .bz2, .xz, .zst) is read as what is in it; several files, and those of a path with
+    wildcards, are read as one. Raises DataError where there is no such file, or no reader, and OptionError for an
+    option that its reader lacks.
     """
-    path = Path(path)
-    require_file(path)
+    paths: list[Path] = []
+    for one in [path] if isinstance(path, str | os.PathLike) else path:
+        require_file(Path(one))
+        paths += files_named(Path(one))
+    if not paths:
+        raise DataError("no file is given; give one with rows in it.")
+    if len(paths) > 1:
+        return joined([(part, _table(part, use, options)) for part in paths])
+    return _table(paths[0], use, options)
+
+
+def _table(path: Path, use: Use, options: Mapping[str, str | bool | None]) -> Table:
     if path.is_dir() and FOLDER not in _READERS[use]:
         raise DataError(f"{path} is a folder; give a file in it.")
-    readers = _READERS[use].get(FOLDER if path.is_dir() else path.suffix.lower(), [])
+    readers = _READERS[use].get(FOLDER if path.is_dir() else form_of(path), [])
     reader = next((reader for reader in reversed(readers) if reader.recognises(path)), None)
     if reader is None:
         named = f"the suffix '{path.suffix}' is" if path.suffix else "a name without a suffix is"
-        raise DataError(f"{path}: {named} not supported; supported are {', '.join(_READERS[use])}.")
+        raise DataError(
+            f"{path}: {named} not supported; supported are {', '.join(_READERS[use])}, compressed ones too."
+        )
     check_options(str(path), use, reader.options, **options)
     if not os.access(path, os.R_OK):
         raise DataError(f"{path} may not be read by you; give yourself the right with: chmod u+r '{path}'")
@@ -85,7 +103,7 @@ def open_table(path: str | os.PathLike[str], use: Use, **options: str | None) ->
     return reader.read(path, **{name: options[name] for name in reader.options if options.get(name)})
 
 
-def check_options(source: str, use: Use, taken: Sequence[str], **options: str | None) -> None:
+def check_options(source: str, use: Use, taken: Sequence[str], **options: str | bool | None) -> None:
     """OptionError where an option is set that is not among those `taken` for the source."""
     for name, value in options.items():
         if value and name not in taken:
@@ -94,8 +112,10 @@ def check_options(source: str, use: Use, taken: Sequence[str], **options: str | 
 
 
 def require_file(path: Path) -> None:
-    """DataError unless there is such a file or folder."""
-    if not path.exists():
+    """DataError unless there is such a file or folder, or where its name has wildcards a file that they name."""
+    if not files_named(path):
+        raise DataError(f"{path} names no file: nothing there matches it; check the path.")
+    if not path.exists() and files_named(path) == [path]:
         raise DataError(f"{path} does not exist; {_nearest_file(path)}")
 
 

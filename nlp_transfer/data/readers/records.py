@@ -40,7 +40,8 @@ class Table:
     """What a file, folder or data set holds; `records(columns)` may be read once, and yields at least those columns.
 
     `notes` report to the user, a sentence each, how it is read where that is not obvious, and `remarks()` gives such
-    as are known only when all records have been read.
+    as are known only when all records have been read. `about_columns` is a hint, without a full stop, for who looks for
+    a column that is not there.
     """
 
     columns: tuple[str, ...]
@@ -48,10 +49,14 @@ class Table:
     unit: str = "line"
     notes: tuple[str, ...] = ()
     remarks: Callable[[], tuple[str, ...]] = tuple
+    about_columns: str = ""
 
 
-def refuse_repeats(path: str | Path, columns: Sequence[str]) -> None:
-    """DataError where two columns have one name."""
+def refuse_repeats(path: str | Path, columns: Sequence[str], hint: str = "") -> None:
+    """DataError where two columns have one name; the hint is that of `Table.about_columns`."""
     repeats = sorted({name for name in columns if columns.count(name) > 1})
     if repeats:
-        raise DataError(f"{path}, line 1: column names repeat: {', '.join(repeats)}; give every column its own name.")
+        raise DataError(
+            f"{path}, line 1: column names repeat: {', '.join(repeats)}; give every column its own name."
+            + (f" {hint}." if hint else "")
+        )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nlp_transfer.data.readers.compressed import raw_lines
 from nlp_transfer.data.readers.records import Record, Table
 from nlp_transfer.errors import DataError
 
@@ -27,16 +28,15 @@ def lines_table(path: Path) -> Table:
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file with their numbers and their ends; DataError on other encodings and on NUL bytes."""
-    with open(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if number == 1:
-                _refuse_utf16(path, raw)
-                raw = raw.removeprefix(codecs.BOM_UTF8)
-            line = _decoded(path, number, raw)
-            if number == 1 and "\r" in line and "\n" not in line:  # old Mac: the whole file came as one line
-                yield from enumerate(PIECE.findall(line), start=1)
-            else:
-                yield number, line
+    for number, raw in enumerate(raw_lines(path), start=1):
+        if number == 1:
+            _refuse_utf16(path, raw)
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        line = _decoded(path, number, raw)
+        if number == 1 and "\r" in line and "\n" not in line:  # old Mac: the whole file came as one line
+            yield from enumerate(PIECE.findall(line), start=1)
+        else:
+            yield number, line
 
 
 def is_blank(line: str) -> bool:

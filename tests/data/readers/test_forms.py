@@ -67,7 +67,7 @@ def test_any_delimiter_round_trips(tmp_path_factory, rows, mark, suffix):
     path = tmp_path_factory.getbasetemp() / f"sniffed.{suffix}"
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=mark).writerows([("text", "label"), *rows])
-    assert pairs(read_classification(path)) == [(text, label.strip()) for text, label in rows]
+    assert pairs(read_classification(path, quoting="csv")) == [(text, label.strip()) for text, label in rows]
 
 
 def test_ragged_rows_are_told_under_a_delimiter_that_was_found(tmp_path):

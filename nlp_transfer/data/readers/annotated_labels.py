@@ -1,0 +1,161 @@
+"""Labels of texts as annotation tools write them: choices of Label Studio, and answers and choices of Prodigy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nlp_transfer.data.readers.columns import LABEL
+from nlp_transfer.data.readers.records import BadRow, Record, Table
+from nlp_transfer.errors import DataError
+
+_PEEKED = 100  # rows that show the layout
+_ANSWERS = ("accept", "reject", "ignore")
+_CHOSEN: dict[str, Callable[[Any], list[Any]]] = {
+    "choices": list,
+    "taxonomy": lambda paths: ["/".join(map(str, path)) for path in paths],
+    "rating": lambda rating: [rating],
+    "number": lambda number: [number],
+}
+"""The kinds of label that a task of Label Studio may have, the best first, and what turns each into a list."""
+
+_Change = Callable[[Record], "Record | BadRow"]
+
+
+def labelled(table: Table, source: str, label_column: str | None) -> Table:
+    """The table with a column `label` where a tool has written labels otherwise; any other table as it is.
+
+    Rows that an annotator rejected or ignored are left out. `label_column` names one of several controls of Label
+    Studio; DataError where there are several, and none is named.
+    """
+    columns = set(table.columns)
+    of_prodigy = "answer" in columns and label_column != "answer"
+    is_unlabelled = not label_column and not any(name.lower() in LABEL.known for name in columns)
+    if not (holds_annotations(table) or of_prodigy or is_unlabelled):
+        return table
+    records = table.records(table.columns)
+    head = list(itertools.islice(records, _PEEKED))
+    change = _change([row.values for row in head if isinstance(row, Record)], table.columns, source, label_column)
+    everything = itertools.chain(head, records)
+    if change is None:
+        return replace(table, records=lambda wanted: everything)
+    note, names, change_record = change
+
+    def changed(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
+        for record in everything:
+            yield record if isinstance(record, BadRow) else change_record(record)
+
+    notes = (*table.notes, f"{source}: {note}") if note else table.notes
+    return replace(table, columns=tuple(dict.fromkeys((*names, *table.columns))), records=changed, notes=notes)
+
+
+def holds_annotations(table: Table) -> bool:
+    """Whether the columns are those of a tool that keeps labels within other columns."""
+    columns = set(table.columns)
+    of_studio = "data" in columns and bool(columns & {"annotations", "completions"})
+    return of_studio or {"options", "accept"} <= columns
+
+
+def _change(
+    rows: list[Mapping[str, Any]], columns: Sequence[str], source: str, label_column: str | None
+) -> tuple[str, Sequence[str], _Change] | None:
+    tasks = [row for row in rows if isinstance(row.get("data"), dict) and isinstance(_annotations(row), list)]
+    if tasks:
+        return _studio(tasks, source, label_column)
+    answers = [row.get("answer") for row in rows if row.get("answer") is not None]
+    answered = label_column != "answer" and bool(answers) and all(answer in _ANSWERS for answer in answers)
+    chosen = any(isinstance(row.get("options"), list) and isinstance(row.get("accept"), list) for row in rows)
+    if answered or chosen:
+        is_choice = chosen and label_column in (None, "accept")
+        return "", ("label",) if is_choice else (), lambda record: _accepted(record, is_choice, answered)
+    if label_column is None and (name := _column_of_choices(rows, columns)):
+        return (
+            f"column '{name}' holds choices of Label Studio, which are the labels.",
+            ("label",),
+            lambda record: record._replace(values={**record.values, "label": record.values.get(name)}),
+        )
+    return None
+
+
+def _accepted(record: Record, is_choice: bool, answered: bool) -> Record | BadRow:
+    answer = record.values.get("answer")
+    if answered and answer in ("reject", "ignore"):
+        return BadRow(record.line, f"the answer '{answer}'", record.file or record.line, is_meant=True)
+    if not is_choice:
+        return record
+    accepted = record.values.get("accept")
+    return record._replace(values={**record.values, "label": accepted if isinstance(accepted, list) else None})
+
+
+def _column_of_choices(rows: list[Mapping[str, Any]], columns: Sequence[str]) -> str | None:
+    names = [n for n in columns if any(isinstance(row.get(n), dict) and "choices" in row[n] for row in rows)]
+    return names[0] if len(names) == 1 else None
+
+
+def _annotations(task: Mapping[str, Any]) -> Any:
+    return task["annotations"] if "annotations" in task else task.get("completions")
+
+
+def _studio(
+    tasks: list[Mapping[str, Any]], source: str, label_column: str | None
+) -> tuple[str, Sequence[str], _Change] | None:
+    """Labels of the control that is named, or of the only one that classifies whole texts."""
+    controls: dict[str, str] = {}
+    for task in tasks:
+        for annotation in _annotations(task):
+            for item in _items(annotation):
+                kind = next((kind for kind in _CHOSEN if kind in item["value"]), None)
+                if kind and "start" not in item["value"]:
+                    controls.setdefault(str(item.get("from_name")), kind)
+    if label_column is not None and label_column not in controls:
+        if any(label_column in task["data"] for task in tasks):
+            return None  # a label that was imported with the text
+        raise DataError(
+            f"{source}: no annotation comes from '{label_column}'; name one of {', '.join(controls) or 'none'} "
+            "with --label_column_name."
+        )
+    best = next((kind for kind in _CHOSEN if kind in controls.values()), None)
+    named = [name for name, kind in controls.items() if (name == label_column if label_column else kind == best)]
+    if len(named) > 1:
+        raise DataError(
+            f"{source} holds labels of several kinds, {', '.join(named)}; name one with --label_column_name."
+        )
+    if not named:
+        return None
+    name, kind = named[0], controls[named[0]]
+    note = f"labels are the {kind} of '{name}', as Label Studio writes them."
+    columns = dict.fromkeys(key for task in tasks for key in task["data"])
+    return note, (*columns, label_column or "label"), lambda record: _task(record, name, kind, label_column or "label")
+
+
+def _task(record: Record, control: str, kind: str, column: str) -> Record | BadRow:
+    at = record.file or record.line
+    data, annotations = record.values.get("data"), _annotations(record.values)
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        return BadRow(record.line, "no data and annotations of Label Studio", at)
+    whole = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
+    finished = [a for a in whole if not a.get("was_cancelled")]
+    if whole and not finished:
+        return BadRow(record.line, "an annotation that was skipped", at, is_meant=True)
+    if not finished:
+        return BadRow(record.line, "no annotation", at)
+    finished = [a for a in finished if a.get("ground_truth")] or finished
+    labels = [_labels(annotation, control, kind) for annotation in finished]
+    if any(one != labels[0] for one in labels):
+        return BadRow(record.line, "several annotations that differ, none of them the ground truth", at)
+    label: Any = labels[0] if kind in ("choices", "taxonomy") else (labels[0] or [None])[0]
+    return record._replace(values={**record.values, **data, column: label})
+
+
+def _labels(annotation: Mapping[str, Any], control: str, kind: str) -> list[Any]:
+    values = [item["value"] for item in _items(annotation) if str(item.get("from_name")) == control]
+    there = [value[kind] for value in values if kind in value]
+    return list(dict.fromkeys(label for one in there for label in (_CHOSEN[kind](one) if one is not None else [])))
+
+
+def _items(annotation: Any) -> list[Mapping[str, Any]]:
+    result = annotation.get("result") if isinstance(annotation, dict) else None
+    items = result if isinstance(result, list) else []
+    return [item for item in items if isinstance(item, dict) and isinstance(item.get("value"), dict)]
