@@ -42,7 +42,7 @@ from .data.load import (
     require_files as require_files,
     splits_from as splits_from,
 )
-from .data.read_rows import Rows as Rows
+from .data.rows import Rows as Rows
 from .data.readers.reader_registry import register_reader as register_reader
 from .data.splits import Splits as Splits
 from .encoders.encoder import Encoder as Encoder

@@ -14,7 +14,8 @@ from transformers import AutoModel, AutoTokenizer
 
 import nlp_transfer as nt
 from nlp_transfer.data.batch import collate
-from nlp_transfer.data.read_rows import Rows, read_classification, read_tagged
+from nlp_transfer.data.read_rows import read_classification, read_tagged
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 
 HEADS: dict[str, Callable[[], nt.TaskHead]] = {

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from nlp_transfer.checks.finding import Example, Place
-from nlp_transfer.data.labels import as_number, look_like_numbers, problem_of
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.labels import problem_of
+from nlp_transfer.data.number_notations import as_number, measured
 from nlp_transfer.data.row_store import rows_of, values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 
 
@@ -87,7 +88,7 @@ class Part:
         if problem != "single_label":
             return problem == "regression"
         labels = set(values(self.rows.data, "label"))
-        return look_like_numbers(labels) and all(as_number(label) is not None for label in labels)
+        return measured(labels, "label") is not None and all(as_number(label) is not None for label in labels)
 
 
 def parts_of(splits: Splits) -> tuple[Part, ...]:

@@ -13,7 +13,7 @@ from datasets import concatenate_datasets
 from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.heads.registry import head_of_rows

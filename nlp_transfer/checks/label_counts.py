@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from nlp_transfer.checks.checked_rows import Part
 from nlp_transfer.checks.finding import Finding, Place, quoted, rows_in_words
+from nlp_transfer.data.alike_labels import alike_names, in_words, odd_in
 
 Counts = Mapping[str, Mapping[str, int]]
 """Split -> label -> how often; of tags, the entity types."""
@@ -48,21 +48,27 @@ def label_findings(parts: Sequence[Part], counts: Counts) -> Iterator[Finding]:
 
 
 def alike(parts: Sequence[Part], counts: Counts, kind: str = "label") -> Iterator[Finding]:
-    """Labels that differ by case, white space or unicode form alone."""
-    groups: dict[str, list[str]] = {}
-    for label in counts["train"]:
-        groups.setdefault(_bare(label), []).append(label)
-    for names in groups.values():
-        if len(names) == 1:
-            continue
+    """Labels that differ by case, white space, unicode form or what nobody sees alone, and such as hold the latter."""
+    for names in alike_names(counts["train"]):
         usual, *others = names
         times = ", ".join(f"'{name}' ({sum(split[name] for split in counts.values()):,})" for name in names)
         yield Finding(
             "warning",
             "labels_alike",
-            f"The {kind}s {times} differ only by case, space or unicode form, and count as different ones.",
+            f"The {kind}s {times} differ only by case, space or unicode form, and count as different ones"
+            f"{in_words(odd_in(names))}.",
             f"Write {quoted(others)} as '{usual}', if they mean the same.",
             tuple(_places(parts, set(others))),
+        )
+    odd = odd_in(counts["train"])
+    if odd:
+        yield Finding(
+            "warning",
+            "odd_label",
+            f"{len(odd):,} {kind}{'s have' if len(odd) > 1 else ' has'} characters that nobody sees, or that look like "
+            f"others{in_words(odd)}.",
+            "Write them without these, or predictions will be compared with names that nobody can type.",
+            tuple(_places(parts, set(odd))),
         )
 
 
@@ -100,10 +106,6 @@ def _places(parts: Sequence[Part], names: set[str]) -> Iterator[Place]:
         for index, labels in enumerate(part.labels()):
             if any((tag[2:] if part.is_tagged else tag) in names for tag in labels):
                 yield part.place(index)
-
-
-def _bare(label: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 
 def scores_in_words(counts: Mapping[str, int]) -> str:

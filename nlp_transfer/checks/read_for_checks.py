@@ -9,8 +9,8 @@ from nlp_transfer.checks.finding import Finding, Place, rows_in_words, share
 from nlp_transfer.config import DataOptions
 from nlp_transfer.data.label_check import check_splits
 from nlp_transfer.data.load import read_rows
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_kinds import CLASSIFICATION, NER
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.source_rows import is_tagged
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
@@ -33,11 +33,26 @@ def task_of(options: DataOptions, task: str | None = None) -> str:
 
 def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Finding, ...]]:
     """The rows that can be read, none held out, and a finding for each file that has others. Raises DataError."""
-    rows_of = read_rows(replace(options, skip_bad_rows=True), task)
+    everything = read_rows(replace(options, skip_bad_rows=True), task)
+    rows_of = {name: rows for name, rows in everything.items() if rows.has_labels}
     splits = Splits(rows_of["train"], rows_of.get("validation"), rows_of.get("test"))
-    return splits, tuple(
-        _unreadable(name, rows, options, task) for name, rows in rows_of.items() if rows.skipped
-    )  # fmt: skip
+    findings = [_unreadable(name, rows, options, task) for name, rows in rows_of.items() if rows.skipped]
+    findings += [_unlabelled(name, rows) for name, rows in everything.items() if not rows.has_labels]
+    findings += [_as_read(note) for note in dict.fromkeys(n for rows in everything.values() for n in rows.notes)]
+    return splits, tuple(findings)
+
+
+def _unlabelled(name: str, rows: Rows) -> Finding:
+    return Finding(
+        "warning",
+        "no_labels",
+        f"None of the {len(rows.data):,} {name} rows of {rows.source} has a label; they cannot be scored.",
+        "Give labels, or name their column with --label_column_name.",
+    )
+
+
+def _as_read(note: str) -> Finding:
+    return Finding("note", "as_read", note, "If it is meant otherwise, an option says so.")
 
 
 def refusals(splits: Splits) -> Iterator[Finding]:

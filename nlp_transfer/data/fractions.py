@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import part_of, places_by_label
 from nlp_transfer.errors import OptionError
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.readers.bad_rows import some_numbers
 from nlp_transfer.data.row_store import rows_of
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
 

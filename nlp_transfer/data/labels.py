@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import datasets
 
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
+from nlp_transfer.errors import DataError
 
 _TYPES = {
     "single_label": datasets.Value("string"),
@@ -24,12 +24,15 @@ class LabelForm(NamedTuple):
     """How a file writes labels.
 
     `problem` is one of `config.PROBLEMS`; None is `multi_label` where labels are lists, have a `delimiter` or stand in
-    several `columns` of 0 and 1, and `single_label` elsewhere.
+    several `columns` of 0 and 1, and `single_label` elsewhere. `names` are those of labels that are ids, or 0 and 1 by
+    position; `decimal_mark` is what parts the fraction of a number.
     """
 
     problem: str | None = None
     delimiter: str | None = None
     columns: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    decimal_mark: str | None = None
 
     def problem_with(self, some: Iterable[Any]) -> str:
         """The problem that is set, or that most of `some` values of the label column show."""
@@ -40,15 +43,29 @@ class LabelForm(NamedTuple):
         are_several = self.delimiter or self.columns or in_lists
         return "multi_label" if are_several else "single_label"
 
-    def reading(self, problem: str) -> Reading:
-        """What reads a label of `problem` from the cells of a row."""
-        if problem == "regression":
-            return _a_number
-        if problem == "single_label":
-            return _one_label
+    def reading(self, problem: str, some: Iterable[Any] = ()) -> Reading:
+        """What reads a label of `problem` from the cells of a row; that of a number is read as it is written.
+
+        DataError where `some` values are 0 and 1 by position, and nothing names the positions.
+        """
+        if problem != "multi_label":
+            # Of lists where single labels are found, those of one label are as odd as the others.
+            one = _one_label if self.problem is None else _one_label_in_a_list
+            return _named_labels(one, self.names) if self.names else one
         if self.columns:
             return _marked_labels
-        return _listed_labels if self.delimiter is None else _parted_labels(self.delimiter)
+        if self.delimiter is not None:
+            return _parted_labels(self.delimiter)
+        width = marks_by_position(some)
+        if not width:
+            return _named_labels(_listed_labels, self.names) if self.names else _listed_labels
+        if len(self.names) != width:
+            names = f"{len(self.names)} with --label_names" if self.names else "none"
+            raise DataError(
+                f"labels are lists of {width} marks, 0 or 1 for each label by its position, and these have {width} "
+                f"names, of which {names} are given; give all with --label_names, such as --label_names a,b,c."
+            )
+        return _labels_by_position(self.names)
 
 
 AS_FOUND = LabelForm()
@@ -68,25 +85,19 @@ def problem_of(data: datasets.Dataset) -> str:
     return "regression" if feature.dtype.startswith("float") else "single_label"
 
 
-def as_number(text: str) -> float | None:
-    """The finite number that `text` spells; float() takes "nan" and "1_0" as well."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None
+def marks_by_position(some: Iterable[Any]) -> int:
+    """How many marks each list has, where all lists are as long and hold 0 and 1, and one of them a mark twice; else 0.
 
+    Lists of ids hold none twice.
 
-_FEW = 20
-"""Different labels that a file of scores has more of, and a scale labelled by hand seldom has."""
-
-
-def look_like_numbers(labels: Iterable[str]) -> bool:
-    """Whether labels are measured rather than named: nine in ten are numbers, and some of these are fractions."""
-    distinct = set(labels)
-    numbers = [number for number in map(as_number, distinct) if number is not None]
-    fractions = any(number != int(number) for number in numbers)
-    return fractions and len(distinct) > _FEW and len(numbers) >= 0.9 * len(distinct)
+    >>> marks_by_position([[0, 1, 0], [1, 0, 1]])
+    3
+    """
+    lists = [value for value in some if isinstance(value, list)]
+    widths = {len(value) for value in lists}
+    if len(widths) != 1 or any(str(mark).lower() not in _MARKS for value in lists for mark in value):
+        return 0
+    return widths.pop() if any(len({_MARKS[str(m).lower()] for m in value}) < len(value) for value in lists) else 0
 
 
 def _one_label(cells: Sequence[Cell]) -> tuple[str, str | None]:
@@ -94,12 +105,41 @@ def _one_label(cells: Sequence[Cell]) -> tuple[str, str | None]:
     return label, None if label else "no label"
 
 
-def _a_number(cells: Sequence[Cell]) -> tuple[float, str | None]:
-    text = plain(cells[0]).strip()
-    number = as_number(text)
-    if number is None or isinstance(cells[0].value, bool):
-        return 0.0, "a label that is no finite number" if text else "no label"
-    return number, None
+def _one_label_in_a_list(cells: Sequence[Cell]) -> tuple[str, str | None]:
+    """A label, or that of a list of one."""
+    cell = cells[0]
+    if isinstance(cell.value, list):
+        if len(cell.value) > 1:
+            return "", "several labels in its list (--problem multi_label takes them)"
+        cell = cell._replace(value=cell.value[0] if cell.value else None)
+    return _one_label([cell])
+
+
+def _named_labels(read: Reading, names: Sequence[str]) -> Reading:
+    """The reading of labels that are ids of `names`, or names already."""
+
+    def named(cells: Sequence[Cell]) -> tuple[Any, str | None]:
+        label, fault = read(cells)
+        if fault:
+            return label, fault
+        found = []
+        for one in label if isinstance(label, list) else [label]:
+            if one not in names and not (one.isdecimal() and int(one) < len(names)):
+                return label, f"the label '{one}', where --label_names has {len(names)}, 0 to {len(names) - 1}"
+            found.append(one if one in names else names[int(one)])
+        return (found, None) if isinstance(label, list) else (found[0], None)
+
+    return named
+
+
+def _labels_by_position(names: Sequence[str]) -> Reading:
+    def read(cells: Sequence[Cell]) -> tuple[list[str], str | None]:
+        marks = [mark.strip().lower() for mark in plain_list(cells[0])]
+        if len(marks) != len(names) or any(mark not in _MARKS for mark in marks):
+            return [], f"labels that are not {len(names)} of 0 and 1, one for each of --label_names"
+        return [name for name, mark in zip(names, marks, strict=True) if _MARKS[mark]], None
+
+    return read
 
 
 def _listed_labels(cells: Sequence[Cell]) -> tuple[list[str], str | None]:

@@ -9,16 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from nlp_transfer.config import DataOptions
+from nlp_transfer.data.alike_labels import notes_on_names
+from nlp_transfer.data.changed_labels import as_numbers, as_single_labels, in_digits, notation_in, notation_measured
+from nlp_transfer.data.label_cells import joint_of
 from nlp_transfer.data.label_check import check_splits
-from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
-from nlp_transfer.data.read_rows import Rows, Source, read_classification, read_hub, read_tagged
+from nlp_transfer.data.labels import LabelForm, problem_of
+from nlp_transfer.data.number_notations import Notation
+from nlp_transfer.data.read_rows import (
+    Source,
+    read_classification,
+    read_hub,
+    read_hub_texts,
+    read_tagged,
+    read_texts,
+)
 from nlp_transfer.data.readers import require_file
 from nlp_transfer.data.readers.hub import hub_splits
 from nlp_transfer.data.row_kinds import RowKind, row_kind_named
 from nlp_transfer.data.row_store import values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits, make_splits
 from nlp_transfer.errors import DataError, OptionError
 
+_OF_TABLES = ("delimiter", "quoting", "no_header")
+_OF_FILES = (*_OF_TABLES, "conll_columns")
 _HUB_NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "dev", "development"),
@@ -61,10 +75,9 @@ def splits_from(
     kind = row_kind_named(task)
     _refuse_clashes(options, kind)
 
-    def read(options: DataOptions) -> dict[str, Rows | None]:
-        return {name: None if source is None else _read(source, options, kind) for name, source in sources.items()}
+    read = {name: None if source is None else _read(source, options, kind) for name, source in sources.items()}
 
-    return _checked(_as_measured(read, options, kind), options, kind, seed)
+    return _checked(_settled(read, options, kind), options, kind, seed)
 
 
 def _checked(
@@ -74,7 +87,8 @@ def _checked(
     seed: int,
     prepare: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> Splits:
-    prepared = {name: prepare(rows) for name, rows in splits_read.items()}
+    unlabelled = {name: rows for name, rows in splits_read.items() if not rows.has_labels}
+    prepared = {name: prepare(rows) for name, rows in splits_read.items() if rows.has_labels}
     percentage = options.validation_split_percentage
     notes = []
     if kind.infers_problem and not options.problem and problem_of(prepared["train"].data) != "single_label":
@@ -88,7 +102,11 @@ def _checked(
         label_column=None if kind.tagged else "label",
     )
     check_splits(splits)
-    splits = splits.noting(*notes)
+    notes += notes_on_names(splits.train)
+    splits = replace(splits.noting(*notes), unlabelled=unlabelled.get("test"))
+    for name, rows in unlabelled.items():
+        becomes = "they are predicted, and not scored" if name == "test" else "they are left out"
+        splits = splits.noting(f"{rows.source}: none of the {len(rows.data):,} {name} rows has a label; {becomes}.")
     if splits.test is None and splits.validation is None:
         raise OptionError(
             "--validation_split_percentage 0 leaves no rows to score; give a --test_file or a --validation_file."
@@ -108,24 +126,59 @@ def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
     """
     kind = row_kind_named(task)
     _refuse_clashes(options, kind)
-    return _as_measured(
-        lambda options: _hub(options, kind) if options.dataset_name else _files(options, kind), options, kind
+    return _settled(_hub(options, kind) if options.dataset_name else _files(options, kind), options, kind)
+
+
+def _settled(splits: Mapping[str, Rows | None], options: DataOptions, kind: RowKind) -> dict[str, Rows]:
+    """The splits with their labels read as what those of the training rows are: names, several of them, or numbers."""
+    unlabelled = {name: rows for name, rows in splits.items() if rows is not None and not rows.has_labels}
+    parts = {name: rows for name, rows in splits.items() if rows is not None and rows.has_labels}
+    return _read_alike(parts, options, kind) | unlabelled
+
+
+def _read_alike(parts: dict[str, Rows], options: DataOptions, kind: RowKind) -> dict[str, Rows]:
+    train = parts["train"]
+    if kind.tagged or options.label_columns:
+        return parts
+    mark, is_open = options.decimal_mark, kind.infers_problem and not options.problem
+    if problem_of(train.data) == "multi_label":
+        if is_open and options.label_delimiter is None and all(map(_has_one_each, parts.values())):
+            note = (
+                f"{train.source}: every text has a list of one label, so a text has one label; --problem multi_label "
+                "lets it have several."
+            )
+            parts = {name: as_single_labels(rows) for name, rows in parts.items()}
+            parts["train"] = replace(parts["train"], notes=(*train.notes, note))
+        return parts
+    if options.label_names:
+        return parts
+    try:
+        if options.problem == "regression":
+            notation: Notation | None = notation_in(train, mark)
+        else:
+            notation = notation_measured(train, mark) if is_open or kind.ordered else None
+    except DataError as error:
+        raise DataError(f"{train.source}: {error}") from None
+    if notation is None:
+        return {name: _noting_joints(rows, name) for name, rows in parts.items()}
+    if kind.ordered and options.problem != "regression":
+        return parts if notation.is_plain else {name: in_digits(rows, notation) for name, rows in parts.items()}
+    return {name: as_numbers(rows, notation, options.skip_bad_rows) for name, rows in parts.items()}
+
+
+def _has_one_each(rows: Rows) -> bool:
+    return all(len(labels) == 1 for labels in values(rows.data, "label"))
+
+
+def _noting_joints(rows: Rows, split: str) -> Rows:
+    joint = joint_of(values(rows.data, "label")) if split == "train" else None
+    if joint is None:
+        return rows
+    note = (
+        f"{rows.source}: labels such as '{joint[1]}' look like several in one; --label_delimiter '{joint[0]}' "
+        "takes them apart."
     )
-
-
-def _as_measured(
-    read: Callable[[DataOptions], dict[str, Rows | None]], options: DataOptions, kind: RowKind
-) -> dict[str, Rows]:
-    splits = read(options)
-    if kind.infers_problem and not options.problem and _look_measured(splits["train"]):
-        splits = read(replace(options, problem="regression"))
-    return {name: rows for name, rows in splits.items() if rows is not None}
-
-
-def _look_measured(train: Rows | None) -> bool:
-    if train is None or problem_of(train.data) != "single_label":
-        return False
-    return look_like_numbers(values(train.data, "label"))
+    return replace(rows, notes=(*rows.notes, note))
 
 
 def _taken_as(train: Rows) -> str:
@@ -152,8 +205,6 @@ def _refuse_clashes(options: DataOptions, kind: RowKind | None = None) -> None:
     given = [name for name in ("train_file", "validation_file", "test_file") if getattr(options, name)]
     if options.dataset_name and given:
         raise OptionError(f"--dataset_name and --{given[0]} both name the rows to read; give one of them.")
-    if options.dataset_name and (unused := [n for n in ("delimiter", "conll_columns") if getattr(options, n)]):
-        raise OptionError(f"--{unused[0]} is for files; --dataset_name needs none.")
     if given and not options.train_file:
         raise OptionError(f"--{given[0]} needs a --train_file beside it.")
     if options.dataset_config_name and not options.dataset_name:
@@ -176,34 +227,37 @@ def _files(options: DataOptions, kind: RowKind) -> dict[str, Rows | None]:
     if not options.train_file:
         folder = files("nlp_transfer") / "samples" / kind.name
         paths = {name: str(folder / f"{name}.{kind.sample_suffix}") for name in paths}
-    return {name: _read(path, options, kind) if path else None for name, path in paths.items()}
+    return {name: _read_split(name, path, options, kind) if path else None for name, path in paths.items()}
+
+
+def _read_split(name: str, source: Source, options: DataOptions, kind: RowKind) -> Rows:
+    if name != "train" and not kind.tagged:
+        form = {name: getattr(options, name) for name in ("skip_bad_rows", *_OF_TABLES)}
+        columns = (options.text_column_name, _label_columns(options))
+        if rows := read_texts(source, *columns, pair_column=options.text_pair_column_name, **form):
+            return rows
+    return _read(source, options, kind)
+
+
+def _label_columns(options: DataOptions) -> list[str] | None:
+    return options.label_columns or ([options.label_column_name] if options.label_column_name else None)
 
 
 def _read(source: Source, options: DataOptions, kind: RowKind) -> Rows:
     columns = (options.text_column_name, options.label_column_name)
+    form: dict[str, Any] = {name: getattr(options, name) for name in ("skip_bad_rows", *_OF_FILES)}
     if not kind.tagged:
-        if options.conll_columns:
+        if form.pop("conll_columns"):
             raise OptionError("--conll_columns is for NER.")
-        return read_classification(
-            source,
-            *columns,
-            skip_bad_rows=options.skip_bad_rows,
-            delimiter=options.delimiter,
-            **_labelled(options, kind),
-        )
-    return read_tagged(
-        source,
-        *columns,
-        skip_bad_rows=options.skip_bad_rows,
-        delimiter=options.delimiter,
-        conll_columns=options.conll_columns,
-        misaligned=options.misaligned,
-    )
+        return read_classification(source, *columns, **(form | _labelled(options, kind)))
+    return read_tagged(source, *columns, **form, misaligned=options.misaligned)
 
 
 def _labelled(options: DataOptions, kind: RowKind) -> dict[str, Any]:
     problem = options.problem or kind.problem
-    form = LabelForm(problem, options.label_delimiter, tuple(options.label_columns))
+    if problem == "regression":
+        problem = "single_label"  # of all rows those of train show how numbers are written
+    form = LabelForm(problem, options.label_delimiter, tuple(options.label_columns), tuple(options.label_names))
     return {"pair_column": options.text_pair_column_name, "labels": form}
 
 
@@ -213,19 +267,21 @@ def _hub(options: DataOptions, kind: RowKind) -> dict[str, Rows | None]:
     spelt = {split: next((s for s in spellings if s in there), None) for split, spellings in _HUB_NAMES.items()}
     if spelt["train"] is None:
         raise DataError(f"{name} has no split named train; its splits are: {', '.join(there)}.")
-    return {
-        split: read_hub(
-            name,
-            spelling,
-            options.dataset_config_name,
-            options.text_column_name,
-            options.label_column_name,
-            tagged=kind.tagged,
-            skip_bad_rows=options.skip_bad_rows,
-            misaligned=options.misaligned,
-            **_labelled(options, kind),
-        )
-        if spelling
-        else None
-        for split, spelling in spelt.items()
-    }
+    return {split: _hub_split(name, spelling, options, kind) if spelling else None for split, spelling in spelt.items()}
+
+
+def _hub_split(name: str, split: str, options: DataOptions, kind: RowKind) -> Rows:
+    where = (name, split, options.dataset_config_name, options.text_column_name)
+    form: dict[str, Any] = {name: getattr(options, name) for name in ("skip_bad_rows", *_OF_TABLES)}
+    if split not in _HUB_NAMES["train"] and not kind.tagged:
+        rows = read_hub_texts(*where, _label_columns(options), pair_column=options.text_pair_column_name, **form)
+        if rows:
+            return rows
+    form["conll_columns"] = options.conll_columns
+    return read_hub(
+        *where,
+        options.label_column_name,
+        tagged=kind.tagged,
+        misaligned=options.misaligned,
+        **(form | _labelled(options, kind)),
+    )

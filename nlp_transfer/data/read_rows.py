@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import datasets
 
+from nlp_transfer.data.changed_labels import as_numbers, notation_in
 from nlp_transfer.data.character_spans import MANNERS
 from nlp_transfer.data.labels import AS_FOUND, LabelForm
 from nlp_transfer.data.readers import BadRow, Table, frame_table, hub_table, is_saved, open_table, saved_table
 from nlp_transfer.data.readers.annotated import aligned
+from nlp_transfer.data.readers.annotated_labels import holds_annotations
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.columns import choose_columns
-from nlp_transfer.data.readers.hub import load_hub, saved_splits
+from nlp_transfer.data.readers.hub import load_hub, local_files, saved_splits
 from nlp_transfer.data.readers.reader_registry import Use, check_options
-from nlp_transfer.data.row_store import batched, counted, rows_of, stored
-from nlp_transfer.data.task_columns import Task, classification, converted, tagged
+from nlp_transfer.data.row_store import batched, counted, stored
+from nlp_transfer.data.rows import Rows, fingerprint
+from nlp_transfer.data.task_columns import Task, classification, converted, has_labels, tagged, texts_alone
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.system.invisible import bare, odd_characters
 
 if TYPE_CHECKING:
     import pandas
 
-Source: TypeAlias = "str | os.PathLike[str] | datasets.Dataset | pandas.DataFrame"
-"""What rows are read from: a path, or an object in memory."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What one file or split holds, and what had to be left out.
-
-    `data` has the columns text and label (classification; of pairs text_pair as well) or words and tags (NER), and
-    line: the line of the file where the row begins, or the number of the row where `unit` is "row", or of the file
-    where it is "file". A label is a string, a list of strings where a text has several, or a float
-    (`labels.problem_of`). `columns` maps each role to its column of the file, `file_columns` are all that there are.
-    `skipped` are the rows that could not be used, `left_out` those that somebody has taken out, as an annotator who
-    rejected them. `notes` report how it was read where that was not obvious, and `misaligned` has a line for each span
-    of characters that was widened or left out, or that its row was left out for.
-    """
-
-    data: datasets.Dataset
-    source: str
-    skipped: tuple[int | str, ...]
-    columns: Mapping[str, str]
-    sha256: str
-    unit: str = "line"
-    file_columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    misaligned: tuple[str, ...] = ()
-    left_out: tuple[int | str, ...] = ()
+Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | datasets.Dataset | pandas.DataFrame"
+"""What rows are read from: a path, several that are read as one, or an object in memory."""
 
 
 def read_classification(
@@ -65,21 +43,40 @@ def read_classification(
     labels: LabelForm = AS_FOUND,
     skip_bad_rows: bool = False,
     delimiter: str | None = None,
+    quoting: str | None = None,
+    no_header: bool = False,
 ) -> Rows:
     """Read texts, or with a `pair_column` pairs of them, with their labels.
 
-    They come from CSV, TSV, JSON lines, JSON, Parquet, Arrow, a folder, or an object in memory. A folder is one that
-    `datasets` has saved, or holds a folder per label with `.txt` files in it. An object is a pandas data frame or a
-    `datasets.Dataset`. `delimiter` is that of CSV and TSV, by default detected from the rows. `labels` says how
-    these are written. Labels are strings without white space around them, texts are as the file has them. DataError
+    They come from CSV, TSV, Excel, JSON lines, JSON, Parquet, Arrow, a folder, or an object in memory. A folder is one
+    that `datasets` has saved, or holds a folder per label with `.txt` files in it. An object is a pandas data frame or
+    a `datasets.Dataset`. `delimiter`, `quoting` and `no_header` are of CSV and TSV (see `csv_table`). `labels` says how
+    labels are written. Labels are strings without white space around them, texts are as the file has them. DataError
     names what is wrong.
 
     >>> read_classification("train.csv", label_column="category").data[0]  # doctest: +SKIP
     {'text': 'I am still waiting on my card?', 'label': 'card_arrival', 'line': 2}
     """
-    table = _opened(path, "labels", delimiter=delimiter)
-    table, task = classification(table, _name(path), text_column, pair_column, label_column, labels)
-    return _rows(table, _name(path), task, skip_bad_rows)
+    table = _opened(path, "labels", delimiter=delimiter, quoting=quoting, no_header=no_header)
+    return _labelled_rows(table, _name(path), (text_column, pair_column, label_column), labels, skip_bad_rows)
+
+
+def read_texts(
+    path: Source,
+    text_column: str | None = None,
+    label_columns: Sequence[str] | None = None,
+    *,
+    pair_column: str | None = None,
+    skip_bad_rows: bool = False,
+    **form: str | bool | None,
+) -> Rows | None:
+    """Read texts of which none has a label, as those of a competition; None where one has.
+
+    `label_columns` are those that would hold labels, by default one of a usual name. The rest is as in
+    `read_classification`.
+    """
+    open_it = partial(_opened, path, "labels", **form)
+    return _unlabelled(open_it, _name(path), (text_column, pair_column), label_columns, skip_bad_rows)
 
 
 def read_tagged(
@@ -89,6 +86,8 @@ def read_tagged(
     *,
     skip_bad_rows: bool = False,
     delimiter: str | None = None,
+    quoting: str | None = None,
+    no_header: bool = False,
     conll_columns: str | None = None,
     misaligned: str = "strict",
 ) -> Rows:
@@ -99,7 +98,8 @@ def read_tagged(
     called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". `misaligned`
     says what is done with spans that do not align with words: `strict` raises DataError, `snap`, `drop`.
     """
-    table = _opened(path, "tags", conll_columns=conll_columns, delimiter=delimiter)
+    given = {"conll_columns": conll_columns, "delimiter": delimiter, "quoting": quoting, "no_header": no_header}
+    table = _opened(path, "tags", **given)
     return _tagged_rows(table, _name(path), (words_column, tags_column), misaligned, skip_bad_rows)
 
 
@@ -115,37 +115,69 @@ def read_hub(
     labels: LabelForm = AS_FOUND,
     skip_bad_rows: bool = False,
     misaligned: str = "strict",
+    **form: str | bool | None,
 ) -> Rows:
     """Read one split of a data set on the hub or in a folder, with words and tags if `tagged`.
 
-    `datasets` reads the files and may guess types: a CSV with labels 001 and 002 comes as 1 and 2. What it has saved
-    itself comes as it was.
+    The files of a folder are read as `read_classification` and `read_tagged` read files, with what they take for
+    `form`. Of the hub `datasets` reads them and may guess types: a CSV with labels 001 and 002 comes as 1 and 2. What
+    it has saved itself comes as it was.
     """
-    if is_saved(Path(name)):
-        table = saved_table(Path(name) / split if saved_splits(Path(name)) else Path(name))
-    else:
-        table = hub_table(load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split)))
+    table, source = (
+        _hub_table(name, split, config_name, "tags" if tagged else "labels", form),
+        _split_name(name, split, config_name),
+    )
     if tagged:
-        return _tagged_rows(table, name, (text_column, label_column), misaligned, skip_bad_rows)
-    table, task = classification(table, name, text_column, pair_column, label_column, labels)
-    return _rows(table, name, task, skip_bad_rows)
+        return _tagged_rows(table, source, (text_column, label_column), misaligned, skip_bad_rows)
+    return _labelled_rows(table, source, (text_column, pair_column, label_column), labels, skip_bad_rows)
 
 
-def fingerprint(data: datasets.Dataset) -> str:
-    """The SHA-256 of the rows' content; the same rows from another file form have the same one."""
-    digest = hashlib.sha256()
-    for row in rows_of(data, *(name for name in data.column_names if name != "line")):
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()
+def read_hub_texts(
+    name: str,
+    split: str,
+    config_name: str | None = None,
+    text_column: str | None = None,
+    label_columns: Sequence[str] | None = None,
+    *,
+    pair_column: str | None = None,
+    skip_bad_rows: bool = False,
+    **form: str | bool | None,
+) -> Rows | None:
+    """Read the texts of a split of which none has a label, as `read_texts` does; None where one has."""
+    open_it = partial(_hub_table, name, split, config_name, "labels", form)
+    return _unlabelled(
+        open_it, _split_name(name, split, config_name), (text_column, pair_column), label_columns, skip_bad_rows
+    )
+
+
+def _hub_table(
+    name: str, split: str, config_name: str | None, use: Use, form: Mapping[str, str | bool | None]
+) -> Table:
+    if is_saved(Path(name)):
+        return saved_table(Path(name) / split if saved_splits(Path(name)) else Path(name))
+    if paths := local_files(name, config_name).get(split):
+        return open_table(paths, use, **form)
+    check_options(name, use, (), **form)
+    return hub_table(load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split)))
+
+
+def _split_name(name: str, split: str, config_name: str | None) -> str:
+    return _name(local_files(name, config_name).get(split) or f"{name} ({split})")
 
 
 def _name(source: Source) -> str:
     """The name of a source in messages."""
+    if _are_paths(source):
+        return f"{source[0]}" + (f" and {len(source) - 1} more" if len(source) > 1 else "")
     return str(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
 
 
-def _opened(source: Source, use: Use, **options: str | None) -> Table:
-    if isinstance(source, str | os.PathLike):
+def _are_paths(source: Source) -> TypeGuard[Sequence[str | os.PathLike[str]]]:
+    return isinstance(source, list | tuple) and all(isinstance(p, str | os.PathLike) for p in source) and bool(source)
+
+
+def _opened(source: Source, use: Use, **options: str | bool | None) -> Table:
+    if isinstance(source, str | os.PathLike) or _are_paths(source):
         return open_table(source, use, **options)
     check_options(_name(source), use, (), **options)
     if isinstance(source, datasets.Dataset):
@@ -162,7 +194,7 @@ def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
     if not table.columns:
         unreadable = [row for row in table.records(()) if isinstance(row, BadRow)]
         raise DataError(nothing_left(source, unreadable, table.unit))
-    chosen = choose_columns(source, table.columns, task.wanted, task.given)
+    chosen = choose_columns(source, table, task.wanted, task.given)
     bad: list[BadRow] = []
     meant: list[BadRow] = []
 
@@ -181,6 +213,10 @@ def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
     if not len(data):
         raise DataError(nothing_left(source, [*bad, *meant], table.unit))
     notes = (*table.notes, *table.remarks())
+    for name in chosen:
+        if bare(name) != name:
+            odd = ", ".join(odd_characters(name))
+            notes += (f"{source}: the column '{bare(name)}' has characters that nobody sees in its name ({odd}).",)
     if meant:
         notes += (f"{source}: left out {faults(meant, table.unit)}.",)
     columns: dict[str, str] = {}
@@ -190,6 +226,29 @@ def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
     return Rows(
         data, source, skipped, columns, fingerprint(data), table.unit, table.columns, notes, left_out=left_out
     )  # fmt: skip
+
+
+def _labelled_rows(
+    table: Table, source: str, given: tuple[str | None, str | None, str | None], labels: LabelForm, skip_bad_rows: bool
+) -> Rows:
+    table, task = classification(table, source, *given, labels)
+    rows = _rows(table, source, task, skip_bad_rows)
+    if labels.problem != "regression":
+        return rows
+    return as_numbers(rows, notation_in(rows, labels.decimal_mark), skip_bad_rows)
+
+
+def _unlabelled(
+    open_it: Callable[[], Table],
+    source: str,
+    given: tuple[str | None, str | None],
+    label_columns: Sequence[str] | None,
+    skip_bad_rows: bool,
+) -> Rows | None:
+    table = open_it()
+    if not table.columns or holds_annotations(table) or has_labels(table, label_columns):
+        return None
+    return _rows(open_it(), source, texts_alone(*given), skip_bad_rows)
 
 
 def _tagged_rows(

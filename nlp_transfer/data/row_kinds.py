@@ -12,7 +12,8 @@ from nlp_transfer.errors import OptionError
 class RowKind:
     """A kind of rows: texts with labels, or words with tags where it is `tagged`.
 
-    `problem` is that of rows whose options name none; without one it is inferred from their labels. `refused` are the
+    `problem` is that of rows whose options name none; without one it is inferred from their labels. Labels that are
+    `ordered` may be numbers and stay labels. `refused` are the
     data options that do not apply to such rows, `refused_problems` values of `--problem`; `refusal` is the error.
     """
 
@@ -20,6 +21,7 @@ class RowKind:
     sample_suffix: str
     tagged: bool = False
     problem: str | None = None
+    ordered: bool = False
     refused: tuple[str, ...] = ()
     refused_problems: tuple[str, ...] = ()
     refusal: str = ""
@@ -35,6 +37,7 @@ SENTIMENT = RowKind(
     "sentiment",
     "jsonl",
     problem="single_label",
+    ordered=True,
     refused=("label_columns", "label_delimiter"),
     refused_problems=("multi_label",),
     refusal="sentiment is one level or one number a text; several labels are for: nlp-transfer classify.",
@@ -43,7 +46,7 @@ NER = RowKind(
     "ner",
     "conll",
     tagged=True,
-    refused=("problem", "text_pair_column_name", "label_columns", "label_delimiter"),
+    refused=("problem", "text_pair_column_name", "label_columns", "label_delimiter", "label_names", "decimal_mark"),
     refusal="--{option} is for texts with labels; leave it out for tagged words.",
 )
 

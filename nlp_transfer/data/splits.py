@@ -11,9 +11,9 @@ import numpy as np
 from datasets import Dataset
 
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read_rows import Rows, fingerprint
 from nlp_transfer.data.readers.bad_rows import some_numbers
 from nlp_transfer.data.row_store import values
+from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.errors import DataError, OptionError
 
 _SHARE, _MOST_HELD_OUT = 0.1, 1000  # of the training rows, unless told otherwise
@@ -35,6 +35,8 @@ class Splits:
     notes: tuple[str, ...] = ()
     held_out_share: float | None = None
     """The share of the training rows that was held out for validation, where some were."""
+    unlabelled: Rows | None = None
+    """Test rows that have no labels: they are predicted, and not scored."""
 
     def __repr__(self) -> str:
         parts = {"validation": self.validation, "test": self.test}

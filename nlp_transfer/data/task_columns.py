@@ -9,10 +9,14 @@ from typing import Any, NamedTuple
 
 import datasets
 
+from nlp_transfer.data.label_cells import listed_cells
 from nlp_transfer.data.labels import LabelForm, feature_of
 from nlp_transfer.data.readers import BadRow, Record, Table
+from nlp_transfer.data.readers.annotated_labels import labelled
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import LABEL, TAGS, TEXT, TEXT_PAIR, WORDS, Column, choose_columns
+from nlp_transfer.errors import DataError
+from nlp_transfer.system.invisible import bare
 
 
 class Task(NamedTuple):
@@ -37,30 +41,69 @@ def converted(record: Record, task: Task, chosen: Sequence[str]) -> tuple[Any, .
 def classification(
     table: Table, source: str, text: str | None, pair: str | None, label: str | None, form: LabelForm
 ) -> tuple[Table, Task]:
-    """The task, and the table, which can still be read completely: its first rows show whether labels are lists."""
+    """The task, and the table, which can still be read completely: its first rows show whether labels are lists.
+
+    Numbers are read as texts: how they are written, all of them show. DataError where the columns are not there.
+    """
+    table = labelled(table, source, label) if table.columns and not form.columns else table
     texts = [(TEXT, text)]
     if pair:
         texts.append((TEXT_PAIR, pair))
-    marked = LABEL._replace(flag="--label_columns")
-    labels = [(marked, name) for name in form.columns] if form.columns else [(LABEL, label)]
+    by_mark = LABEL._replace(flag="--label_columns")
+    labels = [(by_mark, name) for name in form.columns] if form.columns else [(LABEL, label)]
     wanted, given = (tuple(part) for part in zip(*texts, *labels, strict=True))
-    table, some = (
-        _with_first(table, choose_columns(source, table.columns, wanted, given)) if table.columns else (table, [])
-    )
+    table, some = _with_first(table, choose_columns(source, table, wanted, given)) if table.columns else (table, [])
+    listed = listed_cells(some) if some and form.delimiter is None and not form.columns else None
+    if listed:
+        some = [listed.read(value) for value in some]
+        table = replace(table, notes=(*table.notes, f"{source}: labels are read as lists, {listed.how}."))
     problem = form.problem_with(some)
-    read = form.reading(problem)
+    try:
+        read = form.reading(problem, some)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
 
     def convert(*cells: Cell) -> tuple[Any, ...] | str:
         values = [plain(cell) for cell in cells[: len(texts)]]
-        label, fault = read(cells[len(texts) :])
+        marked = cells[len(texts) :]
+        label, fault = read([c._replace(value=listed.read(c.value)) for c in marked] if listed else marked)
         names = ("text", "second text")
         missing = [f"no {name}" for name, value in zip(names, values, strict=False) if not value.strip()]
         if missing or fault:
             return " and ".join([*missing, fault] if fault else missing)
         return (*values, label) if is_unicode("".join(values) + str(label)) else HALF_CHARACTER
 
-    features = {column.role: datasets.Value("string") for column, _ in texts} | {"label": feature_of(problem)}
+    features = {column.role: datasets.Value("string") for column, _ in texts} | {
+        "label": feature_of("multi_label" if problem == "multi_label" else "single_label")
+    }
     return table, Task(wanted, given, convert, features)
+
+
+def texts_alone(text: str | None, pair: str | None) -> Task:
+    """The task of texts, or pairs of them, that have no labels."""
+    wanted = (TEXT, TEXT_PAIR) if pair else (TEXT,)
+
+    def convert(*cells: Cell) -> tuple[str, ...] | str:
+        values = tuple(map(plain, cells))
+        if not all(value.strip() for value in values):
+            return "no text"
+        return values if is_unicode("".join(values)) else HALF_CHARACTER
+
+    return Task(wanted, (text, pair)[: len(wanted)], convert, {c.role: datasets.Value("string") for c in wanted})
+
+
+def has_labels(table: Table, columns: Sequence[str] | None) -> bool:
+    """Whether a column of labels is there and holds one that is not missing: empty, or -1 as all the others are.
+
+    `columns` are those named by the user, None for a usual name. Reads the table up to the first label.
+    """
+    names = [
+        name for name in table.columns if (bare(name).lower() in LABEL.known if columns is None else name in columns)
+    ]
+    if not names:
+        return False
+    values = (r.values.get(n) for r in table.records(names) if isinstance(r, Record) for n in names)
+    return any(value not in (None, "", -1, "-1", -1.0) and value == value for value in values)
 
 
 def _with_first(table: Table, chosen: Sequence[str]) -> tuple[Table, list[Any]]:

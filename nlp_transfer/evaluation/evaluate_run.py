@@ -14,7 +14,7 @@ from datasets import Dataset
 from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.config import CacheOptions
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.heads.baselines import baseline_name

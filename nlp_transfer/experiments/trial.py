@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 
 from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.fractions import nested_share
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import outputs_on
 from nlp_transfer.experiments.candidates import Candidate

@@ -14,8 +14,8 @@ from torch import Tensor
 from nlp_transfer.config import DataOptions
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.load import load_splits
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
 from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer

@@ -10,8 +10,8 @@ import numpy as np
 from datasets import Dataset
 from torch import Tensor
 
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_several
 from nlp_transfer.errors import OptionError

@@ -16,8 +16,8 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBas
 from nlp_transfer.config import DataOptions, NEROptions
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.load import load_splits
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import recognise, scheme_named
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded

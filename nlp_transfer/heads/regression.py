@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from nlp_transfer.data.labels import feature_of
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import Fp32Linear
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded

@@ -15,8 +15,8 @@ import numpy as np
 from nlp_transfer.config import DataOptions, SentimentOptions
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.load import load_splits
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead

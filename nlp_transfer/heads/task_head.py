@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from nlp_transfer.config import DataOptions
 from nlp_transfer.data.batch import IGNORED
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import DataError, OptionError

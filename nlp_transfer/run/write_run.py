@@ -14,6 +14,8 @@ from typing import Any
 
 from nlp_transfer.config import DataOptions, ModelOptions, OutputOptions, TrainingOptions
 from nlp_transfer.config.parsing import to_yaml
+from nlp_transfer.data.row_store import rows_of, values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.models.transfer_model import TransferModel
@@ -32,9 +34,10 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     options disable it report.html, with its data in report.json. Options that were left open are written with the
     values that they took.
 
-    misaligned.txt lists the spans that were widened or left out, if there are any, and `adapter/` holds an adapter that
-    was merged. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is loaded
-    in a fresh process and compared with the trained one; ModelError if it differs.
+    test_predictions.jsonl has the predictions of test rows without labels, misaligned.txt the spans that were widened
+    or left out, if there are any, and `adapter/` an adapter that was merged. `options` are the dataclasses of options
+    of the run. Unless they disable it, the saved model is loaded in a fresh process and compared with the trained one;
+    ModelError if it differs.
     """
     model.save(folder / "model")
     options = [_as_taken(group, model, splits, report) for group in options]
@@ -54,6 +57,8 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
             for row, (gold, predicted) in enumerate(zip(report.references, report.predictions, strict=True)):
                 file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
+        if splits.unlabelled:
+            _write_unlabelled(folder / "test_predictions.jsonl", model, splits.unlabelled, training)
         if lines := splits.misaligned():
             _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
         _write(folder / "options.yaml", to_yaml(*(_without_resume(group) for group in options)))
@@ -65,6 +70,18 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         if verification:
             log.info(verification())
         _write_json(folder / "transfer.json", transfer)  # last, as it marks a complete run
+
+
+def _write_unlabelled(path: Path, model: TransferModel, rows: Rows, options: TrainingOptions) -> None:
+    """A line for each row that has no label, as recipes/predict.py writes it."""
+    names = [name for name in ("text", "text_pair") if name in rows.data.column_names]
+    texts = (row[0] if len(names) == 1 else list(row) for row in rows_of(rows.data, *names))
+    predictions = model.predict(texts, options.per_device_eval_batch_size, precision(options.mixed_precision))
+    unit = "line" if rows.unit == "line" else "row"
+    with open(path, "w", encoding="utf-8", errors=_ERRORS) as file:
+        for line, predicted in zip(values(rows.data, "line"), predictions, strict=True):
+            record = {unit: line} | predicted.output(all_probabilities=False, abstains=False)
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _as_taken(options: Any, model: TransferModel, splits: Splits, report: Report) -> Any:

@@ -22,8 +22,8 @@ from nlp_transfer.activations.truncation import TruncatedEncoder
 from nlp_transfer.data.batch import IGNORED, collate, shares, unlabelled
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read_rows import Rows
 from nlp_transfer.data.row_store import slices, stored, values
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.source_rows import Kind, read_source
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.encoder import Encoder

@@ -16,7 +16,7 @@ from accelerate.utils import DistributedType, set_seed
 from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.errors import OptionError

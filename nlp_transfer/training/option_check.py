@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nlp_transfer.config import TrainingOptions
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.errors import OptionError

@@ -17,7 +17,7 @@ from nlp_transfer.activations.cached_inputs import CachedActivations
 from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.config import TrainingOptions
 from nlp_transfer.data.inputs import Inputs, TokenInputs
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.errors import OptionError
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Strategy

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from nlp_transfer.activations.frozen_layers import FrozenLayers
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.inputs import Inputs, TokenInputs
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 

@@ -65,7 +65,7 @@ def test_networks_that_saw_each_row_once_doubt_changed_labels_of_every_split(tmp
 
 
 def test_pairs_are_judged_and_several_labels_are_declined_in_one_line(tmp_path, checkpoint):
-    rows = [{"text": text, "second": f"row {i}", "label": label, "labels": [label]}
+    rows = [{"text": text, "second": f"row {i}", "label": label, "labels": [label, "any"]}
             for i, (text, label) in enumerate(review_lines(40))]  # fmt: skip
     rows[8]["label"] = {"praise": "complaint", "complaint": "praise"}[rows[8]["label"]]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -6,7 +6,7 @@ import datasets
 import pytest
 
 from nlp_transfer.data.label_check import check_labels, check_tags
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import DataError
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import nlp_transfer as nt
-from nlp_transfer.data.labels import LabelForm, look_like_numbers, problem_of
+from nlp_transfer.data.labels import LabelForm, problem_of
 from nlp_transfer.data.read_rows import read_classification
 from nlp_transfer.data.splits import hold_out
 
@@ -80,19 +82,10 @@ def test_pairs_of_texts(write):
         read_classification(path, "premise", pair_column="hypothesis")
     rows = read_classification(path, "premise", pair_column="hypothesis", skip_bad_rows=True)
     assert rows.data[:] == {"text": ["a"], "text_pair": ["b"], "label": ["yes"], "line": [2]}
-    with pytest.raises(nt.DataError, match="--text_column_name and --text_pair_column_name both name 'premise'"):
+    with pytest.raises(nt.DataError, match=r"--text_column_name and --text_pair_column_name both name 'premise'"):
         read_classification(path, "premise", pair_column="premise")
     with pytest.raises(nt.DataError, match=r"no column 'hypotesis' \(did you mean 'hypothesis'\?\)"):
         read_classification(path, "premise", pair_column="hypotesis")
-
-
-def test_what_looks_like_measured_numbers():
-    scores = [str(i / 7) for i in range(30)]
-    assert look_like_numbers(scores)
-    assert look_like_numbers([*scores, "n/a"])  # one that is not is better told by its line
-    assert not look_like_numbers(scores[:5])  # half stars
-    assert not look_like_numbers([str(i) for i in range(100)])  # codes
-    assert not look_like_numbers([*scores, *(f"name {i}" for i in range(30))])
 
 
 def data_options(path, **options):
@@ -141,9 +134,109 @@ def test_flags_that_contradict_each_other_are_refused(options):
 
 
 def test_flags_of_labels_are_refused_for_tags(sentences):
-    with pytest.raises(nt.OptionError, match="--label_delimiter is for texts with labels"):
+    with pytest.raises(nt.OptionError, match=r"--label_delimiter is for texts with labels"):
         nt.load_splits(nt.DataOptions(train_file=sentences["train"], label_delimiter=";"), "ner")
 
 
 def test_columns_of_labels_are_parted_by_commas_or_blanks():
     assert nt.DataOptions(label_columns=["a,b", "c"]).label_columns == ["a", "b", "c"]
+
+
+# Lists in cells
+
+
+@pytest.mark.parametrize("write_list", [str, json.dumps, lambda labels: f"[{' '.join(map(repr, labels))}]"])
+def test_lists_that_became_text_are_lists_again(tmp_path, write_list):
+    several = [["late", "rude"], [], ["rude"], ["late"]] * 4
+    with open(tmp_path / "a.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("text", "labels"), *((f"t{i}", write_list(row)) for i, row in enumerate(several))])
+    rows = read_classification(tmp_path / "a.csv")
+    assert list(rows.data["label"]) == several
+    assert "labels are read as lists" in rows.notes[0]
+
+
+def test_a_cell_that_is_no_list_among_lists_is_told(write):
+    path = write("a.csv", "text,label", "a,\"['x', 'y']\"", "b,\"['x']\"", "c,x", "d,")
+    with pytest.raises(nt.DataError, match=r"stand in no list .*\(line 4\), 1 row with no list of labels .*\(line 5\)"):
+        read_classification(path)
+
+
+def test_labels_that_look_joined_are_noted(write):
+    rows = [f"t{i},{label}" for i, label in enumerate(["late", "rude", "late;rude", "dear", "dear;late"] * 4)]
+    splits = nt.load_splits(data_options(write("a.csv", "text,label", *rows)), "classification")
+    assert any("look like several in one; --label_delimiter ';'" in note for note in splits.notes)
+    names = [f"t{i},{label}" for i, label in enumerate(["New York; NY", "Bonn; NRW", "Graz"] * 4)]
+    splits = nt.load_splits(data_options(write("b.csv", "text,label", *names)), "classification")
+    assert not any("label_delimiter" in note for note in splits.notes)
+
+
+def test_marks_by_position_need_names(write):
+    rows = [
+        json.dumps({"text": f"t{i}", "labels": marks}) for i, marks in enumerate([[0, 1, 0], [1, 1, 0], [0, 0, 0]] * 4)
+    ]
+    path = write("a.jsonl", *rows)
+    for problem in (None, "multi_label"):
+        with pytest.raises(nt.DataError, match=r"lists of 3 marks.*--label_names a,b,c"):
+            read_classification(path, labels=LabelForm(problem))
+    with pytest.raises(nt.DataError, match=r"2 with --label_names"):
+        read_classification(path, labels=LabelForm(names=("x", "y")))
+    read = read_classification(path, labels=LabelForm(names=("x", "y", "z")))
+    assert list(read.data["label"])[:3] == [["y"], ["x", "y"], []]
+    options = data_options(path, label_names=["x,y,z"])
+    assert nt.load_splits(options, "classification").train.data["label"][0] == ["y"]
+
+
+def test_marks_by_position_of_a_feature_with_names_are_these(tmp_path):
+    names = datasets.List(datasets.ClassLabel(names=["x", "y", "z"]))
+    features = datasets.Features({"text": datasets.Value("string"), "label": names})
+    marks = {"text": ["a", "b"], "label": [[0, 1, 0], [1, 0, 1]]}
+    ids = {"text": ["a", "b"], "label": [[1], [0, 2]]}
+    for columns in (marks, ids):
+        rows = read_classification(datasets.Dataset.from_dict(columns, features))
+        assert list(rows.data["label"]) == [["y"], ["x", "z"]]
+
+
+def test_ids_of_labels_are_named(write):
+    path = write("a.csv", "text,label", "a,0", "b,1", "c,1")
+    assert list(read_classification(path, labels=LabelForm(names=("no", "yes"))).data["label"]) == ["no", "yes", "yes"]
+    with pytest.raises(nt.DataError, match=r"the label '2', where --label_names has 2, 0 to 1 \(line 3\)"):
+        read_classification(write("b.csv", "text,label", "a,0", "b,2"), labels=LabelForm(names=("no", "yes")))
+    with pytest.raises(nt.OptionError, match=r"--label_names has 'a' twice"):
+        nt.DataOptions(label_names=["a,b,a"])
+
+
+def test_one_label_in_every_list_is_one_label(write):
+    lines = [json.dumps({"text": f"t{i}", "label": ["spam" if i % 3 else "ham"]}) for i in range(20)]
+    path = write("a.jsonl", *lines)
+    splits = nt.load_splits(data_options(path), "classification")
+    assert problem_of(splits.train.data) == "single_label"
+    assert any("every text has a list of one label" in note for note in splits.notes)
+    assert (
+        problem_of(nt.load_splits(data_options(path, problem="multi_label"), "classification").train.data)
+        == "multi_label"
+    )
+    for task, problem in (("sentiment", None), ("classification", "single_label")):
+        assert set(nt.load_splits(data_options(path, problem=problem), task).train.data["label"]) == {"spam", "ham"}
+    two = write("b.jsonl", *lines, json.dumps({"text": "x", "label": ["spam", "ham"]}))
+    with pytest.raises(nt.DataError, match=r"several labels in its list .*\(line 21\)"):
+        nt.load_splits(data_options(two), "sentiment")
+
+
+def test_labels_that_look_alike_are_noted_with_what_nobody_sees(write):
+    labels = ["good", "good\u200b", "ｇｏｏｄ", "bad", "b\u00adad", "so\u00a0so"]
+    lines = [json.dumps({"text": f"t{i}", "label": label}) for i, label in enumerate(labels * 10)]
+    notes = nt.load_splits(data_options(write("a.jsonl", *lines)), "classification").notes
+    (good,) = (note for note in notes if "'good'" in note)
+    assert "look alike" in good
+    assert "U+200B ZERO WIDTH SPACE" in good
+    assert "FULLWIDTH" in good
+    assert any("U+00AD SOFT HYPHEN" in note for note in notes)
+    assert any("'so so' has U+00A0 NO-BREAK SPACE" in note for note in notes)
+
+
+def test_a_column_is_found_behind_what_nobody_sees(write):
+    path = write("a.csv", "text\u200b,la\u00adbel", "a,x", "b,y")
+    for columns in ((), ("text", "label")):
+        rows = read_classification(path, *columns)
+        assert list(rows.data["label"]) == ["x", "y"]
+        assert any("column 'text' has characters that nobody sees in its name (U+200B" in note for note in rows.notes)

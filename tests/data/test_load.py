@@ -158,7 +158,7 @@ def test_a_data_set_gives_the_rows_of_its_files(hub_folder, reviews):
     from_files = nt.load_splits(files(reviews), "classification")
     assert rows_of(splits) == rows_of(from_files)
     assert splits.train.sha256 == from_files.train.sha256
-    assert splits.train.unit == "row"
+    assert splits.train.unit == "line"  # its files are read as any file is
 
 
 def test_a_data_set_of_one_split_is_parted(hub_folder):

@@ -191,7 +191,9 @@ def test_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["train.xls", "train"])
 def test_unknown_suffix(write, name):
-    complaint(read_classification, write(name, "x"), "suffix", ".csv, .tsv, .jsonl, .ndjson, .json, .parquet")
+    complaint(
+        read_classification, write(name, "x"), "suffix", ".csv, .tsv, .xlsx, .xlsm, .jsonl, .ndjson, .json, .parquet"
+    )
     complaint(read_tagged, write(name, "x"), ".conll, .conllu, .bio, .iob, .iob2, .txt, .tsv, .jsonl")
 
 
@@ -376,11 +378,11 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_folder_of_files_as_a_hub_data_set(folder):
     assert set(hub_splits(str(folder))) == {"train", "test"}
-    with pytest.raises(DataError, match=r"1 row with no label \(row 3\).*--skip_bad_rows"):
+    with pytest.raises(DataError, match=r"1 row with no label \(line 4\).*--skip_bad_rows"):
         read_hub(str(folder), "train")
     rows = read_hub(str(folder), "train", skip_bad_rows=True)
-    assert texts(rows) == [("a", "x", 1), ("b", "y", 2)]
-    assert (rows.source, rows.unit, rows.skipped) == (str(folder), "row", (3,))
+    assert texts(rows) == [("a", "x", 2), ("b", "y", 3)]
+    assert (rows.source, rows.unit, rows.skipped) == (str(folder / "train.csv"), "line", (4,))
     complaint(lambda path: read_hub(str(path), "test", label_column="kind"), folder, "no column 'kind'")
 
 
@@ -435,7 +437,7 @@ def test_csv_round_trip(tmp_path_factory, rows, form):
     path = tmp_path_factory.getbasetemp() / f"round_trip.{form[0]}"
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=form[1]).writerows([("text", "label"), *rows])
-    read = read_classification(path)
+    read = read_classification(path, quoting="csv")
     assert [(text, label) for text, label, _ in texts(read)] == rows
 
 
@@ -445,7 +447,7 @@ def test_csv_rows_read_and_skipped_are_all_rows(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "ragged.csv"
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), ("a", "b"), *rows])
-    read = read_classification(path, skip_bad_rows=True)
+    read = read_classification(path, skip_bad_rows=True, quoting="csv")
     assert len(read.data) + len(read.skipped) == len(rows) + 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_transfer.data.read_rows import Rows, fingerprint
+from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.data.splits import hold_out, make_splits
 from nlp_transfer.errors import DataError, OptionError
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import nlp_transfer as nt
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read_rows import Rows, read_tagged
+from nlp_transfer.data.read_rows import read_tagged
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import SCHEMES
 from nlp_transfer.data.windows import windows

@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 
 from nlp_transfer.config import CacheOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits, hold_out
 from nlp_transfer.encoders.cost import free_memory, training_memory
 from nlp_transfer.encoders.encoder import Encoder

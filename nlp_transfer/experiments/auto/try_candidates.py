@@ -13,7 +13,7 @@ import numpy as np
 
 from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.labels import problem_of
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import UserError
 from nlp_transfer.experiments.candidates import Candidate

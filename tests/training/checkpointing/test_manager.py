@@ -17,7 +17,7 @@ import torch
 from conftest import save_tiny_encoder
 
 import nlp_transfer as nt
-from nlp_transfer.data.read_rows import Rows
+from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.errors import Interrupted
 from nlp_transfer.training import stage, steps
