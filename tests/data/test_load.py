@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import pytest
 
 import nlp_transfer as nt
@@ -225,3 +226,56 @@ def test_labels_and_tags_are_checked(reviews, sentences, tmp_path):
 @pytest.mark.parametrize("options", [nt.DataOptions(), nt.DataOptions(train_file="rows.csv")])
 def test_an_unknown_kind_of_rows_is_refused_with_the_nearest(options, task, hint):
     assert refusal(options, task) == f"there is no kind of rows '{task}'; {hint}"
+
+
+# Test rows without labels
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["text", "a", "b"], ["text,label", "a,", "b,"], ["text,label", "a,-1", "b,-1"]],
+    ids=["no column", "empty", "-1"],
+)
+def test_a_test_file_without_labels_is_noted_and_not_scored(tmp_path, reviews, lines):
+    (tmp_path / "bare.csv").write_text("\n".join(lines))
+    options = nt.DataOptions(train_file=reviews["train"], test_file=str(tmp_path / "bare.csv"))
+    splits = nt.load_splits(options, "classification")
+    assert splits.test is None
+    assert list(splits.unlabelled.data["text"]) == ["a", "b"]
+    assert any("none of the 2 test rows has a label; they are predicted, and not scored" in n for n in splits.notes)
+    validation = nt.DataOptions(train_file=reviews["train"], validation_file=str(tmp_path / "bare.csv"))
+    splits = nt.load_splits(validation, "classification")
+    assert splits.held_out_share == 0.1
+    assert any("validation rows has a label; they are left out" in note for note in splits.notes)
+
+
+def test_one_label_in_a_test_file_makes_the_others_bad_rows(tmp_path, reviews):
+    (tmp_path / "half.csv").write_text("text,label\na,praise\nb,\n")
+    with pytest.raises(nt.DataError, match=r"half.csv has 1 row with no label \(line 3\)"):
+        nt.load_splits(
+            nt.DataOptions(train_file=reviews["train"], test_file=str(tmp_path / "half.csv")), "classification"
+        )
+
+
+def test_training_rows_without_labels_are_refused(tmp_path):
+    (tmp_path / "bare.csv").write_text("text,label\na,\nb,\n")
+    with pytest.raises(nt.DataError, match=r"no label"):
+        nt.load_splits(nt.DataOptions(train_file=str(tmp_path / "bare.csv")), "classification")
+
+
+# One way to read local files
+
+
+def test_a_folder_is_read_as_its_files_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    rows = "text;label\n" + "".join(f"text {i};{'01' if i % 2 else 'NA'}\n" for i in range(20))
+    for part in ("train-0", "train-1", "dev", "test"):
+        (tmp_path / "set" / "data" / f"{part}.csv").write_text(rows)
+    splits = nt.load_splits(nt.DataOptions(dataset_name=str(tmp_path / "set")), "classification")
+    assert set(splits.train.data["label"]) == {"01", "NA"}
+    assert len(splits.train.data) == 40
+    assert splits.validation.source.endswith("dev.csv")
+    wrong = nt.DataOptions(dataset_name=str(tmp_path / "set"), delimiter=",")
+    with pytest.raises(nt.DataError, match="seems to separate its columns by ';'"):
+        nt.load_splits(wrong, "classification")

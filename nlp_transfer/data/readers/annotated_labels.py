@@ -13,13 +13,8 @@ from nlp_transfer.errors import DataError
 
 _PEEKED = 100  # rows that show the layout
 _ANSWERS = ("accept", "reject", "ignore")
-_CHOSEN: dict[str, Callable[[Any], list[Any]]] = {
-    "choices": list,
-    "taxonomy": lambda paths: ["/".join(map(str, path)) for path in paths],
-    "rating": lambda rating: [rating],
-    "number": lambda number: [number],
-}
-"""The kinds of label that a task of Label Studio may have, the best first, and what turns each into a list."""
+_KINDS = ("choices", "taxonomy", "rating", "number")
+"""The kinds of label that a task of Label Studio may have, the best first."""
 
 _Change = Callable[[Record], "Record | BadRow"]
 
@@ -106,7 +101,7 @@ def _studio(
     for task in tasks:
         for annotation in _annotations(task):
             for item in _items(annotation):
-                kind = next((kind for kind in _CHOSEN if kind in item["value"]), None)
+                kind = next((kind for kind in _KINDS if kind in item["value"]), None)
                 if kind and "start" not in item["value"]:
                     controls.setdefault(str(item.get("from_name")), kind)
     if label_column is not None and label_column not in controls:
@@ -116,7 +111,7 @@ def _studio(
             f"{source}: no annotation comes from '{label_column}'; name one of {', '.join(controls) or 'none'} "
             "with --label_column_name."
         )
-    best = next((kind for kind in _CHOSEN if kind in controls.values()), None)
+    best = next((kind for kind in _KINDS if kind in controls.values()), None)
     named = [name for name, kind in controls.items() if (name == label_column if label_column else kind == best)]
     if len(named) > 1:
         raise DataError(
@@ -143,16 +138,26 @@ def _task(record: Record, control: str, kind: str, column: str) -> Record | BadR
         return BadRow(record.line, "no annotation", at)
     finished = [a for a in finished if a.get("ground_truth")] or finished
     labels = [_labels(annotation, control, kind) for annotation in finished]
+    if None in labels:
+        return BadRow(record.line, f"{kind} that are not as Label Studio writes them", at)
     if any(one != labels[0] for one in labels):
         return BadRow(record.line, "several annotations that differ, none of them the ground truth", at)
-    label: Any = labels[0] if kind in ("choices", "taxonomy") else (labels[0] or [None])[0]
+    chosen = labels[0] or []
+    label = chosen if kind in ("choices", "taxonomy") else (chosen or [None])[0]
     return record._replace(values={**record.values, **data, column: label})
 
 
-def _labels(annotation: Mapping[str, Any], control: str, kind: str) -> list[Any]:
+def _labels(annotation: Mapping[str, Any], control: str, kind: str) -> list[Any] | None:
+    """The labels of an annotation, each once; None where they are of another kind than they should be."""
     values = [item["value"] for item in _items(annotation) if str(item.get("from_name")) == control]
-    there = [value[kind] for value in values if kind in value]
-    return list(dict.fromkeys(label for one in there for label in (_CHOSEN[kind](one) if one is not None else [])))
+    labels: dict[Any, None] = {}
+    for written in (value[kind] for value in values if kind in value):
+        for label in [written] if kind in ("rating", "number") else written if isinstance(written, list) else [None]:
+            path = label if kind == "taxonomy" and isinstance(label, list) else [label]
+            if not all(isinstance(step, str | int | float) for step in path):
+                return None
+            labels["/".join(map(str, path)) if kind == "taxonomy" else label] = None
+    return list(labels)
 
 
 def _items(annotation: Any) -> list[Mapping[str, Any]]:
