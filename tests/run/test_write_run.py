@@ -180,3 +180,17 @@ def test_names_that_are_not_utf8_can_be_written_down(checkpoint, review_splits, 
     assert strict_json(tmp_path / "transfer.json")["data"]["train"]["source"] == "caf\udce9.csv"
     assert nt.parse([nt.DataOptions], None, ["--config", str(tmp_path / "options.yaml")]) == (odd,)
     assert "caf\\udce9.csv" in (tmp_path / "README.md").read_text()
+
+
+def test_test_rows_without_labels_are_predicted_and_not_scored(tmp_path, task_flags, training_flags):
+    (tmp_path / "bare.csv").write_text("text\nthe train was late\nit was fine\n")
+    flags = task_flags["classify"]
+    flags = [*flags[: flags.index("--test_file")], "--test_file", "bare.csv", *training_flags]
+    outcome = run_recipe("classify", [*flags, "--output_dir", "run"], tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "none of the 2 test rows has a label; they are predicted, and not scored" in outcome.err
+    assert "test" not in strict_json(tmp_path / "run" / "metrics.json")
+    rows = lines_of(tmp_path / "run" / "test_predictions.jsonl")
+    assert [row["line"] for row in rows] == [2, 3]
+    model = nt.TransferModel.load(tmp_path / "run")
+    assert [row["label"] for row in rows] == [p.label for p in model.predict(["the train was late", "it was fine"])]
