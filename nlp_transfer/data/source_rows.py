@@ -11,7 +11,7 @@ from nlp_transfer.data.label_check import check_labels, check_tags
 from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.readers import Record, open_table
 from nlp_transfer.data.readers.annotated import is_annotated
-from nlp_transfer.data.readers.columns import WORDS
+from nlp_transfer.data.readers.columns import LABEL, WORDS
 from nlp_transfer.data.readers.compressed import form_of
 from nlp_transfer.data.readers.reader_registry import suffixes_for
 from nlp_transfer.data.row_store import batched, counted, stored
@@ -25,6 +25,7 @@ _IN_WORDS_OF_A_SOURCE = {
     "--text_column_name": "--source_text_column_name",
     "--label_column_name": "--source_label_column_name",
     ", or leave them out with --skip_bad_rows": "",
+    LABEL.instead: "",
 }
 
 

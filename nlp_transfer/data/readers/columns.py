@@ -17,6 +17,8 @@ class Column(NamedTuple):
     role: str
     flag: str
     known: tuple[str, ...]
+    instead: str = ""
+    """What may be given in place of the flag."""
 
 
 TEXT = Column(
@@ -29,6 +31,7 @@ LABEL = Column(
     "label",
     "--label_column_name",
     ("label", "labels", "category", "class", "intent", "sentiment", "emotion", "target", "stars", "rating", "score"),
+    ", or several of 0 and 1, each a label, with --label_columns",
 )
 WORDS = Column("words", "--text_column_name", ("tokens", "words"))
 TAGS = Column("tags", "--label_column_name", ("tags", "ner_tags", "labels"))
@@ -87,7 +90,7 @@ def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Co
         )
     raise DataError(
         f"{source} has no column with a usual name for the {wanted.role}; its columns are: {', '.join(columns)}. "
-        f"Name the right one with {wanted.flag}.{hint}"
+        f"Name the right one with {wanted.flag}{wanted.instead}.{hint}"
     )
 
 

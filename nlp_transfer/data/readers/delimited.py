@@ -63,7 +63,9 @@ def csv_table(
         rows = itertools.chain([(line, header, pieces)], rows)
     else:
         columns = tuple(name.strip() for name in header)
-        hint = _row_like(columns)
+        first = list(itertools.islice(rows, _SNIFFED))
+        rows = itertools.chain(first, rows)
+        hint = _row_like(columns, [fields for _, fields, _ in first])
         counts.header(pieces)
         refuse_repeats(path, [name for name in columns if name], hint)
     note = f"{path}: columns are separated by {_NAMES.get(chosen, repr(chosen))}: {', '.join(columns)}."
@@ -81,9 +83,14 @@ def _numbered(fields: list[str]) -> str:
     return ", ".join(f"{number}: {cut(field, 30)!r}" for number, field in enumerate(fields[:12]))
 
 
-def _row_like(columns: tuple[str, ...]) -> str:
-    """A hint where a header reads like a row: a number, or a sentence, is among its names."""
-    odd = [name for name in columns if re.fullmatch(r"[-+]?\d+([.,]\d+)?", name) or len(name.split()) > 4]
+def _row_like(columns: tuple[str, ...], rows: list[list[str]]) -> str:
+    """A hint where a header reads like a row: a number, a sentence, or what its column holds, is among its names."""
+    held = [set(cells) for cells in itertools.zip_longest(*rows)]
+    odd = [
+        name
+        for name, cells in zip(columns, [*held, *[set()] * len(columns)], strict=False)
+        if re.fullmatch(r"[-+]?\d+([.,]\d+)?", name) or len(name.split()) > 4 or name in cells
+    ]
     if not odd:
         return ""
     return (
@@ -136,7 +143,9 @@ def _csv_records(
         counts.add(line, pieces, is_row=_is_row(fields))
         if not _is_row(fields):
             continue
-        if len(fields) == len(columns):
+        if tuple(name.strip() for name in fields) == columns and len(columns) > 1:  # files that were put together
+            yield BadRow(line, "the header again", line, is_meant=True)
+        elif len(fields) == len(columns):
             yield Record(line, dict(zip(columns, fields, strict=True)))
         else:
             count = f"{len(fields)} field{'s' * (len(fields) != 1)}"

@@ -43,6 +43,20 @@ def test_a_first_line_whose_cells_repeat_is_told(tmp_path):
         read_classification(path)
 
 
+def test_short_rows_are_told_by_what_their_columns_hold(tmp_path):
+    (path := tmp_path / "a.csv").write_text("bad,awful film\ngood,nice one\nbad,meh\n")
+    with pytest.raises(nt.DataError, match=r"first line reads like a row \('bad'\)"):
+        read_classification(path)
+
+
+def test_a_header_within_the_file_is_no_row(tmp_path):
+    (path := tmp_path / "a.csv").write_text(CSV + CSV)
+    rows = read_classification(path)
+    assert pairs(rows) == ROWS * 2
+    assert rows.left_out == (5,)
+    assert any("left out 1 row with the header again (line 5)" in note for note in rows.notes)
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "sep=;\r"])
 def test_the_first_line_of_excel_names_the_delimiter(tmp_path, first):
     (path := tmp_path / "a.csv").write_text(f"{first}\ntext;label\na, b;x\nc;y\n", newline="")
