@@ -47,9 +47,11 @@ class DataOptions:
     test_file: str | None = option(None, help="Rows that are scored once, at the end.", most_used=2)
     dataset_name: str | None = option(None, help="A data set of the hub, in place of files.")
     dataset_config_name: str | None = option(None, help="Which configuration of that data set.")
-    text_column_name: str | None = option(None, help="Column with the text (NER: the words).")
+    text_column_name: str | None = option(None, help="Column with the text (NER: the words).", remembered=True)
     label_column_name: str | None = option(None, help="Column with the label (NER: the tags).")
-    text_pair_column_name: str | None = option(None, help="Column with a second text, for pairs of texts.")
+    text_pair_column_name: str | None = option(
+        None, help="Column with a second text, for pairs of texts.", remembered=True
+    )
     problem: str | None = option(
         None,
         choices=PROBLEMS,
@@ -80,16 +82,23 @@ class DataOptions:
         None,
         help="What stands between columns: a character, or tab, comma, ...",
         default_text="inferred from the rows",
+        remembered=True,
     )
     quoting: str | None = option(
         None,
         choices=QUOTINGS,
         help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
         default_text="csv, and files whose quotes may be either are refused",
+        remembered=True,
     )
-    no_header: bool = option(False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.")
+    no_header: bool = option(
+        False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.", remembered=True
+    )
     conll_columns: str | None = option(
-        None, help="NER: columns of word and tag, such as 0,3 or FORM,NER.", default_text="first and last"
+        None,
+        help="NER: columns of word and tag, such as 0,3 or FORM,NER.",
+        default_text="first and last",
+        remembered=lambda columns: columns.partition(",")[0],  # that of the word
     )
     misaligned: str = option(
         "strict",

@@ -76,6 +76,7 @@ class Option:
     const: Any = None
     most_used: int | None = None
     null_implies: Mapping[str, Any] = field(default_factory=dict)
+    remembered: bool | Callable[[Any], Any] = False
 
     @property
     def range_text(self) -> str:
@@ -118,6 +119,7 @@ def option(
     const: Any = None,
     most_used: int | None = None,
     null_implies: Mapping[str, Any] | None = None,
+    remembered: bool | Callable[[Any], Any] = False,
 ) -> Any:
     """The field of an option, for a dataclass of options or a strategy.
 
@@ -134,12 +136,14 @@ def option(
         const: its value where the flag stands alone.
         most_used: its place in the group of options that `--help` starts with.
         null_implies: values of other options where a YAML file says null for it and does not name them.
+        remembered: whether rows that are read for the trained model later are read with it, where an option of the same
+            name, whose default is None, is not given; a function makes of it what these take.
     """
     is_space = search is None or isinstance(search, Range | Choice) or callable(search)
     declared = Option(
         help, default_text, above, at_least, at_most, below, tuple(choices),
         search if is_space else Choice(tuple(search)),  # type: ignore[arg-type]
-        short, const, most_used, null_implies or {},
+        short, const, most_used, null_implies or {}, remembered,
     )  # fmt: skip
     return dataclasses.field(  # type: ignore[call-overload]
         default=default, default_factory=default_factory, metadata={"help": help, "option": declared}

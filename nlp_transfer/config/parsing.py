@@ -12,13 +12,14 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, overload
 
 import yaml
 
 from nlp_transfer.config.option_fields import option_of
+from nlp_transfer.config.yaml_files import read_yaml
 from nlp_transfer.errors import OptionError
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,14 @@ def parse(options: Any, description: str | None, argv: Sequence[str] | None = No
     for name in names:
         _require_finite(name, values[name])
     return tuple(kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)}) for kind in options)
+
+
+def values_in_file(path: Path, kind: type, names: Container[str]) -> dict[str, Any]:
+    """The values that a YAML file has for the options `names` of a dataclass; others may stand in it, and null is none.
+
+    Raises OptionError.
+    """
+    return _Parser([kind], None).some_values(path, names)
 
 
 def to_yaml(*options: Any) -> str:
@@ -129,32 +138,48 @@ class _Parser(argparse.ArgumentParser):
         Null leaves the default. In a file that a run has written, which names all options, it implies values of others
         that are not named there, where the option says so.
         """
-        actions = {action.dest: action for action in reversed(self._actions)}  # of --verify and --no_verify the first
+        actions = self._by_name()
         values: dict[str, Any] = {}
         implied: dict[str, Any] = {}
-        read = _read_yaml(path)
+        read = read_yaml(path, f"--config {path}")
         for name, given in read.items():
             if name not in names:
                 raise OptionError(f"{path} has an unknown option '{name}'{_nearest(str(name), names)}")
             if given is None:
                 implied.update(self._null_implies.get(name, {}))
-                continue
-            takes_list = actions[name].nargs == "+"
-            texts = given if takes_list and isinstance(given, list) else [given]
-            if not all(isinstance(text, str) for text in texts):
-                wanted = "one value or a list of them" if takes_list else "one value"
-                raise OptionError(f"{path}: {name} takes {wanted}; got {given}.")
-            try:
-                typed = [self._get_value(actions[name], text) for text in texts]
-            except argparse.ArgumentError as error:
-                self.error(f"{path}: {_in_short(error)}")
-            values[name] = typed if takes_list else typed[0]
+            else:
+                values[name] = self._typed(path, actions[name], given)
         implied = {name: value for name, value in implied.items() if name not in read}
         if implied and len(read) >= _OF_A_RUN:
             taken = ", ".join(f"--{name} {value}" for name, value in implied.items())
             log.info("%s is from before there was %s, which it means.", path, taken)
             return implied | values
         return values
+
+    def some_values(self, path: Path, names: Container[str]) -> dict[str, Any]:
+        """The values that the file has for some options, in their types; others may stand in it, and null is none."""
+        actions, read = self._by_name(), read_yaml(path, str(path))
+        return {
+            name: self._typed(path, actions[name], read[name])
+            for name in read
+            if name in names and read[name] is not None
+        }
+
+    def _by_name(self) -> dict[str, argparse.Action]:
+        return {action.dest: action for action in reversed(self._actions)}  # of --verify and --no_verify the first
+
+    def _typed(self, path: Path, action: argparse.Action, given: Any) -> Any:
+        """The value that a YAML file gives to an option, in its type."""
+        takes_list = action.nargs == "+"
+        texts = given if takes_list and isinstance(given, list) else [given]
+        if not all(isinstance(text, str) for text in texts):
+            wanted = "one value or a list of them" if takes_list else "one value"
+            raise OptionError(f"{path}: {action.dest} takes {wanted}; got {given}.")
+        try:
+            values = [self._get_value(action, text) for text in texts]
+        except argparse.ArgumentError as error:
+            self.error(f"{path}: {_in_short(error)}")
+        return values if takes_list else values[0]
 
 
 def _add_option(group: argparse._ArgumentGroup, field: dataclasses.Field[Any], kind: Any) -> None:
@@ -240,27 +265,6 @@ _METAVARS = {str: "TEXT", int: "N", float: "X", bool: "BOOL"}
 
 def _in_short(error: argparse.ArgumentError) -> str:
     return f"{str(error.argument_name).partition('/')[0]} {error.message}"
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Reads null as None and every other value as its text, as a flag would: `no` is the label "no", 007 no number."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 (yaml's own way)
-        first: [(tag, form) for tag, form in resolvers if tag == "tag:yaml.org,2002:null"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-def _read_yaml(path: Path) -> dict[Any, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # a SafeLoader
-    except OSError as error:
-        raise OptionError(f"cannot read --config {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f"--config {path} is not YAML: {error}") from error
-    if not isinstance(values, dict | None):
-        raise OptionError(f"--config {path} must hold lines such as 'learning_rate: 5e-5'.")
-    return values or {}
 
 
 _ALSO_CALLED = {

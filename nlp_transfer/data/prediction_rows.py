@@ -59,8 +59,8 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
 
     Raises DataError for what cannot be read, and, unless bad rows are to be skipped, for those.
     """
-    table = _tables(options, tagged)
-    source = str(options.dataset_name or options.input_file)
+    table = table_opener(options, tagged=tagged)
+    source = source_of(options)
     shown = table()
     unit = shown.unit
 
@@ -81,8 +81,24 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
     return Texts(read, _KEYS.get(unit, unit), count, len(bad), digest.hexdigest(), (*shown.notes, *shown.remarks()))
 
 
-def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
-    """A function that opens the table of the input, to be read once."""
+def source_of(options: PredictionOptions) -> str:
+    """The name of what is predicted in messages."""
+    return str(options.dataset_name or options.input_file)
+
+
+def wanted_columns(tagged: bool) -> tuple[Column, Column]:
+    """The columns of the text, or for a tagger of the words, and of the second text."""
+    return TEXT._replace(known=WORDS.known + TEXT.known) if tagged else TEXT, TEXT_PAIR
+
+
+def use_of(options: PredictionOptions, *, tagged: bool) -> Use:
+    """What the input file is read for: "words" where it has one on each line."""
+    by_word = options.conll_columns or _has_a_word_a_line(Path(str(options.input_file)), options.text_column_name)
+    return "words" if tagged and by_word else "prediction"
+
+
+def table_opener(options: PredictionOptions, *, tagged: bool) -> Callable[[], Table]:
+    """A function that opens the table of the input, to be read once. It raises DataError and OptionError."""
     if name := options.dataset_name:
         split = options.dataset_split_name or "test"
         if is_saved(Path(name)):
@@ -98,11 +114,7 @@ def _tables(options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
 def _opener(path: str | list[Path], options: PredictionOptions, tagged: bool) -> Callable[[], Table]:
     if options.conll_columns and not tagged:
         raise OptionError("--conll_columns is for taggers.")
-    first = files_named(Path(path))[:1] if isinstance(path, str) else path
-    by_word = tagged and bool(
-        options.conll_columns or (first and _has_a_word_a_line(first[0], options.text_column_name))
-    )
-    use: Use = "words" if by_word else "prediction"
+    use = use_of(options, tagged=tagged) if isinstance(path, str) else "prediction"
     given = {name: getattr(options, name) for name in ("conll_columns", "delimiter", "quoting", "no_header")}
     return lambda: unwrapped(open_table(path, use, **given))
 
@@ -121,10 +133,10 @@ def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) 
     if not table.columns:  # every row that could have named them is bad
         yield from (row for row in table.records(()) if isinstance(row, BadRow))
         return
-    wanted = TEXT._replace(known=WORDS.known + TEXT.known) if tagged else TEXT
+    wanted, wanted_pair = wanted_columns(tagged)
     column = choose_column(source, table, wanted, options.text_column_name)
     key = options.id_column_name and choose_column(source, table, _ID, options.id_column_name)
-    pair = options.text_pair_column_name and choose_column(source, table, TEXT_PAIR, options.text_pair_column_name)
+    pair = options.text_pair_column_name and choose_column(source, table, wanted_pair, options.text_pair_column_name)
     for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):
         if isinstance(record, BadRow):
             yield record

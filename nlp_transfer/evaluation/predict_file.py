@@ -20,7 +20,9 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from nlp_transfer.config import PredictionOptions
+from nlp_transfer.config.remembered_options import remembered_options
 from nlp_transfer.data.prediction_rows import Text, Texts, open_texts
+from nlp_transfer.data.remembered_reading import as_in_training
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.errors import OptionError
 from nlp_transfer.evaluation.resumable_output import ResumableOutput
@@ -51,6 +53,8 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
         revision=options.model_revision,
         trust_remote_code=options.trust_remote_code,
     )
+    remembered = remembered_options(str(options.model_name_or_path))
+    options, notes = as_in_training(options, remembered, tagged=model.head.labels_words)
     _validate_options(model.head, options)
     texts = open_texts(options, tagged=model.head.labels_words)
     # A process that has finished waits for the slowest one, however long that takes.
@@ -63,7 +67,7 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     precision = precision_for(model.encoder.family, options.mixed_precision)
     count = -(-texts.count // WINDOW)
     if accelerator.is_main_process:
-        for note in texts.notes:
+        for note in (*notes, *texts.notes):
             log.info(note)
         if texts.skipped:
             log.info("Left out %s bad row%s.", f"{texts.skipped:,}", "s" * (texts.skipped > 1))

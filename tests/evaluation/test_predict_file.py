@@ -259,3 +259,23 @@ def test_bad_rows_are_left_out_when_asked(models, tmp_path):
 def test_a_tagger_has_no_probabilities_of_all_tags(models, tmp_path):
     write(tmp_path)
     assert "--all_probabilities is for classifiers" in predict(tmp_path, models("ner"), "--all_probabilities").err
+
+
+def test_a_model_reads_as_its_run_has_read(reviews, training_flags, tmp_path):
+    """The text stands in a column without a usual name, beside one that has one."""
+    for name, path in reviews.items():
+        rows = [line.split(",") for line in Path(path).read_text().splitlines()[1:]]
+        (tmp_path / f"{name}.csv").write_text("body;text;label\n" + "".join(f"{a};x, y;{b}\n" for a, b in rows))
+    files = [word for name in reviews for word in (f"--{name}_file", f"{name}.csv")]
+    told = ["--text_column_name", "body", "--delimiter", ";", "--output_dir", "run"]
+    assert run_recipe("classify", [*files, *training_flags, *told], tmp_path).status == 0
+    outcome = predict(tmp_path, Path("run"), source="test.csv")
+    assert outcome.status == 0, outcome.err
+    assert outcome.err.startswith("As in training (run): --text_column_name body, --delimiter ';'.\n")
+    scored = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert [line["label"] for line in lines(tmp_path)] == [line["predicted"] for line in scored]
+    for line, again in zip(scored, lines(tmp_path), strict=True):
+        assert again["probability"] == pytest.approx(line["probability"], abs=1e-5)
+    given = predict(tmp_path, Path("run"), "--text_column_name", "text", "--overwrite_output_file", source="test.csv")
+    assert given.err.startswith("As in training (run): --delimiter ';'.\n")
+    assert len({line["probability"] for line in lines(tmp_path)}) == 1  # all texts are "x, y"

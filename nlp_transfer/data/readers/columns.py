@@ -56,7 +56,7 @@ def choose_columns(source: str, table: Table, wanted: Sequence[Column], given: S
         if there is None and name is None:
             continue
         if there is None:
-            raise DataError(_no_such_column(source, columns, str(name), column.flag) + hint)
+            raise DataError(no_such_column(source, columns, str(name), column.flag) + hint)
         if there in taken:
             raise DataError(f"{source}: {taken[there]} and {column.flag} both name '{name}'; name two columns.")
         taken[there] = column.flag
@@ -94,7 +94,8 @@ def _known_column(source: str, columns: Sequence[str], wanted: Column, taken: Co
     )
 
 
-def _no_such_column(source: str, columns: Sequence[str], name: str, flag: str) -> str:
+def no_such_column(source: str, columns: Sequence[str], name: str, flag: str) -> str:
+    """The message of a column that is not there, which names the nearest and the flag."""
     in_lower_case = {column.lower(): column for column in columns}
     near = difflib.get_close_matches(name.lower(), in_lower_case, n=1)
     hint = f" (did you mean '{in_lower_case[near[0]]}'?)" if near else ""

@@ -88,8 +88,7 @@ def open_table(
 def _table(path: Path, use: Use, options: Mapping[str, str | bool | None]) -> Table:
     if path.is_dir() and FOLDER not in _READERS[use]:
         raise DataError(f"{path} is a folder; give a file in it.")
-    readers = _READERS[use].get(FOLDER if path.is_dir() else form_of(path), [])
-    reader = next((reader for reader in reversed(readers) if reader.recognises(path)), None)
+    reader = _reader_of(path, use)
     if reader is None:
         named = f"the suffix '{path.suffix}' is" if path.suffix else "a name without a suffix is"
         raise DataError(
@@ -101,6 +100,18 @@ def _table(path: Path, use: Use, options: Mapping[str, str | bool | None]) -> Ta
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path} is empty; give a file with rows in it.")
     return reader.read(path, **{name: options[name] for name in reader.options if options.get(name)})
+
+
+def options_for(path: str | os.PathLike[str], use: Use) -> tuple[str, ...]:
+    """The options that the reader of a file or folder takes; none where there is no reader."""
+    first = next(iter(files_named(Path(path))), None)
+    reader = _reader_of(first, use) if first else None
+    return reader.options if reader else ()
+
+
+def _reader_of(path: Path, use: Use) -> Reader | None:
+    readers = _READERS[use].get(FOLDER if path.is_dir() else form_of(path), [])
+    return next((reader for reader in reversed(readers) if reader.recognises(path)), None)
 
 
 def check_options(source: str, use: Use, taken: Sequence[str], **options: str | bool | None) -> None:
