@@ -57,6 +57,7 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     options, notes = as_in_training(options, remembered, tagged=model.head.labels_words)
     _validate_options(model.head, options)
     texts = open_texts(options, tagged=model.head.labels_words)
+    hardware.claim_device()
     # A process that has finished waits for the slowest one, however long that takes.
     accelerator = Accelerator(
         cpu=hardware.is_cpu_only(),

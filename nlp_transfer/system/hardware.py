@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from nlp_transfer.errors import OptionError
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _INSTRUCTIONS = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 
@@ -41,6 +43,27 @@ def is_cpu_only() -> bool:
     Each process of a launcher would then train alone on every row, and overwrite the files of the others.
     """
     return not torch.accelerator.is_available()
+
+
+def claim_device() -> None:
+    """See to it that each process of this machine has a GPU to itself, where GPUs are used; OptionError if it has none.
+
+    GPUs that Accelerate knows to be unable to speak to each other directly are told not to try, as `accelerate launch`
+    does; a run without a launcher would stop there.
+    """
+    from accelerate.utils import check_cuda_p2p_ib_support, parse_flag_from_env  # not where only torch is needed
+
+    if not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"):
+        return
+    processes, devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if processes > devices:
+        raise OptionError(
+            f"{processes} processes and {devices} GPU{'s' * (devices != 1)}, of which each process takes one; start "
+            f"{devices}, or with CUDA_VISIBLE_DEVICES= set to nothing any number on the processors."
+        )
+    if not check_cuda_p2p_ib_support():
+        os.environ.setdefault("NCCL_P2P_DISABLE", "1")
+        os.environ.setdefault("NCCL_IB_DISABLE", "1")
 
 
 def gemm_peak(precision: str = "no", sizes: Sequence[int] | None = None, repeats: int = 5) -> float:
@@ -81,7 +104,8 @@ def use_cores() -> None:
 
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     cores = max(1, joblib.cpu_count(only_physical_cores=True) // processes)
-    setting, launched = os.environ.get("OMP_NUM_THREADS"), {"LOCAL_RANK", "ACCELERATE_MIXED_PRECISION"} & {*os.environ}
+    setting = os.environ.get("OMP_NUM_THREADS")
+    launched = {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} & {*os.environ}
     if (setting == "1" and launched) or (setting is None and torch.get_num_threads() > cores):
         torch.set_num_threads(cores)
 

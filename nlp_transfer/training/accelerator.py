@@ -19,9 +19,10 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
 
     Trackers that write files write them to `logs/` in `folder`. Raises OptionError for a tracker that is not
     installed (Accelerate itself would leave it out silently), for a precision that the device does not support,
-    and for a launcher that asks for DeepSpeed, Megatron or FSDP 1.
+    for a launcher that asks for DeepSpeed, Megatron or FSDP 1, and for more processes than there are, or than GPUs.
     """
     fsdp.validate_launcher()
+    hardware.claim_device()
     for tracker in options.report_to:
         if tracker not in {str(available) for available in get_available_trackers()}:
             raise OptionError(f"--report_to {tracker}: it is not installed; pip install {tracker}.")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 
+import accelerate
 import joblib
 import pytest
 import torch
 
+import nlp_transfer as nt
 from nlp_transfer.system import hardware
 from nlp_transfer.system.hardware import Machine, peak_memory
 
 LAUNCHED = {"ACCELERATE_MIXED_PRECISION": "no"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none"}
 
 
 @pytest.mark.parametrize(
@@ -24,12 +28,18 @@ LAUNCHED = {"ACCELERATE_MIXED_PRECISION": "no"}
         ({"OMP_NUM_THREADS": "1"}, 1, 1),  # said by the user
         (LAUNCHED | {"OMP_NUM_THREADS": "1"}, 1, 6),  # said by `accelerate launch`
         (LAUNCHED | {"OMP_NUM_THREADS": "3"}, 3, 3),
-        ({"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}, 1, 3),
+        (TORCHRUN | {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}, 1, 3),
+        (
+            {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
+            1,
+            1,
+        ),  # of --processes: said by the user
         ({"LOCAL_RANK": "9", "LOCAL_WORLD_SIZE": "16"}, 6, 1),
     ],
 )
 def test_processes_share_the_cores_unless_the_user_said_otherwise(monkeypatch, environment, before, after):
-    for name in ("OMP_NUM_THREADS", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "ACCELERATE_MIXED_PRECISION"):
+    names = ("OMP_NUM_THREADS", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID")
+    for name in names:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -39,6 +49,45 @@ def test_processes_share_the_cores_unless_the_user_said_otherwise(monkeypatch, e
     monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 6)
     hardware.use_cores()
     assert threads[-1] == after
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """`gpus(count, processes)` is a machine with so many GPUs, of which no two can speak to each other directly."""
+
+    def there_are(count: int, processes: int, **more: str) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(accelerate.utils, "check_cuda_p2p_ib_support", lambda: count < 2)
+        for name in ("NCCL_P2P_DISABLE", "NCCL_IB_DISABLE", "ACCELERATE_USE_CPU"):
+            monkeypatch.setenv(name, "")  # so that what is set below is taken back
+            monkeypatch.delenv(name)
+        for name, value in ({"LOCAL_WORLD_SIZE": str(processes)} | more).items():
+            monkeypatch.setenv(name, value)
+
+    return there_are
+
+
+def test_each_process_has_a_gpu_to_itself(gpus):
+    gpus(1, processes=2)
+    with pytest.raises(
+        nt.OptionError, match="2 processes and 1 GPU, of which each process takes one; start 1, or with"
+    ):
+        hardware.claim_device()
+    for machine in ((0, 2), (2, 2), (8, 1)):
+        gpus(*machine)
+        hardware.claim_device()
+    gpus(1, processes=2, ACCELERATE_USE_CPU="true")
+    hardware.claim_device()
+
+
+def test_gpus_that_cannot_speak_to_each_other_are_told_not_to_try(gpus):
+    gpus(1, processes=1)
+    hardware.claim_device()
+    assert "NCCL_P2P_DISABLE" not in os.environ
+    gpus(2, processes=1, NCCL_IB_DISABLE="0")
+    hardware.claim_device()
+    assert (os.environ["NCCL_P2P_DISABLE"], os.environ["NCCL_IB_DISABLE"]) == ("1", "0")
 
 
 def test_a_line_tells_what_a_reader_must_know():
