@@ -111,6 +111,7 @@ from .strategies import (
     strategy_named as strategy_named,
 )
 from .system.cli import run_recipe as run_recipe
+from .system.launcher import launch_processes as launch_processes
 from .training.accelerator import make_accelerator as make_accelerator
 from .training.loop import fit as fit, set_seed as set_seed
 from .training.steps import steps as steps

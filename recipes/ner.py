@@ -32,7 +32,8 @@ class Options(NamedTuple):
 def main() -> None:
     """Read data, make a head, load, choose, fit, evaluate, write."""
     options = nt.parse(Options, __doc__)
-    nt.require_files(options.data)  # at once: the next line loads torch
+    nt.require_files(options.data)  # at once: what follows loads torch
+    nt.launch_processes(options.training.processes)
     strategy = nt.strategy_from(options.strategy)
     training, cache, output = options.training, options.cache, options.output
 

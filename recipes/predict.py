@@ -16,6 +16,7 @@ import nlp_transfer as nt
 def main() -> None:
     """Read rows, predict them, write: in the library, as all three are one stream."""
     (options,) = nt.parse([nt.PredictionOptions], __doc__)
+    nt.launch_processes(options.processes)
     nt.predict_file(options)
 
 

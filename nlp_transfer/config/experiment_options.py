@@ -80,7 +80,7 @@ class TuningOptions:
     """What is searched for the best options, and how long. Options that are given otherwise stay as they are."""
 
     _argument_group_name: ClassVar[str] = "tuning"
-    _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy",)  # options of others that its help leaves out
+    _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy", "processes")  # options of others that its help leaves out
 
     task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(
@@ -120,7 +120,7 @@ class CompareOptions:
     """What is set side by side, on how many rows and how often."""
 
     _argument_group_name: ClassVar[str] = "comparison"
-    _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy",)  # options of others that its help leaves out
+    _stands_in_for: ClassVar[tuple[str, ...]] = ("strategy", "processes")  # options of others that its help leaves out
 
     task: str = option("classification", help=_TASK_HELP)
     strategies: list[str] = option(

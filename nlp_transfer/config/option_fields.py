@@ -150,6 +150,15 @@ def option(
     )
 
 
+def processes_option() -> Any:
+    """The field of the option that says how many processes share the work of a recipe."""
+    return option(
+        1,
+        help="Processes of this machine that share the work: one on each GPU, or of processors each with its share.",
+        above=0,
+    )
+
+
 def option_of(field: dataclasses.Field[Any]) -> Option:
     """What `option` has declared in a field; of a plain field its help, if its metadata has one."""
     return field.metadata.get("option") or Option(help=field.metadata.get("help", ""))

@@ -274,6 +274,7 @@ _ALSO_CALLED = {
     "train": "train_file", "validation": "validation_file", "test": "test_file", "data": "train_file",
     "text_column": "text_column_name", "label_column": "label_column_name", "scheduler": "lr_scheduler_type",
     "patience": "early_stopping_patience", "max_steps": "max_train_steps", "max_seq_length": "max_length",
+    "num_processes": "processes", "nproc_per_node": "processes",
 }  # fmt: skip
 """What other tools call the options."""
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import PRECISIONS, QUOTINGS, check_values, option, require_given
+from nlp_transfer.config.option_fields import (
+    PRECISIONS,
+    QUOTINGS,
+    check_values,
+    option,
+    processes_option,
+    require_given,
+)
 from nlp_transfer.errors import OptionError
 
 
@@ -58,6 +65,7 @@ class PredictionOptions:
         at_most=1,
     )
     per_device_eval_batch_size: int = option(32, help="Rows of one process in one forward pass.", above=0)
+    processes: int = processes_option()
     mixed_precision: str = option(
         "auto",
         choices=PRECISIONS,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import PRECISIONS, check_values, option
+from nlp_transfer.config.option_fields import PRECISIONS, check_values, option, processes_option
 from nlp_transfer.errors import OptionError
 
 # Those of transformers that need nothing but the number of steps.
@@ -89,6 +89,7 @@ class TrainingOptions:
         choices=PRECISIONS,
         help="no, bf16, fp16; auto takes bf16 where the processor has instructions for it.",
     )
+    processes: int = processes_option()
     torch_compile: bool = option(
         False, help="Compile the network (TorchInductor): slow to start; pays on a GPU, and long runs."
     )

@@ -18,7 +18,6 @@ from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_
 from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
 from nlp_transfer.data.readers.compressed import form_of
 from nlp_transfer.data.readers.hub import load_hub, local_files
-from nlp_transfer.data.readers.joined_files import files_named
 from nlp_transfer.data.readers.reader_registry import Use, suffixes_for
 from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.errors import DataError, OptionError

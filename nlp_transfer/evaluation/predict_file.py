@@ -29,6 +29,7 @@ from nlp_transfer.evaluation.resumable_output import ResumableOutput
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import WINDOW, TransferModel, model_folder
 from nlp_transfer.system import hardware
+from nlp_transfer.system.launcher import require_launched
 from nlp_transfer.system.progress_bars import tqdm
 from nlp_transfer.types import AnyPrediction
 from nlp_transfer.version import __version__
@@ -57,6 +58,7 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     options, notes = as_in_training(options, remembered, tagged=model.head.labels_words)
     _validate_options(model.head, options)
     texts = open_texts(options, tagged=model.head.labels_words)
+    require_launched(options.processes)
     hardware.claim_device()
     # A process that has finished waits for the slowest one, however long that takes.
     accelerator = Accelerator(

@@ -16,7 +16,7 @@ from nlp_transfer.system import hardware
 from nlp_transfer.training.checkpointing.fingerprint import Identity, content, files_of, head_and_rows
 
 _FREE = ("seed", "logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints",
-         "metric_for_best_model")  # fmt: skip
+         "metric_for_best_model", "processes")  # fmt: skip
 
 
 def fingerprint(

@@ -7,10 +7,12 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk, is_lost_process, is_out_of_memory
+from nlp_transfer.system.last_words import LastWords, leave
 
 _LOST = (
     "another process of this run has died, so this one stops as well; the launcher names it (its rank and signal). "
@@ -25,11 +27,12 @@ _OUT_OF_MEMORY = (
 def run_recipe(main: Callable[[], None]) -> None:
     """Run a recipe's `main`; an error that the user can correct is one line on stderr and exit status 2.
 
-    The package logs to stderr; with several processes only the first one of a machine does. A run that is interrupted
-    exits with status 130 (Ctrl-C) or 143 (SIGTERM), after its `RunFolder` has cleaned up; one that trains writes a
-    checkpoint first (`fit`).
+    The package logs to stderr; with several processes only the first one of a machine does. The launcher of
+    `launch_processes` prints the error of one of them. A run that is interrupted exits with status 130 (Ctrl-C) or 143
+    (SIGTERM), after its `RunFolder` has cleaned up; one that trains writes a checkpoint first (`fit`).
     """
     prints = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    words = LastWords.for_launcher()
     if not prints or not sys.stderr.isatty():
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     with _logging(prints), _stopping_on_sigterm():
@@ -38,20 +41,23 @@ def run_recipe(main: Callable[[], None]) -> None:
         except RunFinished as error:
             _print(str(error), prints)
         except UserError as error:
-            _stop(str(error), 2, prints)
+            _stop(str(error), 2, prints, words)
         except Interrupted as error:
-            _stop(str(error), 128 + error.number, prints)
+            _stop(str(error), 128 + error.number, prints, words)
         except KeyboardInterrupt:
-            _stop("interrupted.", 130, prints)
+            _stop("interrupted.", 130, prints, words)
         except Exception as error:
             if is_lost_process(error):  # any process prints it: the first one may be the one that died
-                _stop(_LOST, 1, prints=True)
+                _stop_with_another(error, words)
             if is_out_of_memory(error):  # any process, too; training has split its batch before
-                _stop(_OUT_OF_MEMORY, 2, prints=True)
-            if not is_full_disk(error):
+                _stop(_OUT_OF_MEMORY, 2, True, words)
+            if is_full_disk(error):
+                where = getattr(error, "filename", None) or "output folder"
+                _stop(f"no room left on disk ({where}); free some, or choose another.", 2, prints, words)
+            if words is None:
                 raise
-            where = getattr(error, "filename", None) or "output folder"
-            _stop(f"no room left on disk ({where}); free some, or choose another.", 2, prints)
+            leave(words.own, traceback.format_exc())
+            raise SystemExit(1) from None
 
 
 @contextlib.contextmanager
@@ -93,9 +99,19 @@ def _stopping_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(line: str, status: int, prints: bool) -> NoReturn:
-    _print(f"error: {line}", prints)
+def _stop(line: str, status: int, prints: bool, words: LastWords | None) -> NoReturn:
+    if words:
+        leave(words.own, f"error: {line}")
+    else:
+        _print(f"error: {line}", prints)
     raise SystemExit(status)
+
+
+def _stop_with_another(error: Exception, words: LastWords | None) -> NoReturn:
+    if words is None:
+        _stop(_LOST, 1, True, None)
+    leave(words.lost, f"error: the processes lost each other: {' '.join(str(error).split())}")
+    raise SystemExit(1)
 
 
 def _print(line: str, prints: bool) -> None:

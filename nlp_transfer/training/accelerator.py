@@ -11,6 +11,7 @@ from accelerate.utils import ProjectConfiguration, TorchDynamoPlugin
 from nlp_transfer.config import TrainingOptions
 from nlp_transfer.errors import OptionError
 from nlp_transfer.system import hardware
+from nlp_transfer.system.launcher import require_launched
 from nlp_transfer.training import fsdp
 
 
@@ -21,6 +22,7 @@ def make_accelerator(options: TrainingOptions, folder: str | Path = ".") -> Acce
     installed (Accelerate itself would leave it out silently), for a precision that the device does not support,
     for a launcher that asks for DeepSpeed, Megatron or FSDP 1, and for more processes than there are, or than GPUs.
     """
+    require_launched(options.processes)
     fsdp.validate_launcher()
     hardware.claim_device()
     for tracker in options.report_to:

@@ -19,7 +19,7 @@ def setup(review_splits, options):
 
 
 def test_options_that_change_no_result_are_not_in_it(setup, review_splits):
-    free = {"seed": 5, "logging_steps": 1, "verify": False, "report_to": ["tensorboard"]}
+    free = {"seed": 5, "logging_steps": 1, "verify": False, "report_to": ["tensorboard"], "processes": 2}
     other = replace(setup, training=replace(setup.training, **free))
     assert fingerprint(other, review_splits, ()) == fingerprint(setup, review_splits, ())
 

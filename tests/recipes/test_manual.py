@@ -129,6 +129,9 @@ def test_a_command_names_a_recipe_and_options_that_exist(command, folder, monkey
 
 def short(name: str, flags: list[str], tiny: list[str]) -> list[str]:
     """The same options, with a tiny encoder and two steps; the last of two values of an option counts."""
+    flags = (
+        [*flags, "--processes", "1"] if "--processes" in flags else flags
+    )  # tests/training/test_dying.py has several
     steps = ["--max_train_steps", "2", "--mixed_precision", "no"]
     encoder = tiny[tiny.index("--model_name_or_path") + 1]
     if name in TRAINING:

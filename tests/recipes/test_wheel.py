@@ -74,6 +74,9 @@ def test_the_command_comes_with_the_wheel_and_runs_recipes(run, tmp_path, traini
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.startswith("test (24 rows)")
     assert (tmp_path / "runs" / "classify" / "model" / "model.safetensors").is_file()
+    two = [*flags, "--processes", "2", "--output_dir", "runs/two"]
+    assert run("nlp-transfer", "classify", *two).stdout.splitlines()[0] == outcome.stdout.splitlines()[0]
+    assert "processes: 2\n" in (tmp_path / "runs" / "two" / "options.yaml").read_text()
     bad = run("nlp-transfer", "classify", "--train_file", "missing.conll")
     assert (bad.returncode, bad.stdout, bad.stderr) == (2, "", "error: missing.conll does not exist; check the path.\n")
 

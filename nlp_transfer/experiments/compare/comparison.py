@@ -151,9 +151,9 @@ def compare(
 
 def _validate_options(options: CompareOptions, training: TrainingOptions) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise OptionError(
-            "a comparison starts its processes itself (--workers); start it with python, without accelerate launch."
-        )
+        raise OptionError("a comparison starts its processes itself (--workers); start it as one process.")
+    if training.processes > 1:
+        raise OptionError(f"--processes {training.processes} is for one run; say with --workers how many run at once.")
     for name in ("report_to", "checkpoint_every"):
         if getattr(training, name):
             raise OptionError(f"compare saves no model; leave --{name} out.")

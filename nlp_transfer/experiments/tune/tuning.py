@@ -170,10 +170,9 @@ def tune(
 
 
 def _validate_options(strategy: StrategyOptions, training: TrainingOptions) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or training.processes > 1:
         raise OptionError(
-            "a trial runs in one process; start it with python, without accelerate launch (several times for several "
-            "trials at once)."
+            "a trial runs in one process; start tune as one, and several times for several trials at once."
         )
     if strategy.strategy != StrategyOptions().strategy:
         raise OptionError("--strategy is what tuning searches for; name those to try with --strategies.")

@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 Identity = dict[str, Any]
 """What of a run may not change, by the name that a user knows it by; large contents as a digest after a `#`."""
 
-_MAY_CHANGE = ("logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints", "mixed_precision")
+_MAY_CHANGE = (
+    "logging_steps", "report_to", "verify", "checkpoint_every", "keep_checkpoints", "mixed_precision", "processes",
+)  # fmt: skip
 _MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model", ".py")
 
 

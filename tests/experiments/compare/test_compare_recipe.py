@@ -79,6 +79,7 @@ def test_what_cannot_be_compared_is_one_line(task_flags, training_flags, tmp_pat
         (["--fractions", "0.5,1.5"], "--fractions must be more than 0 and at most 1"),
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--label_scheme", "BIOES"], "--label_scheme is of --task ner"),
+        (["--processes", "2"], "--processes 2 is for one run; say with --workers how many run at once."),
         (["--checkpoint_every", "5 steps"], "compare saves no model; leave --checkpoint_every out"),
         (["--metric", "mcc", "--metric_for_best_model", "accuracy"], "--metric mcc also chooses the best weights"),
         (["--validation_split_percentage", "0"], "a comparison chooses on validation rows, and there are none"),

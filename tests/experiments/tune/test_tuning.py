@@ -177,6 +177,7 @@ def test_the_settings_of_one_search_are_tried_again_in_another(flags, cheap, tmp
         ),
         (["--strategy", "lora"], "--strategy is what tuning searches for"),
         (["--report_to", "tensorboard"], "--report_to is for one run"),
+        (["--processes", "2"], "a trial runs in one process; start tune as one, and several times for several trials"),
         (["--levels", "a", "b"], "--levels is of --task sentiment, not of classification"),
         (["--trials", "0"], "--trials must be more than 0"),
         (["--metric_for_best_model", "f1_strict"], "--metric_for_best_model f1_strict is not a score of this task"),
