@@ -24,7 +24,7 @@ def remembered_options(model_name_or_path: str | Path) -> dict[str, Any]:
         return {}
     made = {field.name: option_of(field).remembered for field in dataclasses.fields(DataOptions)}
     values = values_in_file(run / "options.yaml", DataOptions, [name for name in made if made[name]])
-    return {name: _made(made[name], value) for name, value in values.items()}
+    return {name: _made(made[name], value) for name, value in values.items() if value is not False}
 
 
 def _made(remembered: Any, value: Any) -> Any:

@@ -62,9 +62,9 @@ def test_a_damaged_file_is_named(run, text, message):
 
 
 def test_what_is_remembered_can_be_told_from_what_is_given():
-    """The fields of those who read rows later are None until somebody gives them."""
+    """The fields of those who read rows later are None, or False, until somebody gives them."""
     remembered = [field.name for field in dataclasses.fields(nt.DataOptions) if option_of(field).remembered]
     fields = {field.name: field for field in dataclasses.fields(nt.PredictionOptions)}
     assert {"text_column_name", "text_pair_column_name", "delimiter", "conll_columns"} <= {*remembered}
     assert {*remembered} <= {*fields}
-    assert [name for name in remembered if fields[name].default is not None] == []
+    assert [name for name in remembered if fields[name].default not in (None, False)] == []
