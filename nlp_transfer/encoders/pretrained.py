@@ -10,11 +10,9 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
-from tokenizers import pre_tokenizers
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -29,6 +27,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 from nlp_transfer.encoders.pooling.pooled_config import PooledConfig, encoder_config
 from nlp_transfer.encoders.sentence_pooling import sentence_pooling
+from nlp_transfer.encoders.tokenizer_blanks import for_words
 from nlp_transfer.errors import ModelError, UserError
 from nlp_transfer.system.pickles import refuse_pickles
 
@@ -154,8 +153,7 @@ class Checkpoint:
     def tokenizer(self, *, of_words: bool = False) -> transformers.PreTrainedTokenizerBase:
         """The tokenizer saved beside the weights. Raises ModelError if there is none.
 
-        With `of_words` each word of a list is tokenized as inside a sentence: byte-level tokenizers (RoBERTa,
-        ModernBERT) put a space before it.
+        With `of_words` each word of a list is tokenized as inside a sentence (`for_words`).
         """
         with quiet_transformers(), _as_model_error(self.name, "tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(
@@ -170,18 +168,9 @@ class Checkpoint:
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"{self.name} has no fast tokenizer (tokenizer.json), which aligns words with tokens.")
         if of_words:
-            _add_prefix_spaces(tokenizer)
+            tokenizer = for_words(tokenizer)
         tokenizer.chat_template = None  # useless to an encoder, and saved as one file for each name in it
         return tokenizer
-
-
-def _add_prefix_spaces(tokenizer: transformers.PreTrainedTokenizerBase) -> None:
-    """Set `add_prefix_space` on tokenizers that ignore the argument: those without a class of their own."""
-    pre = tokenizer.backend_tokenizer.pre_tokenizer
-    parts: Any = pre if isinstance(pre, pre_tokenizers.Sequence) else [pre]
-    for part in parts:
-        if isinstance(part, pre_tokenizers.ByteLevel):
-            part.add_prefix_space = True
 
 
 def config_of(folder: str) -> PreTrainedConfig:

@@ -80,12 +80,13 @@ def subwords_of(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBas
         return_token_type_ids=False,
         verbose=False,
     )
+    unknown = next(i for i in (tokenizer.unk_token_id, tokenizer.pad_token_id, 0) if i is not None)
     ids = []
     for row, words in enumerate(rows):
         subwords: list[list[int]] = [[] for _ in words]
         for token, word in zip(encoded["input_ids"][row], encoded.word_ids(row), strict=True):
             subwords[word].append(token)
-        ids.append([word or [tokenizer.unk_token_id] for word in subwords])
+        ids.append([word or [unknown] for word in subwords])
     return ids
 
 

@@ -68,6 +68,18 @@ def test_a_word_that_the_tokenizer_has_nothing_for_is_unknown(tagger):
     assert len(prediction.tags) == len(prediction.probabilities) == len(words)
 
 
+def test_a_word_without_tokens_needs_no_unknown_token(checkpoint, tmp_path):
+    """Byte-level vocabularies may have none."""
+    folder = shutil.copytree(checkpoint("modernbert"), tmp_path / "encoder")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    del config["unk_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    model = nt.TransferModel.load(folder, nt.NERHead(["PER"]))
+    assert model.tokenizer.unk_token_id is None
+    (prediction,) = model.predict([["Anna", "", "\u00a0", "Oslo"]])
+    assert len(prediction.tags) == 4
+
+
 @pytest.mark.parametrize("max_length", [3, 4, 16, 64])
 def test_every_word_of_a_long_text_is_predicted_once(checkpoint, tagger, max_length):
     words = [(NAMES[i % 8], "was", "extraordinarily", ".")[i % 4] for i in range(500)]
