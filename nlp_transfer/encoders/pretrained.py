@@ -25,9 +25,11 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from nlp_transfer.encoders.pooling.pooled_config import PooledConfig, encoder_config
+from nlp_transfer.encoders.pooling.pooled_config import POSITIONS_FROM_PADDING, PooledConfig, encoder_config
+from nlp_transfer.encoders.pooling.pooled_config import max_positions as max_positions
 from nlp_transfer.encoders.sentence_pooling import sentence_pooling
 from nlp_transfer.encoders.tokenizer_blanks import for_words
+from nlp_transfer.encoders.vocabulary import require_word_embeddings, take_padding_of
 from nlp_transfer.errors import ModelError, UserError
 from nlp_transfer.system.pickles import refuse_pickles
 
@@ -144,11 +146,12 @@ class Checkpoint:
                 output_loading_info=True,
                 **({"revision": self.revision, "trust_remote_code": self.trust_remote_code} | options),
             )
-        mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
-        new = frozenset(info["missing_keys"] | mismatched)
+        shapes = {name: (there, due) for name, there, due in info["mismatched_keys"]}
+        new = frozenset(info["missing_keys"] | shapes.keys())
         _require_layers(network, new, self.name)
+        require_word_embeddings(network, new, shapes, self.name)
         freeze_constants(network)
-        return Loaded(network, new, frozenset(set(info["unexpected_keys"]) | mismatched))
+        return Loaded(network, new, frozenset(set(info["unexpected_keys"]) | shapes.keys()))
 
     def tokenizer(self, *, of_words: bool = False) -> transformers.PreTrainedTokenizerBase:
         """The tokenizer saved beside the weights. Raises ModelError if there is none.
@@ -169,6 +172,7 @@ class Checkpoint:
             raise ModelError(f"{self.name} has no fast tokenizer (tokenizer.json), which aligns words with tokens.")
         if of_words:
             tokenizer = for_words(tokenizer)
+        take_padding_of(self.encoder_config, tokenizer)
         tokenizer.chat_template = None  # useless to an encoder, and saved as one file for each name in it
         return tokenizer
 
@@ -177,21 +181,6 @@ def config_of(folder: str) -> PreTrainedConfig:
     """The config in a folder, whatever weights are beside it. Raises ModelError if it cannot be read."""
     with quiet_transformers(), _as_model_error(folder):
         return AutoConfig.from_pretrained(folder)
-
-
-def max_positions(config: PreTrainedConfig) -> int:
-    """The longest input, in tokens with the special ones, that the encoder has positions for."""
-    positions = getattr(config, "max_position_embeddings", None) or 10**9
-    # The RoBERTa line and MPNet number positions from the id of padding on, and never use those up to it.
-    if config.model_type in _POSITIONS_FROM_PADDING:
-        return positions - config.pad_token_id - 1
-    return positions - 2 if config.model_type == "mpnet" else positions  # for MPNet that id is always 1
-
-
-_POSITIONS_FROM_PADDING = (
-    "camembert", "data2vec-text", "ibert", "longformer", "roberta", "roberta-prelayernorm", "xlm-roberta",
-    "xlm-roberta-xl", "xmod",
-)  # fmt: skip
 
 
 def _source(name_or_path: str, revision: str | None) -> str:
@@ -223,6 +212,11 @@ def _require_encoder(config: PreTrainedConfig, name: str) -> None:
     known_as_no_encoder = kind in CONFIG_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     if getattr(config, "is_decoder", False) or known_as_no_encoder:
         raise ModelError(f"{name} is not an encoder ({kind}); give an encoder such as BERT, RoBERTa or DeBERTa.")
+    if kind in POSITIONS_FROM_PADDING and config.pad_token_id is None:
+        raise ModelError(
+            f"{name}: config.json has no pad_token_id, from which {kind} numbers the positions of tokens; write the id "
+            f"of the tokenizer's padding token there."
+        )
 
 
 def _require_files(folder: Path, name: str) -> None:

@@ -21,6 +21,7 @@ from nlp_transfer.data.row_store import SLICE, counted, slices, stored
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.encoders.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
+from nlp_transfer.encoders.vocabulary import require_embeddings
 from nlp_transfer.errors import ModelError, OptionError
 from nlp_transfer.heads import HEADS, TaskHead
 from nlp_transfer.heads.from_transformers import stock_head
@@ -101,6 +102,7 @@ class TransferModel:
         max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
         head.adapt_to(checkpoint)
         loaded = head.build(checkpoint)
+        require_embeddings(loaded.network, tokenizer, checkpoint.name)
         if keep_head:
             loaded = reuse_head(checkpoint, loaded)
         else:
@@ -138,6 +140,7 @@ class TransferModel:
                 f"{name} lacks trained weights of its head: {', '.join(sorted(loaded.new))}; "
                 f"load it with a new head: load(name, head=...)."
             )
+        require_embeddings(loaded.network, tokenizer, name)
         head.adjust(loaded.network)
         most = max_positions(checkpoint.encoder_config)
         max_length = _fitting(max_length or spec.get("max_length"), most, name, tokenizer)
@@ -154,6 +157,7 @@ class TransferModel:
         network = head.build(checkpoint).network
         adapter = Adapter.open(name, network, checkpoint)
         tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
+        require_embeddings(network, tokenizer, base)
         most = max_positions(checkpoint.encoder_config)
         model = cls(network, head, tokenizer, _fitting(max_length or spec["max_length"], most, name, tokenizer))
         model.adapter = None if adapter.merge_if_possible() else adapter

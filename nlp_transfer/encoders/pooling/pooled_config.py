@@ -8,6 +8,12 @@ from transformers.configuration_utils import PreTrainedConfig
 
 POOLINGS = ("cls", "mean", "max")
 
+POSITIONS_FROM_PADDING = (
+    "camembert", "data2vec-text", "ibert", "longformer", "roberta", "roberta-prelayernorm", "xlm-roberta",
+    "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+"""Families that number positions from the id of padding on."""
+
 
 class PooledConfig(PreTrainedConfig):
     """The shape of a `PooledClassifier`: the encoder's own config, its pooling and dense layers."""
@@ -32,6 +38,15 @@ def encoder_config(config: PreTrainedConfig) -> PreTrainedConfig:
         return config
     fields = dict(config.encoder_config or {})
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+def max_positions(config: PreTrainedConfig) -> int:
+    """The longest input, in tokens with the special ones, that the encoder has positions for."""
+    positions = getattr(config, "max_position_embeddings", None) or 10**9
+    # The RoBERTa line and MPNet number positions from the id of padding on, and never use those up to it.
+    if config.model_type in POSITIONS_FROM_PADDING:
+        return positions - config.pad_token_id - 1
+    return positions - 2 if config.model_type == "mpnet" else positions  # for MPNet that id is always 1
 
 
 AutoConfig.register(PooledConfig.model_type, PooledConfig, exist_ok=True)
