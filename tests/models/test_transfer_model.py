@@ -190,6 +190,28 @@ def test_bytes_are_those_of_the_saved_weights(checkpoint, tmp_path):
     assert model.bytes <= (tmp_path / "model.safetensors").stat().st_size <= model.bytes + 10_000
 
 
+@pytest.mark.parametrize("head", ["native", "hidden", "sentiment"])
+def test_a_pipeline_truncates_3000_words_where_the_model_does(checkpoint, tmp_path, head):
+    """Without `truncation=True` text-classification fails on stock networks: nothing in a folder turns it on."""
+    model = load(checkpoint, head, max_length=40)
+    model.save(tmp_path)
+    text = "the coffee was good and the train was late . " * 300
+    pipe = pipeline("text-classification", model=str(tmp_path))
+    assert pipe.tokenizer.model_max_length == 40
+    (ours,) = model.predict([text], precision="no")
+    assert pipe(text, truncation=True)[0]["label"] == ours.label
+    assert pipe(text, truncation=True)[0]["score"] == pytest.approx(ours.probability, abs=1e-5)
+    if head != "native":
+        assert pipe(text)[0]["label"] in model.head.labels
+
+
+def test_a_pipeline_tags_the_first_of_3000_words(checkpoint, tmp_path):
+    model = load(checkpoint, "ner", max_length=40)
+    model.save(tmp_path)
+    found = pipeline("token-classification", model=str(tmp_path), ignore_labels=[])("Anna was in Oslo . " * 600)
+    assert len(found) == 38
+
+
 def stock(folder, checkpoint, auto, names, **config):
     """A model that transformers itself has written, with labels in an order of its own."""
     shape = AutoConfig.from_pretrained(

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 # By dots: a saved folder holds both files, so that transformers alone opens it, with trust_remote_code.
-from .pooled_config import PooledConfig, encoder_config
+from .pooled_config import PooledConfig, encoder_config, max_positions
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
@@ -38,13 +38,35 @@ def encode(
     return_dict: bool = True,
     **kwargs: Any,
 ) -> tuple[Any, Tensor]:
-    """An encoder's output, as a ModelOutput, and the attention mask `(batch, tokens)`: all ones if None."""
+    """An encoder's output, as a ModelOutput, and the attention mask `(batch, tokens)`: all ones if None.
+
+    Of texts with more tokens than the encoder has positions for, it gets as many as it has.
+    """
     if attention_mask is None:
         tokens = input_ids if inputs_embeds is None else inputs_embeds
         assert tokens is not None, "give input_ids or inputs_embeds"
         attention_mask = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
-    inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
-    return backbone(**inputs, return_dict=True, **kwargs), attention_mask
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds, **kwargs}
+    # Of a pipeline that truncates nothing, which is how text-classification works by default.
+    if input_ids is not None and input_ids.shape[1] > (most := max_positions(backbone.config)):
+        inputs = _truncated(inputs, attention_mask, most)
+        attention_mask = inputs["attention_mask"]
+    return backbone(**inputs, return_dict=True), attention_mask
+
+
+def _truncated(inputs: dict[str, Any], attention_mask: Tensor, most: int) -> dict[str, Any]:
+    """The first tokens of each text and its last one, which ends it: what a tokenizer truncates to."""
+    last = attention_mask.sum(dim=1) - 1
+    long = (last >= most).nonzero()[:, 0]
+
+    def cut(values: Any) -> Any:
+        if not isinstance(values, Tensor) or values.shape[:2] != attention_mask.shape:
+            return values
+        kept = values[:, :most].clone()
+        kept[long, -1] = values[long, last[long]]
+        return kept
+
+    return {name: cut(values) for name, values in inputs.items()}
 
 
 class PooledClassifier(PreTrainedModel):

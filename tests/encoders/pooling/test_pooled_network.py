@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nlp_transfer as nt
-from nlp_transfer.encoders.pooling.pooled_config import POOLINGS, PooledConfig
+from nlp_transfer.encoders.pooling.pooled_config import POOLINGS, PooledConfig, max_positions
 from nlp_transfer.encoders.pooling.pooled_network import pool
 
 
@@ -133,3 +133,30 @@ def test_a_config_says_all_of_the_shape():
         [4],
         0.2,
     )
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet"])
+@pytest.mark.parametrize("how", POOLINGS)
+def test_a_text_beyond_the_positions_is_read_as_a_tokenizer_truncates_it(checkpoint, family, how):
+    """So a pipeline that is not told to truncate gives an answer, and no error about sizes."""
+    model = nt.TransferModel.load(checkpoint(family), nt.TextClassificationHead(["a", "b"], pooling=how))
+    network, tokenizer, most = model.network.eval(), model.tokenizer, max_positions(model.encoder.config)
+    texts = ["good " * 300 + "bad", "the coffee was warm", "sad " * (most - 2), "sad " * (most - 1)]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    cut = tokenizer(texts, padding=True, return_tensors="pt", truncation=True, max_length=most)
+    assert batch["input_ids"].shape[1] > cut["input_ids"].shape[1] == most
+    with torch.inference_mode():
+        torch.testing.assert_close(network(**batch).logits, network(**cut).logits)
+        alone = network(batch["input_ids"][:1]).logits
+        torch.testing.assert_close(alone, network(**cut).logits[:1], atol=1e-5, rtol=0)
+
+
+def test_token_types_are_cut_with_the_tokens(checkpoint):
+    model = nt.TransferModel.load(checkpoint("bert"), nt.TextClassificationHead(["a", "b"], pooling="mean", pairs=True))
+    first, second = "good " * 10, "bad " * 300
+    whole, cut = (
+        model.tokenizer(first, second, return_token_type_ids=True, return_tensors="pt", **how)
+        for how in ({}, {"truncation": "only_second", "max_length": max_positions(model.encoder.config)})
+    )
+    with torch.inference_mode():
+        torch.testing.assert_close(model.network.eval()(**whole).logits, model.network(**cut).logits)
