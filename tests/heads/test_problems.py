@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 from conftest import BAD, GOOD, THINGS, run_recipe
@@ -78,11 +79,12 @@ def test_a_number_for_pairs(files, training_flags):
     assert [set(line) for line in lines] == [{"line", "value"}] * 60
     card = (files / "number" / "README.md").read_text()
     assert 'pipe({"text": "Some text.", "text_pair": "Its second text."}, truncation=True)' in card
-    for flags, message in (
-        ([], "trained on pairs of texts; name the second ones with --text_pair_column_name"),
-        (["--text_pair_column_name", "b", "--all_probabilities"], "this model gives a number"),
+    shutil.copytree(files / run / "model", files / "alone")  # what remembers no columns
+    for model, flags, message in (
+        ("alone", [], "trained on pairs of texts; name the second ones with --text_pair_column_name"),
+        (run, ["--text_pair_column_name", "b", "--all_probabilities"], "this model gives a number"),
     ):
-        arguments = ["--model_name_or_path", run, "--input_file", "pairs.jsonl", "--output_file", "no.jsonl", *flags]
+        arguments = ["--model_name_or_path", model, "--input_file", "pairs.jsonl", "--output_file", "no.jsonl", *flags]
         outcome = run_recipe("predict", arguments, files)
         assert outcome.status == 2
         assert message in outcome.err.splitlines()[-1]
