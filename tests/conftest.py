@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 import nlp_transfer as nt
 from nlp_transfer.data.read_rows import read_classification, read_tagged
 from nlp_transfer.data.splits import Splits
-from nlp_transfer.run.fresh_process import logits_of
+from nlp_transfer.run.fresh_process import answers_to
 
 pytest_plugins = ["thinning"]
 
@@ -75,7 +75,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _reopen_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saved models are verified in this process: a fresh one takes seconds (tests/run/test_verify_run.py has it)."""
-    here = lambda request: contextlib.nullcontext(lambda: logits_of(request))  # noqa: E731
+    here = lambda request: contextlib.nullcontext(lambda: answers_to(request))  # noqa: E731
     monkeypatch.setattr("nlp_transfer.run.verify_run._fresh_process", here)
     monkeypatch.setattr("nlp_transfer.run.waiting_process.start", lambda: None)
 

@@ -26,6 +26,7 @@ from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.baselines import gazetteer_baseline
 from nlp_transfer.heads.registry import register_head
+from nlp_transfer.heads.span_pipeline import SpanPipeline, span_pipeline
 from nlp_transfer.heads.task_head import (
     Columns,
     TaskHead,
@@ -275,8 +276,9 @@ class NERHead(TaskHead):
         outside = self.labels.id("O")
         return fit_layer(classifier, features, labels, len(self.labels), seed, outside=outside)
 
-    # The first subword of a word is the one that was trained; other strategies mix in subwords that were not.
-    pipeline_options = ', aggregation_strategy="first"'
+    def span_pipeline(self, tokenizer: PreTrainedTokenizerBase) -> SpanPipeline:
+        prefixes = {name.partition("-")[0] for name in self.labels} - {"O"}
+        return span_pipeline(prefixes, self.scheme, tokenizer)
 
 
 @dataclass(frozen=True)

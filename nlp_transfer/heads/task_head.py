@@ -20,6 +20,7 @@ from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.heads.span_pipeline import SpanPipeline
 from nlp_transfer.metrics import RowCounts
 from nlp_transfer.metrics.metric_registry import registered_metrics, with_registered_counts, with_registered_scores
 from nlp_transfer.system.text import inline_code
@@ -340,9 +341,16 @@ class TaskHead(ABC):
     def describe_long_texts(self, max_length: int) -> list[str]:
         """How texts of more than `max_length` tokens are read, as lines of the model card."""
         return [
-            f"Texts of more than {max_length} tokens are read in overlapping windows by nlp_transfer:",
-            '`nlp_transfer.TransferModel.load("model").predict(["Some text."])`.',
+            f"Texts of more than {max_length} tokens are read in overlapping windows by nlp_transfer,",
+            '`nlp_transfer.TransferModel.load("model").predict(["Some text."])`; a pipeline reads their first tokens.',
         ]
+
+    def span_pipeline(self, tokenizer: PreTrainedTokenizerBase) -> SpanPipeline | None:
+        """How `transformers.pipeline` finds the entities that are predicted; None where a head predicts none.
+
+        It is tried when the run is verified, in place of `pipeline_options` and `pipeline_call`.
+        """
+        return None
 
     pipeline_options: ClassVar[str] = ""
     """Further arguments of `transformers.pipeline`, as code of the model card."""

@@ -9,15 +9,20 @@ from pathlib import Path
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.evaluation.evaluate_run import MOST_BASELINE_ROWS, Report, baseline_rows_note
+from nlp_transfer.heads.span_pipeline import SpanPipeline
 from nlp_transfer.models.adapters.adapter import Adapter
 from nlp_transfer.models.transfer_model import TransferModel
+from nlp_transfer.run.verify_entities import Entities, is_ours, opens_in_pipeline
 from nlp_transfer.system.text import inline_code
 
 
-def model_card(model: TransferModel, splits: Splits, report: Report, base: str | None = None) -> str:
+def model_card(
+    model: TransferModel, splits: Splits, report: Report, base: str | None = None, entities: Entities | None = None
+) -> str:
     """The model card: description, scores of the model and the baselines, data, and how to load the model.
 
-    `base` is the checkpoint that was fine-tuned.
+    `base` is the checkpoint that was fine-tuned, `entities` what a pipeline of transformers found when the run was
+    verified.
     """
     return "\n".join(
         [
@@ -25,7 +30,7 @@ def model_card(model: TransferModel, splits: Splits, report: Report, base: str |
             *_description(model, report, base),
             *_scores(report, len(splits.train.data)),
             *_data(splits),
-            *_loading(model),
+            *_loading(model, entities),
         ]
     )
 
@@ -87,23 +92,16 @@ def _data(splits: Splits) -> Iterator[str]:
     yield ""
 
 
-def _loading(model: TransferModel) -> Iterator[str]:
-    ours = type(model.network).__module__.startswith("nlp_transfer.")
+def _loading(model: TransferModel, entities: Entities | None) -> Iterator[str]:
+    spans = model.head.span_pipeline(model.tokenizer)
     yield "## How to load it"
     yield ""
-    yield "```python"
-    if model.adapter and not model.adapter.is_merged:
-        yield from _loading_with_peft(model, model.adapter, ours)
+    if spans and opens_in_pipeline(model) and (spans.strategy is None or (entities and entities.differing)):
+        yield from _loading_with_us(model, spans, entities)
     else:
-        yield "from transformers import pipeline"
-        if ours:
-            yield "import nlp_transfer  # registers the head, which is not one of transformers' own"
-        yield ""
-        arguments = f'model="model"{model.head.pipeline_options}'
-        yield f'pipe = pipeline("{model.head.pipeline_tag}", {arguments})  # the folder with config.json'
-        yield model.head.pipeline_call()
-    yield "```"
-    yield ""
+        yield from _code(_loading_in_pipeline(model, spans))
+        if spans and opens_in_pipeline(model):
+            yield from _on_entities(spans, entities)
     if isinstance(model.network, PooledClassifier) and not (model.adapter and not model.adapter.is_merged):
         yield "Without nlp_transfer, `trust_remote_code=True` in place of its import opens the model too: its network"
         yield "is in the folder, in pooled_network.py."
@@ -117,12 +115,34 @@ def _loading(model: TransferModel) -> Iterator[str]:
     yield ""
 
 
-def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> Iterator[str]:
-    if ours or adapter.is_prompt:
+def _code(lines: Iterable[str]) -> Iterator[str]:
+    yield from ("```python", *lines, "```", "")
+
+
+def _loading_in_pipeline(model: TransferModel, spans: SpanPipeline | None) -> Iterator[str]:
+    options = spans.options if spans else model.head.pipeline_options
+    call = spans.call if spans else model.head.pipeline_call()
+    if not opens_in_pipeline(model):
         yield "import nlp_transfer  # loads the adapter onto its base, with a head that PEFT cannot load"
         yield ""
         yield 'nlp_transfer.TransferModel.load("model").predict(["Some text."])  # the folder with adapter_config.json'
         return
+    yield from spans.imports if spans else ()
+    if model.adapter and not model.adapter.is_merged:
+        yield from _network_with_peft(model, model.adapter)
+        source = "model=network, tokenizer=AutoTokenizer.from_pretrained(folder)"
+        yield f'pipe = pipeline("{model.head.pipeline_tag}", {source}{options})'
+    else:
+        yield "from transformers import pipeline"
+        if is_ours(model):
+            yield "import nlp_transfer  # registers the head, which is not one of transformers' own"
+        yield ""
+        arguments = f'model="model"{options}'
+        yield f'pipe = pipeline("{model.head.pipeline_tag}", {arguments})  # the folder with config.json'
+    yield call
+
+
+def _network_with_peft(model: TransferModel, adapter: Adapter) -> Iterator[str]:
     auto = model.head.auto_class
     yield "from peft import PeftModel"
     yield f"from transformers import AutoConfig, {auto}, AutoTokenizer, pipeline"
@@ -131,9 +151,37 @@ def _loading_with_peft(model: TransferModel, adapter: Adapter, ours: bool) -> It
     yield f"base = {json.dumps(_public(adapter.base.public_name))}  # the checkpoint that was fine-tuned"
     yield f"network = {auto}.from_pretrained(base, config=AutoConfig.from_pretrained(folder))"
     yield "network = PeftModel.from_pretrained(network, folder)"
-    tokenizer = "tokenizer=AutoTokenizer.from_pretrained(folder)"
-    yield f'pipe = pipeline("{model.head.pipeline_tag}", model=network, {tokenizer}{model.head.pipeline_options})'
-    yield model.head.pipeline_call()
+
+
+def _loading_with_us(model: TransferModel, spans: SpanPipeline, entities: Entities | None) -> Iterator[str]:
+    if spans.strategy is None or not entities:
+        yield f"No setting of `transformers.pipeline` finds the entities of this model: {spans.because}."
+    else:
+        yield f"In {entities.differing} of the {entities.texts} texts with which the run was verified"
+        yield f"`transformers.pipeline` finds other entities, also with{spans.options.removeprefix(',')}: it takes the"
+        yield "likeliest tag of each word by itself, and not the likeliest ones that may follow each other."
+    yield "This finds them:"
+    yield ""
+    kind = "adapter_config.json" if model.adapter and not model.adapter.is_merged else "config.json"
+    yield from _code(
+        [
+            "import nlp_transfer",
+            "",
+            f'model = nlp_transfer.TransferModel.load("model")  # the folder with {kind}',
+            'model.predict(["Some text."])[0].spans',
+        ]
+    )
+
+
+def _on_entities(spans: SpanPipeline, entities: Entities | None) -> Iterator[str]:
+    if spans.takes_words:
+        yield f"The pipeline is given words: of a whole text {spans.because}."
+        yield "`start` and `end` count in the words joined by blanks."
+    if entities:
+        yield f"In the {entities.texts} texts with which the run was verified it finds the {entities.found:,} entities"
+        yield "that nlp_transfer finds."
+    if spans.takes_words or entities:
+        yield ""
 
 
 def _table(heading: list[str], rows: Iterable[list[str]]) -> Iterator[str]:

@@ -1,10 +1,10 @@
-"""Verification of a saved model: loaded in a fresh process, it gives the logits of the trained one."""
+"""Verification of a saved model: in a fresh process it gives the logits of the trained one, and the entities."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from nlp_transfer.heads import HEADS
 from nlp_transfer.models.adapters.adapter import base_of, holds_adapter
 from nlp_transfer.models.transfer_model import TransferModel, model_folder
 from nlp_transfer.run import waiting_process
+from nlp_transfer.run.verify_entities import Entities, compared_entities, entities_request, reference_entities
 from nlp_transfer.system.pickles import refuse_pickles
 
 ROWS = 32
@@ -36,27 +37,34 @@ _RUN_FILE = "transfer.json"
 
 @dataclass(frozen=True)
 class Verification:
-    """A saved model whose logits on `rows` rows are those of the trained one, up to `difference`."""
+    """A saved model whose logits on `rows` rows are those of the trained one, up to `difference`.
+
+    `entities` is what a pipeline of transformers found, where one was asked for entities.
+    """
 
     rows: int
     difference: float
     tolerance: float
+    entities: Entities | None = None
 
     def __str__(self) -> str:
-        return (
+        logits = (
             f"The saved model gives the trained model's logits of {self.rows} row{'s' * (self.rows != 1)} in a fresh "
             f"process: the largest difference is {self.difference:.1e} ({self.tolerance:.0e} is allowed)."
         )
+        return f"{logits} {self.entities}" if self.entities else logits
 
 
 def reference_logits(model: TransferModel, rows: Dataset, precision: str = "no") -> dict[str, Any]:
     """Inputs and logits of `ROWS` rows, spread over `rows`, and how to load a saved model for a comparison.
 
     Plain JSON values. Logits are fp32 and unrounded, `(labels,)`, or `(tokens, labels)` of a tagger; windows of a long
-    text have an entry each. `precision` is that of the training.
+    text have an entry each. `pipeline` holds the entities of these rows, where a pipeline is to find them
+    (`reference_entities`). `precision` is that of the training.
     """
     places = np.unique(np.linspace(0, len(rows) - 1, ROWS).round().astype(int)).tolist()
-    inputs = TokenInputs(model.encode(rows.select(places)), model.pad_id)
+    chosen = rows.select(places)
+    inputs = TokenInputs(model.encode(chosen), model.pad_id)
     network = model.network
     device, was_training = next(network.parameters()).device, network.training
     references = []
@@ -77,6 +85,7 @@ def reference_logits(model: TransferModel, rows: Dataset, precision: str = "no")
         "trust_remote_code": bool(model.checkpoint and model.checkpoint.trust_remote_code),
         "tolerance": TOLERANCE.get(precision, 1e-2),
         "rows": references,
+        "pipeline": reference_entities(model, chosen),
     }
 
 
@@ -99,9 +108,10 @@ def verify_in_background(folder: str | Path, reference: dict[str, Any]) -> Itera
         "ours": str(ours) if reference["ours"] else None,
         "base": _base(Path(folder), reference["trust_remote_code"]),
         "inputs": [row["inputs"] for row in reference["rows"]],
+        "pipeline": entities_request(reference.get("pipeline")),  # earlier runs have none
     }
-    with _fresh_process(request) as logits:
-        yield lambda: _compare(folder, reference, logits())
+    with _fresh_process(request) as answers:
+        yield lambda: _compare(folder, reference, answers())
 
 
 def _base(folder: Path, trust_remote_code: bool) -> dict[str, str | None] | None:
@@ -113,22 +123,25 @@ def _base(folder: Path, trust_remote_code: bool) -> dict[str, str | None] | None
     return {"source": source, "revision": revision}
 
 
-def _compare(folder: str | Path, reference: dict[str, Any], logits: Sequence[Any]) -> Verification:
-    difference = max(_differences(reference["rows"], logits))
+def _compare(folder: str | Path, reference: dict[str, Any], answers: Mapping[str, Any]) -> Verification:
+    difference = max(_differences(reference["rows"], answers["logits"]))
     tolerance = reference["tolerance"]
     if not difference <= tolerance:  # true of NaN as well
         raise ModelError(
             f"{folder}: the saved model is not the trained one: a logit differs by {difference:.2g}, the tolerance is "
             f"{tolerance:.0e} (transformers {_installed()}); train again, and report it if that does not help."
         )
-    return Verification(len({row["row"] for row in reference["rows"]}), difference, tolerance)
+    pipeline = reference.get("pipeline")
+    entities = compared_entities(pipeline, answers["entities"]) if pipeline else None
+    return Verification(len({row["row"] for row in reference["rows"]}), difference, tolerance, entities)
 
 
 def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> Verification:
     """Load the saved model of a run, named by its folder or by `model/` in it, and compare it with the trained one.
 
     No code in the folder is run, unless the run says that its model needs some and `trust_remote_code` allows it.
-    Raises ModelError if there is no run, if it would run code, or if the logits differ.
+    Raises ModelError if there is no run, if it would run code, if the logits differ, or if the call in the model card
+    finds other entities.
     """
     model = Path(model_folder(name_or_path))
     run = next((folder for folder in (model, model.parent) if (folder / _RUN_FILE).is_file()), None)
@@ -150,28 +163,35 @@ def verify_run(name_or_path: str | Path, *, trust_remote_code: bool = False) -> 
             f"{model} runs code of its own; read that code, then allow it with --trust_remote_code (in Python "
             f"trust_remote_code=True)."
         )
-    return verify_saved(model, reference)
+    verification = verify_saved(model, reference)
+    if verification.entities and verification.entities.differing:
+        raise ModelError(
+            f"{model}: the pipeline in its model card finds other entities than the model in "
+            f"{verification.entities.differing} of {verification.entities.texts} texts (transformers {_installed()}); "
+            f"predict with nlp_transfer, or with the transformers that it was trained with."
+        )
+    return verification
 
 
 @contextlib.contextmanager
-def _fresh_process(request: dict[str, Any]) -> Iterator[Callable[[], list[Any]]]:
-    """A process that computes logits as `request` says, and a function that waits for them; it ends with the block."""
+def _fresh_process(request: dict[str, Any]) -> Iterator[Callable[[], dict[str, Any]]]:
+    """A process that answers `request`, and a function that waits for the answers; it ends with the block."""
     child = waiting_process.taken()
     with child, ThreadPoolExecutor(1) as thread:
         # In a thread: the process reads once its imports are done, and a pipe holds less than a request.
         answer = thread.submit(child.communicate, json.dumps(request))
 
-        def logits() -> list[Any]:
+        def answers() -> dict[str, Any]:
             stdout, stderr = answer.result()
             if child.returncode:
                 reason = (stderr.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
                 raise ModelError(
                     f"{request['folder']} does not open in a fresh process with transformers {_installed()}: {reason}"
                 )
-            return list(json.loads(stdout.splitlines()[-1]))
+            return dict(json.loads(stdout.splitlines()[-1]))
 
         try:
-            yield logits
+            yield answers
         finally:
             child.kill()
 

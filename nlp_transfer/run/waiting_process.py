@@ -41,7 +41,7 @@ def stop() -> None:
 
 
 def started() -> subprocess.Popen[str]:
-    """A new process, which imports what it needs, reads a request from its stdin and writes logits to its stdout."""
+    """A new process, which imports what it needs, reads a request from its stdin and writes answers to its stdout."""
     # Else the working directory comes first: a tokenize.py there would be imported in place of Python's own.
     without_cwd = "import sys; sys.path[:] = [path for path in sys.path if path]\n"
     script = without_cwd + inspect.getsource(nlp_transfer.run.fresh_process)

@@ -62,13 +62,18 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         if lines := splits.misaligned():
             _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
         _write(folder / "options.yaml", to_yaml(*(_without_resume(group) for group in options)))
-        base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
-        for target in (folder, folder / "model"):
-            _write(target / "README.md", model_card(model, splits, report, base))
         if all(group.report for group in options if isinstance(group, OutputOptions)):
             write_run_report(folder, model, splits, report, transfer)
+        entities = None
         if verification:
-            log.info(verification())
+            verified = verification()
+            log.info(verified)
+            entities = verified.entities
+        if entities and entities.differing:
+            reference["pipeline"] = None  # the card shows no pipeline, and there is none to verify again
+        base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
+        for target in (folder, folder / "model"):
+            _write(target / "README.md", model_card(model, splits, report, base, entities))
         _write_json(folder / "transfer.json", transfer)  # last, as it marks a complete run
 
 

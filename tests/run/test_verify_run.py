@@ -34,12 +34,12 @@ def trained(checkpoint, review_splits, tmp_path):
 
 
 def in_a_fresh_process(request):
-    """The logits, and whether anything of ours was imported."""
+    """The answers, and whether anything of ours was imported."""
     script = inspect.getsource(nlp_transfer.run.fresh_process) + '\nprint("nlp_transfer" in sys.modules)'
     child = subprocess.run([sys.executable, "-c", script], input=json.dumps(request), capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
-    *_, logits, ours = child.stdout.splitlines()
-    return json.loads(logits), ours == "True"
+    *_, answers, ours = child.stdout.splitlines()
+    return json.loads(answers), ours == "True"
 
 
 def test_what_was_saved_is_what_was_trained_in_a_process_without_us(trained, monkeypatch):
@@ -79,9 +79,7 @@ def test_an_adapter_is_verified_on_the_revision_that_it_was_trained_on(trained, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(verify_run.Checkpoint, "find", lambda name, **how: SimpleNamespace(source=name))
-    monkeypatch.setattr(
-        verify_run, "_fresh_process", lambda request: requests.append(request) or nullcontext(lambda: [[]])
-    )
+    monkeypatch.setattr(verify_run, "_fresh_process", lambda request: requests.append(request) or nullcontext(dict))
     with verify_run.verify_in_background(folder, reference):
         base = requests[0]["base"]
     monkeypatch.setattr(transformers.AutoModelForSequenceClassification, "from_pretrained", from_pretrained)
@@ -105,7 +103,7 @@ def test_a_changed_weight_is_noticed(trained):
 @pytest.mark.parametrize("logits", [[[0.0]], [[float("nan"), 0.0]]])
 def test_logits_of_another_shape_and_nan_are_noticed(trained, monkeypatch, logits):
     folder, reference = trained
-    fresh = lambda request: nullcontext(lambda: logits * len(request["inputs"]))  # noqa: E731
+    fresh = lambda request: nullcontext(lambda: {"logits": logits * len(request["inputs"])})  # noqa: E731
     monkeypatch.setattr(verify_run, "_fresh_process", fresh)
     with pytest.raises(nt.ModelError, match="is not the trained one"):
         verify_run.verify_saved(folder, reference)
