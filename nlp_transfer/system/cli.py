@@ -37,6 +37,8 @@ def run_recipe(main: Callable[[], None]) -> None:
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     with _logging(prints), _stopping_on_sigterm():
         try:
+            if words:
+                words.own.touch()
             main()
         except RunFinished as error:
             _print(str(error), prints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -46,15 +47,16 @@ class LastWords:
         folder = os.environ.pop(FOLDER, None)
         if folder is None:
             return None
-        words = cls(Path(folder), int(os.environ["RANK"]))
-        words.own.touch()
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-        return words
+        return cls(Path(folder), int(os.environ["RANK"]))
 
 
 def leave(path: Path, text: str) -> None:
-    """Write last words to a file of `LastWords`."""
-    path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+    """Write last words to a file of `LastWords`, or to stderr where the disk takes no more."""
+    try:
+        path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        print(text, file=sys.stderr)
 
 
 def left(path: Path) -> str:
