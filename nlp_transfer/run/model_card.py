@@ -158,7 +158,8 @@ def _loading_with_us(model: TransferModel, spans: SpanPipeline, entities: Entiti
         yield f"No setting of `transformers.pipeline` finds the entities of this model: {spans.because}."
     else:
         yield f"In {entities.differing} of the {entities.texts} texts with which the run was verified"
-        yield f"`transformers.pipeline` finds other entities, also with{spans.options.removeprefix(',')}: it takes the"
+        setting = inline_code(spans.options.removeprefix(", "))
+        yield f"`transformers.pipeline` finds other entities, even with {setting}: it takes the"
         yield "likeliest tag of each word by itself, and not the likeliest ones that may follow each other."
     yield "This finds them:"
     yield ""
