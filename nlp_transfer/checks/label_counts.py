@@ -56,7 +56,7 @@ def alike(parts: Sequence[Part], counts: Counts, kind: str = "label") -> Iterato
             "warning",
             "labels_alike",
             f"The {kind}s {times} differ only by case, space or unicode form, and count as different ones"
-            f"{in_words(odd_in(names))}.",
+            f"{in_words(odd_in(names, forms=True))}.",
             f"Write {quoted(others)} as '{usual}', if they mean the same.",
             tuple(_places(parts, set(others))),
         )
@@ -65,8 +65,7 @@ def alike(parts: Sequence[Part], counts: Counts, kind: str = "label") -> Iterato
         yield Finding(
             "warning",
             "odd_label",
-            f"{len(odd):,} {kind}{'s have' if len(odd) > 1 else ' has'} characters that nobody sees, or that look like "
-            f"others{in_words(odd)}.",
+            f"{len(odd):,} {kind}{'s have' if len(odd) > 1 else ' has'} characters that nobody sees{in_words(odd)}.",
             "Write them without these, or predictions will be compared with names that nobody can type.",
             tuple(_places(parts, set(odd))),
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.rows import Rows
-from nlp_transfer.system.invisible import bare, odd_characters
+from nlp_transfer.system.invisible import bare, forms_of_letters, odd_characters, visible
 
 _SHOWN = 5
 
@@ -20,17 +20,17 @@ def alike_names(names: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def odd_in(names: Iterable[str]) -> dict[str, list[str]]:
-    """The names that hold characters which cannot be told by eye, and these."""
-    found = ((name, odd_characters(name)) for name in names)
+def odd_in(names: Iterable[str], *, forms: bool = False) -> dict[str, list[str]]:
+    """The names that hold characters which nobody sees, and these; with `forms`, those that stand for others too."""
+    found = ((name, odd_characters(name) + (forms_of_letters(name) if forms else [])) for name in names)
     return {name: odd for name, odd in found if odd}
 
 
 def in_words(odd: Mapping[str, Sequence[str]]) -> str:
-    """Names and their odd characters: " ('good' has U+200B ZERO WIDTH SPACE)"; nothing where there are none."""
+    """Names and their odd characters: " ('good<U+200B>' has U+200B ZERO WIDTH SPACE)"; nothing for none."""
     if not odd:
         return ""
-    parts = [f"'{bare(name)}' has {', '.join(characters)}" for name, characters in list(odd.items())[:_SHOWN]]
+    parts = [f"'{visible(name)}' has {', '.join(characters)}" for name, characters in list(odd.items())[:_SHOWN]]
     return f" ({'; '.join(parts)}{' ...' * (len(odd) > _SHOWN)})"
 
 
@@ -46,8 +46,8 @@ def notes_on_names(rows: Rows) -> tuple[str, ...]:
     groups = alike_names(names)
     notes = []
     for group in groups[:_SHOWN]:
-        listed = ", ".join(f"'{name}'" for name in group)
-        odd = in_words(odd_in(group))
+        listed = ", ".join(f"'{visible(name)}'" for name in group)
+        odd = in_words(odd_in(group, forms=True))
         notes.append(f"{rows.source}: the {kind}s {listed} look alike, and count as different ones{odd}.")
     in_groups = {name for group in groups for name in group}
     if others := odd_in(name for name in names if name not in in_groups):

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import datasets
 
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, is_unicode, plain, plain_list
-from nlp_transfer.errors import DataError
+from nlp_transfer.data.readers.list_cells import is_object, list_in
+from nlp_transfer.system.invisible import bare
 
 _TYPES = {
     "single_label": datasets.Value("string"),
@@ -43,29 +44,14 @@ class LabelForm(NamedTuple):
         are_several = self.delimiter or self.columns or in_lists
         return "multi_label" if are_several else "single_label"
 
-    def reading(self, problem: str, some: Iterable[Any] = ()) -> Reading:
-        """What reads a label of `problem` from the cells of a row; that of a number is read as it is written.
-
-        DataError where `some` values are 0 and 1 by position, and nothing names the positions.
-        """
+    def reading(self, problem: str) -> Reading:
+        """What reads a label of `problem` from the cells of a row, numbers, ids and marks as they are written."""
         if problem != "multi_label":
             # Of lists where single labels are found, those of one label are as odd as the others.
-            one = _one_label if self.problem is None else _one_label_in_a_list
-            return _named_labels(one, self.names) if self.names else one
+            return _one_label if self.problem is None else _one_label_in_a_list
         if self.columns:
             return _marked_labels
-        if self.delimiter is not None:
-            return _parted_labels(self.delimiter)
-        width = marks_by_position(some)
-        if not width:
-            return _named_labels(_listed_labels, self.names) if self.names else _listed_labels
-        if len(self.names) != width:
-            names = f"{len(self.names)} with --label_names" if self.names else "none"
-            raise DataError(
-                f"labels are lists of {width} marks, 0 or 1 for each label by its position, and these have {width} "
-                f"names, of which {names} are given; give all with --label_names, such as --label_names a,b,c."
-            )
-        return _labels_by_position(self.names)
+        return _listed_labels if self.delimiter is None else _parted_labels(self.delimiter)
 
 
 AS_FOUND = LabelForm()
@@ -85,24 +71,29 @@ def problem_of(data: datasets.Dataset) -> str:
     return "regression" if feature.dtype.startswith("float") else "single_label"
 
 
-def marks_by_position(some: Iterable[Any]) -> int:
-    """How many marks each list has, where all lists are as long and hold 0 and 1, and one of them a mark twice; else 0.
-
-    Lists of ids hold none twice.
-
-    >>> marks_by_position([[0, 1, 0], [1, 0, 1]])
-    3
-    """
-    lists = [value for value in some if isinstance(value, list)]
-    widths = {len(value) for value in lists}
-    if len(widths) != 1 or any(str(mark).lower() not in _MARKS for value in lists for mark in value):
-        return 0
-    return widths.pop() if any(len({_MARKS[str(m).lower()] for m in value}) < len(value) for value in lists) else 0
+def is_mark(label: str) -> bool:
+    """Whether a label says no or yes, as 0 and 1 do."""
+    return label.strip().lower() in _MARKS
 
 
 def _one_label(cells: Sequence[Cell]) -> tuple[str, str | None]:
     label = plain(cells[0]).strip()
-    return label, None if label else "no label"
+    if label[:1] in _OPENING and (what := _several_in(label)):
+        return "", what
+    return label, None if label and (label.isascii() or bare(label)) else "no label"
+
+
+_OPENING = ("[", "{", "(")
+
+
+def _several_in(label: str) -> str | None:
+    """What is wrong with a label that spells several, among labels that spell one."""
+    listed = list_in(label)
+    if listed and any(not isinstance(value, int | float) for value in listed.values):
+        return "a list of labels in a cell, where most have one label (--problem multi_label takes lists in all)"
+    if label[0] == "{" and label[-1] == "}" and is_object(label):
+        return "an object in a cell, where a label should be"
+    return None
 
 
 def _one_label_in_a_list(cells: Sequence[Cell]) -> tuple[str, str | None]:
@@ -115,46 +106,25 @@ def _one_label_in_a_list(cells: Sequence[Cell]) -> tuple[str, str | None]:
     return _one_label([cell])
 
 
-def _named_labels(read: Reading, names: Sequence[str]) -> Reading:
-    """The reading of labels that are ids of `names`, or names already."""
-
-    def named(cells: Sequence[Cell]) -> tuple[Any, str | None]:
-        label, fault = read(cells)
-        if fault:
-            return label, fault
-        found = []
-        for one in label if isinstance(label, list) else [label]:
-            if one not in names and not (one.isdecimal() and int(one) < len(names)):
-                return label, f"the label '{one}', where --label_names has {len(names)}, 0 to {len(names) - 1}"
-            found.append(one if one in names else names[int(one)])
-        return (found, None) if isinstance(label, list) else (found[0], None)
-
-    return named
-
-
-def _labels_by_position(names: Sequence[str]) -> Reading:
-    def read(cells: Sequence[Cell]) -> tuple[list[str], str | None]:
-        marks = [mark.strip().lower() for mark in plain_list(cells[0])]
-        if len(marks) != len(names) or any(mark not in _MARKS for mark in marks):
-            return [], f"labels that are not {len(names)} of 0 and 1, one for each of --label_names"
-        return [name for name, mark in zip(names, marks, strict=True) if _MARKS[mark]], None
-
-    return read
-
-
 def _listed_labels(cells: Sequence[Cell]) -> tuple[list[str], str | None]:
     if cells[0].value is None:
         return [], "no list of labels ([] says that a text has none)"
     if isinstance(cells[0].value, str):
         return [], "labels that stand in no list (--label_delimiter names their separator)"
-    return _distinct([label.strip() for label in plain_list(cells[0])])
+    labels = [label.strip() for label in plain_list(cells[0])]
+    if labels and all(map(is_mark, labels)):  # by position, as may be
+        return labels, None
+    return _distinct(labels)
 
 
 def _parted_labels(delimiter: str) -> Reading:
     def read(cells: Sequence[Cell]) -> tuple[list[str], str | None]:
         if cells[0].value is None:
             return [], "no labels (an empty text says that it has none)"
-        labels = [label.strip() for label in plain(cells[0]).split(delimiter)]
+        text = plain(cells[0])
+        if delimiter in text and (listed := list_in(text)) and listed.values:
+            return [], "a list in a cell, which needs no --label_delimiter"
+        labels = [label.strip() for label in text.split(delimiter)]
         return _distinct([label for label in labels if label])
 
     return read

@@ -6,33 +6,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from nlp_transfer.config import DataOptions
 from nlp_transfer.data.alike_labels import notes_on_names
-from nlp_transfer.data.changed_labels import as_numbers, as_single_labels, in_digits, notation_in, notation_measured
-from nlp_transfer.data.label_cells import joint_of
 from nlp_transfer.data.label_check import check_splits
+from nlp_transfer.data.label_reading import distinct_labels, notes_on_labels, reading_of
 from nlp_transfer.data.labels import LabelForm, problem_of
-from nlp_transfer.data.number_notations import Notation
 from nlp_transfer.data.read_rows import (
     Source,
-    read_classification,
-    read_hub,
-    read_hub_texts,
-    read_tagged,
-    read_texts,
-)
+    SplitSource,
+    hub_source,
+    labelled_rows,
+    source_of,
+    tagged_rows,
+    unlabelled_rows,
+)  # fmt: skip
 from nlp_transfer.data.readers import require_file
 from nlp_transfer.data.readers.hub import hub_splits
 from nlp_transfer.data.row_kinds import RowKind, row_kind_named
-from nlp_transfer.data.row_store import values
 from nlp_transfer.data.rows import Rows
-from nlp_transfer.data.splits import Splits, make_splits
+from nlp_transfer.data.splits import Splits, left_out_notes, make_splits
 from nlp_transfer.errors import DataError, OptionError
 
-_OF_TABLES = ("delimiter", "quoting", "no_header")
-_OF_FILES = (*_OF_TABLES, "conll_columns")
+_OF_FILES = ("delimiter", "quoting", "no_header", "conll_columns")
 _HUB_NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "dev", "development"),
@@ -75,9 +71,9 @@ def splits_from(
     kind = row_kind_named(task)
     _refuse_clashes(options, kind)
 
-    read = {name: None if source is None else _read(source, options, kind) for name, source in sources.items()}
-
-    return _checked(_settled(read, options, kind), options, kind, seed)
+    form = {name: getattr(options, name) for name in _OF_FILES}
+    read = {name: source_of(source, **form) for name, source in sources.items() if source is not None}
+    return _checked(_read(read, options, kind), options, kind, seed)
 
 
 def _checked(
@@ -107,11 +103,12 @@ def _checked(
     for name, rows in unlabelled.items():
         becomes = "they are predicted, and not scored" if name == "test" else "they are left out"
         splits = splits.noting(f"{rows.source}: none of the {len(rows.data):,} {name} rows has a label; {becomes}.")
+        splits = splits.noting(*left_out_notes(rows))
     if splits.test is None and splits.validation is None:
         raise OptionError(
             "--validation_split_percentage 0 leaves no rows to score; give a --test_file or a --validation_file."
         )
-    splits = splits.noting(*(note for rows in prepared.values() for note in rows.notes))
+    splits = splits.noting(*(note for rows in (*prepared.values(), *unlabelled.values()) for note in rows.notes))
     if splits.test is None:
         splits = splits.noting(
             "No test rows: scores will be computed on the validation rows, which also select the best weights."
@@ -126,59 +123,51 @@ def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
     """
     kind = row_kind_named(task)
     _refuse_clashes(options, kind)
-    return _settled(_hub(options, kind) if options.dataset_name else _files(options, kind), options, kind)
+    sources = _hub(options) if options.dataset_name else _files(options, kind)
+    return _read(sources, options, kind)
 
 
-def _settled(splits: Mapping[str, Rows | None], options: DataOptions, kind: RowKind) -> dict[str, Rows]:
-    """The splits with their labels read as what those of the training rows are: names, several of them, or numbers."""
-    unlabelled = {name: rows for name, rows in splits.items() if rows is not None and not rows.has_labels}
-    parts = {name: rows for name, rows in splits.items() if rows is not None and rows.has_labels}
-    return _read_alike(parts, options, kind) | unlabelled
-
-
-def _read_alike(parts: dict[str, Rows], options: DataOptions, kind: RowKind) -> dict[str, Rows]:
-    train = parts["train"]
-    if kind.tagged or options.label_columns:
-        return parts
-    mark, is_open = options.decimal_mark, kind.infers_problem and not options.problem
-    if problem_of(train.data) == "multi_label":
-        if is_open and options.label_delimiter is None and all(map(_has_one_each, parts.values())):
-            note = (
-                f"{train.source}: every text has a list of one label, so a text has one label; --problem multi_label "
-                "lets it have several."
-            )
-            parts = {name: as_single_labels(rows) for name, rows in parts.items()}
-            parts["train"] = replace(parts["train"], notes=(*train.notes, note))
-        return parts
-    if options.label_names:
-        return parts
-    try:
-        if options.problem == "regression":
-            notation: Notation | None = notation_in(train, mark)
-        else:
-            notation = notation_measured(train, mark) if is_open or kind.ordered else None
-    except DataError as error:
-        raise DataError(f"{train.source}: {error}") from None
-    if notation is None:
-        return {name: _noting_joints(rows, name) for name, rows in parts.items()}
-    if kind.ordered and options.problem != "regression":
-        return parts if notation.is_plain else {name: in_digits(rows, notation) for name, rows in parts.items()}
-    return {name: as_numbers(rows, notation, options.skip_bad_rows) for name, rows in parts.items()}
-
-
-def _has_one_each(rows: Rows) -> bool:
-    return all(len(labels) == 1 for labels in values(rows.data, "label"))
-
-
-def _noting_joints(rows: Rows, split: str) -> Rows:
-    joint = joint_of(values(rows.data, "label")) if split == "train" else None
-    if joint is None:
-        return rows
-    note = (
-        f"{rows.source}: labels such as '{joint[1]}' look like several in one; --label_delimiter '{joint[0]}' "
-        "takes them apart."
+def _read(sources: Mapping[str, SplitSource], options: DataOptions, kind: RowKind) -> dict[str, Rows]:
+    """The rows of each source, those of validation and test read as those of train show."""
+    if kind.tagged:
+        words_and_tags = (options.text_column_name, options.label_column_name)
+        return {
+            name: tagged_rows(source, words_and_tags, options.misaligned, options.skip_bad_rows)
+            for name, source in sources.items()
+        }
+    if options.conll_columns:
+        raise OptionError("--conll_columns is for NER.")
+    skip = options.skip_bad_rows
+    form = LabelForm(
+        options.problem or kind.problem,
+        options.label_delimiter,
+        tuple(options.label_columns),
+        tuple(options.label_names),
+        options.decimal_mark,
     )
-    return replace(rows, notes=(*rows.notes, note))
+    as_written = form._replace(problem="single_label") if form.problem == "regression" else form
+    given = (options.text_column_name, options.text_pair_column_name, options.label_column_name)
+    train = labelled_rows(sources["train"], given, as_written, skip)
+    infers = kind.infers_problem and not options.problem
+    reading = reading_of(train, form, skip, infers=infers, ordered=kind.ordered)
+    read = {"train": reading.change(train)}
+    read["train"] = replace(read["train"], notes=(*read["train"].notes, *notes_on_labels(read["train"])))
+    labels = options.label_columns or [train.columns["label"]]
+    known = distinct_labels(train)
+    for name in (name for name in sources if name != "train"):
+        columns = _columns_as(train, sources[name], given)
+        rows = unlabelled_rows(sources[name], (*columns[:2], given[2]), labels, known, skip)
+        read[name] = rows or reading.change(labelled_rows(sources[name], columns, reading.form, skip))
+    return read
+
+
+def _columns_as(
+    train: Rows, source: SplitSource, given: tuple[str | None, str | None, str | None]
+) -> tuple[str | None, str | None, str | None]:
+    """The columns of another split: those given, else those of train where they are there."""
+    there = source.opened("labels").columns
+    text, label = (train.columns[role] if train.columns[role] in there else None for role in ("text", "label"))
+    return given[0] or text, given[1], given[2] or label
 
 
 def _taken_as(train: Rows) -> str:
@@ -222,66 +211,24 @@ def _refuse_options(options: DataOptions, kind: RowKind) -> None:
         raise OptionError(kind.refusal.format(option="problem"))
 
 
-def _files(options: DataOptions, kind: RowKind) -> dict[str, Rows | None]:
+def _files(options: DataOptions, kind: RowKind) -> dict[str, SplitSource]:
     paths = {"train": options.train_file, "validation": options.validation_file, "test": options.test_file}
     if not options.train_file:
         folder = files("nlp_transfer") / "samples" / kind.name
         paths = {name: str(folder / f"{name}.{kind.sample_suffix}") for name in paths}
-    return {name: _read_split(name, path, options, kind) if path else None for name, path in paths.items()}
+    form = {name: getattr(options, name) for name in _OF_FILES}
+    return {name: source_of(path, **form) for name, path in paths.items() if path}
 
 
-def _read_split(name: str, source: Source, options: DataOptions, kind: RowKind) -> Rows:
-    if name != "train" and not kind.tagged:
-        form = {name: getattr(options, name) for name in ("skip_bad_rows", *_OF_TABLES)}
-        columns = (options.text_column_name, _label_columns(options))
-        if rows := read_texts(source, *columns, pair_column=options.text_pair_column_name, **form):
-            return rows
-    return _read(source, options, kind)
-
-
-def _label_columns(options: DataOptions) -> list[str] | None:
-    return options.label_columns or ([options.label_column_name] if options.label_column_name else None)
-
-
-def _read(source: Source, options: DataOptions, kind: RowKind) -> Rows:
-    columns = (options.text_column_name, options.label_column_name)
-    form: dict[str, Any] = {name: getattr(options, name) for name in ("skip_bad_rows", *_OF_FILES)}
-    if not kind.tagged:
-        if form.pop("conll_columns"):
-            raise OptionError("--conll_columns is for NER.")
-        return read_classification(source, *columns, **(form | _labelled(options, kind)))
-    return read_tagged(source, *columns, **form, misaligned=options.misaligned)
-
-
-def _labelled(options: DataOptions, kind: RowKind) -> dict[str, Any]:
-    problem = options.problem or kind.problem
-    if problem == "regression":
-        problem = "single_label"  # of all rows those of train show how numbers are written
-    form = LabelForm(problem, options.label_delimiter, tuple(options.label_columns), tuple(options.label_names))
-    return {"pair_column": options.text_pair_column_name, "labels": form}
-
-
-def _hub(options: DataOptions, kind: RowKind) -> dict[str, Rows | None]:
+def _hub(options: DataOptions) -> dict[str, SplitSource]:
     name = options.dataset_name or ""
     there = hub_splits(name, options.dataset_config_name)
     spelt = {split: next((s for s in spellings if s in there), None) for split, spellings in _HUB_NAMES.items()}
     if spelt["train"] is None:
         raise DataError(f"{name} has no split named train; its splits are: {', '.join(there)}.")
-    return {split: _hub_split(name, spelling, options, kind) if spelling else None for split, spelling in spelt.items()}
-
-
-def _hub_split(name: str, split: str, options: DataOptions, kind: RowKind) -> Rows:
-    where = (name, split, options.dataset_config_name, options.text_column_name)
-    form: dict[str, Any] = {name: getattr(options, name) for name in ("skip_bad_rows", *_OF_TABLES)}
-    if split not in _HUB_NAMES["train"] and not kind.tagged:
-        rows = read_hub_texts(*where, _label_columns(options), pair_column=options.text_pair_column_name, **form)
-        if rows:
-            return rows
-    form["conll_columns"] = options.conll_columns
-    return read_hub(
-        *where,
-        options.label_column_name,
-        tagged=kind.tagged,
-        misaligned=options.misaligned,
-        **(form | _labelled(options, kind)),
-    )
+    form = {option: getattr(options, option) for option in _OF_FILES}
+    return {
+        split: hub_source(name, spelling, options.dataset_config_name, **form)
+        for split, spelling in spelt.items()
+        if spelling
+    }

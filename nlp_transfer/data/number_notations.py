@@ -17,7 +17,7 @@ _BLANKS = " \u00a0\u2009\u202f"
 _GROUPED_BY = {".": f",'\u2019{_BLANKS}", ",": rf"\.'\u2019{_BLANKS}"}
 _NUMBER = {
     mark: re.compile(
-        rf"(?P<sign>[-+\u2212]?)(?P<whole>[1-9]\d{{0,2}}(?P<parted>[{groups}])\d{{3}}(?:(?P=parted)\d{{3}})*|\d*)"
+        rf"(?P<sign>[-+\u2212]?)(?P<whole>[1-9]\d{{0,2}}(?P<parted>[{groups}])\d{{3}}(?:(?P=parted)\d{{3}})*|0|[1-9]\d*|)"
         rf"(?:{re.escape(mark)}(?P<fraction>\d*))?(?P<exponent>[eE][-+]?\d+)?"
     )
     for mark, groups in _GROUPED_BY.items()
@@ -42,15 +42,26 @@ class Notation(NamedTuple):
         if self.unit == "/":
             above, _, below = (part.strip() for part in text.partition("/"))
             number, of = _number(above, self.mark), _number(below, self.mark)
-            if number is None or not of or (self.of is not None and of != self.of):
+            if number is None or not of or number > of or (self.of is not None and of != self.of):
                 return None
             return number if self.of is not None else number / of
         bare = text.strip()
-        if self.unit:
-            if self.unit not in (bare[:1], bare[-1:]):
-                return None
-            bare = bare.removeprefix(self.unit).removesuffix(self.unit).strip()
-        return _number(bare, self.mark)
+        if not self.unit:
+            return _number(bare, self.mark)
+        sign = bare[:1] if bare[:1] in ("-", "+", "\u2212") else ""
+        bare = bare.removeprefix(sign)
+        if not bare.startswith(self.unit) and not bare.endswith(self.unit):
+            return None
+        return _number(sign + bare.removeprefix(self.unit).removesuffix(self.unit).strip(), self.mark)
+
+    @property
+    def described(self) -> str:
+        """What a number is written with, in words; nothing where it is plain."""
+        if self.is_plain:
+            return ""
+        mark = next(name for name, sign in MARKS.items() if sign == self.mark)
+        unit = {"": "", "/": " before a denominator"}.get(self.unit, f" and {self.unit}")
+        return f" (as others in train are, with a decimal {mark}{unit})"
 
 
 PLAIN = Notation()
@@ -71,30 +82,38 @@ def notation_of(labels: Iterable[str], column: str, mark: str | None = None) -> 
     `mark`, "point" or "comma", says what parts fractions. DataError where two notations read as many, and differently.
     """
     distinct = list(dict.fromkeys(labels))
-    allowed = [MARKS[mark]] if mark else list(MARKS.values())
-    units = {_unit(label) for label in distinct[:1000]}
-    known = [Notation(m, unit, None, False) for unit in sorted(units) for m in allowed]
-    known = [_with_denominator(notation, distinct) for notation in known]
-    if "." in allowed:
-        known.insert(0, PLAIN)
+    known = _notations(distinct, mark)
     counts = [sum(notation.read(label) is not None for label in distinct) for notation in known]
     best = known[counts.index(max(counts))]
-    if not best.is_plain:
-        rivals = [notation for notation, count in zip(known, counts, strict=True) if count == max(counts)]
-        for label in distinct:
-            readings = [notation.read(label) for notation in rivals]
-            if len({reading for reading in readings if reading is not None}) > 1:
-                raise DataError(
-                    f"column '{column}' holds numbers that can be read in two ways: '{label}' is "
-                    + " or ".join(
-                        f"{reading:.15g} with a decimal {name}"
-                        for name, sign in MARKS.items()
-                        for notation, reading in zip(rivals, readings, strict=True)
-                        if notation.mark == sign and reading is not None
-                    )
-                    + "; give --decimal_mark point or comma, or --problem single_label if they are names."
-                )
+    rivals = [notation for notation, count in zip(known, counts, strict=True) if count == max(counts)]
+    if best.is_plain and not (max(counts) == len(distinct) and _may_be_thousands(distinct)):
+        return best
+    for label in distinct:
+        readings = [notation.read(label) for notation in rivals]
+        if len({reading for reading in readings if reading is not None}) > 1:
+            listed = {
+                f"{reading:.15g} with a decimal {name}": None
+                for name, sign in MARKS.items()
+                for notation, reading in zip(rivals, readings, strict=True)
+                if notation.mark == sign and reading is not None
+            }
+            raise DataError(
+                f"column '{column}' holds numbers that can be read in two ways: '{label}' is {' or '.join(listed)}; "
+                "give --decimal_mark point or comma, or --problem single_label if they are names."
+            )
     return best
+
+
+def _may_be_thousands(labels: Sequence[str]) -> bool:
+    """Whether points may stand between thousands, as in 5, 967 and 1.004: else some number had fewer digits behind."""
+    return any(label.strip().lstrip("-").isdigit() for label in labels) and any("." in label for label in labels)
+
+
+def _notations(labels: Sequence[str], mark: str | None) -> list[Notation]:
+    allowed = [MARKS[mark]] if mark else list(MARKS.values())
+    units = sorted({_unit(label) for label in labels[:1000]})
+    known = [_with_denominator(Notation(m, unit, None, False), labels) for unit in units for m in allowed]
+    return [PLAIN, *known] if "." in allowed else known
 
 
 def example(labels: Sequence[str], notation: Notation) -> str:
@@ -107,8 +126,15 @@ def _unit(label: str) -> str:
     label = label.strip()
     if "/" in label:
         return "/"
-    ends = label[:1] + label[-1:]
-    return next((sign for sign in ends if sign == "%" or unicodedata.category(sign) == "Sc"), "")
+    ends = label.lstrip("-+\u2212")[:1] + label[-1:]
+    sign = next((sign for sign in ends if sign == "%" or unicodedata.category(sign) == "Sc"), "")
+    if sign:
+        return sign
+    code = _CODE.match(label)
+    return (code[1] or code[2]) if code else ""
+
+
+_CODE = re.compile(r"([A-Z]{3})\s*[-+\u2212]?\d|.*\d\s*([A-Z]{3})$")  # of a currency: USD 12.50, 12,50 EUR
 
 
 def _with_denominator(notation: Notation, labels: Sequence[str]) -> Notation:
@@ -134,24 +160,56 @@ _FEW = 20
 def measured(labels: Iterable[str], column: str, mark: str | None = None) -> Notation | None:
     """The notation of labels that are measured rather than named, if they are.
 
-    Nine in ten are numbers. Plain ones are more than a scale labelled by hand has, and some of them fractions; others,
-    which nobody would call a class, are three at least.
+    Nine in ten are numbers, or all but one. Plain ones are more than a scale labelled by hand has, and some of them
+    fractions; others, which nobody would call a class, are three at least. DataError where they can be read in two
+    ways, or are written in two.
     """
-    distinct = set(labels)
+    distinct = sorted(set(labels))
     if not distinct or not any(any(c.isdigit() for c in label) for label in distinct):
         return None
     plain = [number for number in map(PLAIN.read, distinct) if number is not None]
-    if len(plain) >= 0.9 * len(distinct):
-        fractions = any(number != int(number) for number in plain)
-        return PLAIN if fractions and len(distinct) > _FEW else None
-    notation = notation_of(sorted(distinct), column, mark)
-    others = {label for label in distinct if notation.read(label) is None}
-    if len(others) <= min(len(distinct) - 3, 0.1 * len(distinct)):
-        return None if notation.is_plain else notation
-    if not notation.is_plain and all(PLAIN.read(label) is not None for label in others) and len(distinct) > 2:
-        one = min(others)
-        raise DataError(
-            f"column '{column}' holds numbers that are written in two ways, {example(sorted(distinct), notation)} and "
-            f"'{one}' as {PLAIN.read(one):.15g}; write them alike, or give --problem single_label if they are names."
-        )
+    are_plain = len(plain) >= 0.9 * len(distinct) and mark != "comma"
+    if are_plain and (len(distinct) <= _FEW or not any(number != int(number) for number in plain)):
+        return None
+    notation = notation_of(distinct, column, mark)
+    if are_plain:
+        return notation
+    others = [label for label in distinct if notation.read(label) is None]
+    numbers = len(distinct) - len(others)
+    are_most = numbers >= 3 and len(others) <= max(1, 0.1 * len(distinct))
+    if are_most and not notation.is_plain and not _look_like_codes(distinct, notation):
+        return notation
+    _refuse_two_ways(distinct, others, notation, column, mark)
     return None
+
+
+def looks_numeric(labels: Iterable[str]) -> bool:
+    """Whether most labels are numbers in some notation, whatever they mean."""
+    distinct = list(dict.fromkeys(labels))
+    known = _notations(distinct, None)
+    return 2 * sum(any(n.read(label) is not None for n in known) for label in distinct) > len(distinct)
+
+
+def _look_like_codes(labels: Sequence[str], notation: Notation) -> bool:
+    """Whether numbers in groups are all of one shape, as post codes are."""
+    if notation.is_plain or notation.unit:
+        return False
+    shapes = {re.sub(r"\d", "0", label) for label in labels}
+    return len(shapes) == 1 and not shapes.pop().strip("0" + _BLANKS) and len(labels[0]) > 1
+
+
+def _refuse_two_ways(
+    labels: Sequence[str], others: Sequence[str], notation: Notation, column: str, mark: str | None
+) -> None:
+    known = _notations(labels, mark)
+    read = {label: next((n for n in known if n.read(label) is not None), None) for label in others}
+    has_fractions = any(number != int(number) for number in map(PLAIN.read, labels) if number is not None)
+    if not others or None in read.values() or len(labels) < 4 or not has_fractions:
+        return
+    one = others[0]
+    other = read[one]
+    assert other is not None
+    raise DataError(
+        f"column '{column}' holds numbers that are written in two ways, {example(labels, notation)} and "
+        f"{example([one], other)}; write them alike, or give --problem single_label if they are names."
+    )

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
 
 import datasets
 
-from nlp_transfer.data.changed_labels import as_numbers, notation_in
 from nlp_transfer.data.character_spans import MANNERS
+from nlp_transfer.data.label_reading import reading_of
 from nlp_transfer.data.labels import AS_FOUND, LabelForm
 from nlp_transfer.data.readers import BadRow, Table, frame_table, hub_table, is_saved, open_table, saved_table
 from nlp_transfer.data.readers.annotated import aligned
-from nlp_transfer.data.readers.annotated_labels import holds_annotations
+from nlp_transfer.data.readers.annotated_labels import labelled
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.columns import choose_columns
 from nlp_transfer.data.readers.hub import load_hub, local_files, saved_splits
 from nlp_transfer.data.readers.reader_registry import Use, check_options
+from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.data.row_store import batched, counted, stored
 from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.data.task_columns import Task, classification, converted, has_labels, tagged, texts_alone
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | datasets.Dataset | pandas.DataFrame"
 """What rows are read from: a path, several that are read as one, or an object in memory."""
+
+
+class SplitSource(NamedTuple):
+    """What the rows of a split are read from: its name in messages, and what opens its table anew each time."""
+
+    name: str
+    opened: Callable[[Use], Table]
 
 
 def read_classification(
@@ -57,26 +64,8 @@ def read_classification(
     >>> read_classification("train.csv", label_column="category").data[0]  # doctest: +SKIP
     {'text': 'I am still waiting on my card?', 'label': 'card_arrival', 'line': 2}
     """
-    table = _opened(path, "labels", delimiter=delimiter, quoting=quoting, no_header=no_header)
-    return _labelled_rows(table, _name(path), (text_column, pair_column, label_column), labels, skip_bad_rows)
-
-
-def read_texts(
-    path: Source,
-    text_column: str | None = None,
-    label_columns: Sequence[str] | None = None,
-    *,
-    pair_column: str | None = None,
-    skip_bad_rows: bool = False,
-    **form: str | bool | None,
-) -> Rows | None:
-    """Read texts of which none has a label, as those of a competition; None where one has.
-
-    `label_columns` are those that would hold labels, by default one of a usual name. The rest is as in
-    `read_classification`.
-    """
-    open_it = partial(_opened, path, "labels", **form)
-    return _unlabelled(open_it, _name(path), (text_column, pair_column), label_columns, skip_bad_rows)
+    source = source_of(path, delimiter=delimiter, quoting=quoting, no_header=no_header)
+    return _with_their_labels(source, (text_column, pair_column, label_column), labels, skip_bad_rows)
 
 
 def read_tagged(
@@ -98,9 +87,8 @@ def read_tagged(
     called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". `misaligned`
     says what is done with spans that do not align with words: `strict` raises DataError, `snap`, `drop`.
     """
-    given = {"conll_columns": conll_columns, "delimiter": delimiter, "quoting": quoting, "no_header": no_header}
-    table = _opened(path, "tags", **given)
-    return _tagged_rows(table, _name(path), (words_column, tags_column), misaligned, skip_bad_rows)
+    form = {"conll_columns": conll_columns, "delimiter": delimiter, "quoting": quoting, "no_header": no_header}
+    return tagged_rows(source_of(path, **form), (words_column, tags_column), misaligned, skip_bad_rows)
 
 
 def read_hub(
@@ -123,46 +111,54 @@ def read_hub(
     `form`. Of the hub `datasets` reads them and may guess types: a CSV with labels 001 and 002 comes as 1 and 2. What
     it has saved itself comes as it was.
     """
-    table, source = (
-        _hub_table(name, split, config_name, "tags" if tagged else "labels", form),
-        _split_name(name, split, config_name),
-    )
+    source = hub_source(name, split, config_name, **form)
     if tagged:
-        return _tagged_rows(table, source, (text_column, label_column), misaligned, skip_bad_rows)
-    return _labelled_rows(table, source, (text_column, pair_column, label_column), labels, skip_bad_rows)
+        return tagged_rows(source, (text_column, label_column), misaligned, skip_bad_rows)
+    return _with_their_labels(source, (text_column, pair_column, label_column), labels, skip_bad_rows)
 
 
-def read_hub_texts(
-    name: str,
-    split: str,
-    config_name: str | None = None,
-    text_column: str | None = None,
-    label_columns: Sequence[str] | None = None,
-    *,
-    pair_column: str | None = None,
-    skip_bad_rows: bool = False,
-    **form: str | bool | None,
-) -> Rows | None:
-    """Read the texts of a split of which none has a label, as `read_texts` does; None where one has."""
-    open_it = partial(_hub_table, name, split, config_name, "labels", form)
-    return _unlabelled(
-        open_it, _split_name(name, split, config_name), (text_column, pair_column), label_columns, skip_bad_rows
-    )
+def source_of(path: Source, **form: str | bool | None) -> SplitSource:
+    """The source that a path, or an object in memory, is; `form` are options of the reader of files."""
+    return SplitSource(_name(path), lambda use: _opened(path, use, **form))
 
 
-def _hub_table(
-    name: str, split: str, config_name: str | None, use: Use, form: Mapping[str, str | bool | None]
-) -> Table:
+def hub_source(name: str, split: str, config_name: str | None = None, **form: str | bool | None) -> SplitSource:
+    """The source that a split of a data set on the hub or in a folder is. DataError where it cannot be loaded."""
     if is_saved(Path(name)):
-        return saved_table(Path(name) / split if saved_splits(Path(name)) else Path(name))
+        part = Path(name) / split if saved_splits(Path(name)) else Path(name)
+        return SplitSource(f"{name} ({split})", lambda use: saved_table(part))
     if paths := local_files(name, config_name).get(split):
-        return open_table(paths, use, **form)
-    check_options(name, use, (), **form)
-    return hub_table(load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split)))
+        return SplitSource(_name(paths), lambda use: open_table(paths, use, **form))
+    check_options(name, "labels", (), **form)
+    data = load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split))
+    return SplitSource(f"{name} ({split})", lambda use: hub_table(data))
 
 
-def _split_name(name: str, split: str, config_name: str | None) -> str:
-    return _name(local_files(name, config_name).get(split) or f"{name} ({split})")
+def labelled_rows(
+    source: SplitSource, given: tuple[str | None, str | None, str | None], form: LabelForm, skip_bad_rows: bool
+) -> Rows:
+    """The rows of a source with labels as its cells hold them, in columns `given` for text, second text and label."""
+    table, task = classification(source.opened("labels"), source.name, *given, form)
+    return _rows(table, source.name, task, skip_bad_rows)
+
+
+def unlabelled_rows(
+    source: SplitSource,
+    given: tuple[str | None, str | None, str | None],
+    labels: Sequence[str],
+    known: Container[str],
+    skip_bad_rows: bool,
+) -> Rows | None:
+    """The rows of a source of which none has a label, in the columns `labels`, with nothing but texts; else None.
+
+    `given` are as in `labelled_rows`, `known` are labels of the training rows, which -1 may be. DataError where a
+    column is called nearly as one of `labels`, or as labels are.
+    """
+    *texts, label = given
+    table = labelled(source.opened("labels"), source.name, label)
+    if not table.columns or has_labels(table, source.name, labels, known, texts):
+        return None
+    return _rows(unwrapped(source.opened("labels")), source.name, texts_alone(*texts), skip_bad_rows)
 
 
 def _name(source: Source) -> str:
@@ -228,36 +224,22 @@ def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:
     )  # fmt: skip
 
 
-def _labelled_rows(
-    table: Table, source: str, given: tuple[str | None, str | None, str | None], labels: LabelForm, skip_bad_rows: bool
+def _with_their_labels(
+    source: SplitSource, given: tuple[str | None, str | None, str | None], form: LabelForm, skip_bad_rows: bool
 ) -> Rows:
-    table, task = classification(table, source, *given, labels)
-    rows = _rows(table, source, task, skip_bad_rows)
-    if labels.problem != "regression":
-        return rows
-    return as_numbers(rows, notation_in(rows, labels.decimal_mark), skip_bad_rows)
+    as_written = form._replace(problem="single_label") if form.problem == "regression" else form
+    rows = labelled_rows(source, given, as_written, skip_bad_rows)
+    return reading_of(rows, form, skip_bad_rows, infers=False, ordered=False).change(rows)
 
 
-def _unlabelled(
-    open_it: Callable[[], Table],
-    source: str,
-    given: tuple[str | None, str | None],
-    label_columns: Sequence[str] | None,
-    skip_bad_rows: bool,
-) -> Rows | None:
-    table = open_it()
-    if not table.columns or holds_annotations(table) or has_labels(table, label_columns):
-        return None
-    return _rows(open_it(), source, texts_alone(*given), skip_bad_rows)
-
-
-def _tagged_rows(
-    table: Table, source: str, given: tuple[str | None, str | None], misaligned: str, skip_bad_rows: bool
+def tagged_rows(
+    source: SplitSource, given: tuple[str | None, str | None], misaligned: str, skip_bad_rows: bool
 ) -> Rows:
+    """The words and tags of a source, in columns `given` for words, or text, and tags, or spans."""
     if misaligned not in MANNERS:
         raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; got {misaligned}.")
-    table, alignment = aligned(table, source, given, misaligned, skip_bad_rows)
+    table, alignment = aligned(source.opened("tags"), source.name, given, misaligned, skip_bad_rows)
     if alignment is None:
-        return _rows(table, source, tagged(*given), skip_bad_rows)
-    rows = _rows(table, source, tagged(None, None), skip_bad_rows)
+        return _rows(table, source.name, tagged(*given), skip_bad_rows)
+    rows = _rows(table, source.name, tagged(None, None), skip_bad_rows)
     return replace(rows, notes=(*rows.notes, *alignment.notes()), misaligned=alignment.whole_list())

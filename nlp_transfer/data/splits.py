@@ -79,12 +79,7 @@ def make_splits(
     """
     held_out_share = None
     share = min(_SHARE, _MOST_HELD_OUT / max(len(train.data), 1)) if share is None else share
-    notes = [
-        f"{rows.source}: left out {len(rows.skipped):,} bad row{'s' * (len(rows.skipped) > 1)} "
-        f"({some_numbers(rows.skipped, rows.unit)})."
-        for rows in (train, validation, test)
-        if rows is not None and rows.skipped
-    ]
+    notes = [note for rows in (train, validation, test) if rows is not None for note in left_out_notes(rows)]
     if validation is None and not share:
         notes.append("No validation rows: every training row is trained on, and the last weights are used.")
     elif validation is None:
@@ -97,6 +92,14 @@ def make_splits(
             f"({len(validation.data) / whole:.0%}), {manner}, seed {seed}."
         )
     return Splits(train, validation, test, tuple(notes), held_out_share)
+
+
+def left_out_notes(rows: Rows) -> tuple[str, ...]:
+    """A sentence on the bad rows that were left out, if any were."""
+    if not rows.skipped:
+        return ()
+    count = len(rows.skipped)
+    return (f"{rows.source}: left out {count:,} bad row{'s' * (count > 1)} ({some_numbers(rows.skipped, rows.unit)}).",)
 
 
 def hold_out(rows: Rows, share: float, seed: int, label_column: str | None) -> tuple[Rows, Rows]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,9 +13,18 @@ import datasets
 from nlp_transfer.data.label_cells import listed_cells
 from nlp_transfer.data.labels import LabelForm, feature_of
 from nlp_transfer.data.readers import BadRow, Record, Table
-from nlp_transfer.data.readers.annotated_labels import labelled
+from nlp_transfer.data.readers.annotated_labels import labelled, without_rejected
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
-from nlp_transfer.data.readers.columns import LABEL, TAGS, TEXT, TEXT_PAIR, WORDS, Column, choose_columns
+from nlp_transfer.data.readers.columns import (
+    LABEL,
+    TAGS,
+    TEXT,
+    TEXT_PAIR,
+    WORDS,
+    Column,
+    choose_columns,
+    no_such_column,
+)
 from nlp_transfer.errors import DataError
 from nlp_transfer.system.invisible import bare
 
@@ -45,7 +55,8 @@ def classification(
 
     Numbers are read as texts: how they are written, all of them show. DataError where the columns are not there.
     """
-    table = labelled(table, source, label) if table.columns and not form.columns else table
+    if table.columns:
+        table = without_rejected(table) if form.columns else labelled(table, source, label)
     texts = [(TEXT, text)]
     if pair:
         texts.append((TEXT_PAIR, pair))
@@ -58,10 +69,7 @@ def classification(
         some = [listed.read(value) for value in some]
         table = replace(table, notes=(*table.notes, f"{source}: labels are read as lists, {listed.how}."))
     problem = form.problem_with(some)
-    try:
-        read = form.reading(problem, some)
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from None
+    read = form.reading(problem)
 
     def convert(*cells: Cell) -> tuple[Any, ...] | str:
         values = [plain(cell) for cell in cells[: len(texts)]]
@@ -92,18 +100,35 @@ def texts_alone(text: str | None, pair: str | None) -> Task:
     return Task(wanted, (text, pair)[: len(wanted)], convert, {c.role: datasets.Value("string") for c in wanted})
 
 
-def has_labels(table: Table, columns: Sequence[str] | None) -> bool:
-    """Whether a column of labels is there and holds one that is not missing: empty, or -1 as all the others are.
+_MISSING = ("", "-1", "-1.0", "?", "na", "n/a", "nan", "none", "null", "[]")
 
-    `columns` are those named by the user, None for a usual name. Reads the table up to the first label.
+
+def has_labels(
+    table: Table, source: str, labels: Sequence[str], known: Container[str], texts: Sequence[str | None]
+) -> bool:
+    """Whether the columns `labels` hold one label that is not missing; the table is read up to it.
+
+    Missing is what is empty, and -1, ?, NaN and the like, unless it is among the labels `known` of training rows.
+    DataError where none of these columns is there, but another, that no text stands in, is called nearly so.
     """
-    names = [
-        name for name in table.columns if (bare(name).lower() in LABEL.known if columns is None else name in columns)
-    ]
-    if not names:
+    there = {bare(name): name for name in table.columns}
+    names = [there[name] for name in map(bare, labels) if name in there]
+    if not names and table.columns_are_all:
+        others = [name for name in table.columns if name not in texts]
+        near = difflib.get_close_matches(labels[0].lower(), [name.lower() for name in others], n=1, cutoff=0.75)
+        if near or any(bare(name).lower() in LABEL.known for name in others):
+            raise DataError(
+                f"{no_such_column(source, table.columns, labels[0], LABEL.flag)} The training rows have it."
+            )
         return False
-    values = (r.values.get(n) for r in table.records(names) if isinstance(r, Record) for n in names)
-    return any(value not in (None, "", -1, "-1", -1.0) and value == value for value in values)
+    names = names or list(labels)
+    for record in table.records(names):
+        if isinstance(record, Record):
+            for value in (record.values.get(name) for name in names):
+                text = "" if value is None or value != value else str(value).strip()
+                if text in known or text.lower() not in _MISSING:
+                    return True
+    return False
 
 
 def _with_first(table: Table, chosen: Sequence[str]) -> tuple[Table, list[Any]]:

@@ -13,22 +13,46 @@ def bare(text: str) -> str:
     >>> bare("la\\u00adbel\\u200b")
     'label'
     """
-    shown = (c if unicodedata.category(c) != "Cf" else "" for c in unicodedata.normalize("NFKC", text))
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    normal = unicodedata.normalize("NFKC", text)
+    shown = (c if unicodedata.category(c) != "Cf" and c not in _UNSEEN else "" for c in normal)
     return " ".join("".join(shown).split())
 
 
 def odd_characters(text: str) -> list[str]:
-    """The characters of a text that cannot be told from others, or from none, each once: "U+200B ZERO WIDTH SPACE".
-
-    These are format and control characters, blanks that are no plain blank or stand at an end, and forms of letters
-    that stand for plain ones, as full-width ones do.
-    """
-    odd = [c for c in text if c != " " and (unicodedata.category(c) in _SAME_TO_THE_EYE or _is_a_form(c))]
+    """The characters of a text that nobody sees, or takes for a plain blank, each once: "U+200B ZERO WIDTH SPACE"."""
+    odd = [c for c in text if c != " " and _is_unseen(c) and c not in _OF_SCRIPTS]
     if text != text.strip(" "):
         odd.append(" ")
     return [f"U+{ord(c):04X} {unicodedata.name(c, 'CONTROL CHARACTER')}" for c in dict.fromkeys(odd)]
 
 
-def _is_a_form(character: str) -> bool:
+def forms_of_letters(text: str) -> list[str]:
+    """The characters that stand for plain ones, as full-width letters do, or join others, each once and in words."""
+    odd = [c for c in text if c in _OF_SCRIPTS or (not c.isascii() and not _is_unseen(c) and _stands_for_another(c))]
+    return [f"U+{ord(c):04X} {unicodedata.name(c, 'CHARACTER')}" for c in dict.fromkeys(odd)]
+
+
+def visible(text: str) -> str:
+    """A text with what nobody sees in it written out.
+
+    >>> visible("good\\u200b")
+    'good<U+200B>'
+    """
+    return "".join(f"<U+{ord(c):04X}>" if c != " " and _is_unseen(c) else c for c in text)
+
+
+_UNSEEN = "\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f"  # joiners, fillers and selectors of other categories
+
+
+_OF_SCRIPTS = "\u200c\u200d\ufe0e\ufe0f"  # Persian, Hindi and emoji are written with them
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _SAME_TO_THE_EYE or character in _UNSEEN
+
+
+def _stands_for_another(character: str) -> bool:
     plain = unicodedata.normalize("NFKC", character)
     return plain != character and plain != unicodedata.normalize("NFC", character)

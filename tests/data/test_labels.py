@@ -161,6 +161,71 @@ def test_a_cell_that_is_no_list_among_lists_is_told(write):
         read_classification(path)
 
 
+def test_lists_beyond_the_first_rows_are_no_labels(write):
+    rows = [f"t{i},late" for i in range(110)]
+    path = write("a.csv", "text,label", *rows, "x,\"['late', 'rude']\"", 'y,"{""a"": 1}"', "z,[sic]")
+    with pytest.raises(
+        nt.DataError, match=r"a list of labels in a cell.*\(line 112\), 1 row with an object .*\(line 113\)"
+    ):
+        read_classification(path)
+    assert "[sic]" in read_classification(path, skip_bad_rows=True).data["label"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["[late, rude]", "[rude]", "[]"],
+        ["{late,rude}", "{rude}", "{}"],
+        ["[np.str_('late'), np.str_('rude')]", "[np.str_('rude')]", "[]"],
+    ],
+)
+def test_lists_of_other_tools(write, cells):
+    path = write("a.csv", "text,label", *(f't{i},"{cell}"' for i, cell in enumerate(cells)))
+    assert list(read_classification(path).data["label"]) == [["late", "rude"], ["rude"], []]
+
+
+def test_a_delimiter_does_not_part_lists(write):
+    path = write("a.csv", "text,label", 'a,"[""x"", ""y""]"', 'b,"x,y"')
+    with pytest.raises(nt.DataError, match=r"a list in a cell, which needs no --label_delimiter \(line 2\)"):
+        read_classification(path, labels=LabelForm(delimiter=","))
+
+
+def test_other_splits_are_read_as_train_is(write):
+    train = [f"t{i},{label}" for i, label in enumerate(["late", "rude"] * 20)]
+    path = write("train.csv", "text,label,score", *(f"{row},{i % 2}" for i, row in enumerate(train)))
+    for name, lines, message in (
+        ("a.csv", ["text,label", "x,\"['late', 'rude']\""], r"several labels in its list .*\(line 2\)"),
+        ("b.csv", ["text,score", "x,1", "y,0"], r"b.csv has no column 'label'.*The training rows have it"),
+        ("c.csv", ["text,lable", "x,late"], r"did you mean 'lable'\?"),
+        ("d.jsonl", ['{"text": "x", "label": ["late", "rude"]}'], r"several labels in its list"),
+    ):
+        with pytest.raises(nt.DataError, match=message):
+            nt.load_splits(data_options(path, test_file=write(name, *lines)), "classification")
+    lists = write("lists.csv", "text,label", *(f"t{i},\"['late', 'rude']\"" for i in range(20)), "t,['late']")
+    with pytest.raises(nt.DataError, match=r"labels that stand in no list"):
+        nt.load_splits(
+            data_options(lists, test_file=write("e.csv", "text,label", "x,late", "y,rude")), "classification"
+        )
+    marks = write("marks.jsonl", *(json.dumps({"text": "t", "label": m}) for m in [[0, 1], [1, 1], [1, 0]] * 9))
+    test = write("f.jsonl", *(json.dumps({"text": "t", "label": m}) for m in [[0, 1], [1, 0]]))
+    splits = nt.load_splits(data_options(marks, test_file=test, label_names=["a", "b"]), "classification")
+    assert list(splits.test.data["label"]) == [["b"], ["a"]]
+    numbers = write("numbers.csv", "text,label", *(f"t{i},{i / 7}" for i in range(60)))
+    with pytest.raises(nt.DataError, match=r"no finite number"):
+        nt.load_splits(
+            data_options(numbers, test_file=write("g.jsonl", '{"text": "x", "label": ["a"]}')), "classification"
+        )
+
+
+def test_names_that_are_numbers_are_no_ids(write):
+    stars = write("a.csv", "text,label", *(f"t{i},{i % 5}" for i in range(20)))
+    splits = nt.load_splits(data_options(stars, label_names=["1,2,3,4,5"]), "classification")
+    assert set(splits.train.data["label"]) == {"1", "2", "3", "4", "5"}
+    both = write("b.csv", "text,label", *(f"t{i},{1 + i % 4}" for i in range(20)))
+    with pytest.raises(nt.DataError, match=r"may be a name or the place of one"):
+        nt.load_splits(data_options(both, label_names=["1,2,3,4,5"]), "classification")
+
+
 def test_labels_that_look_joined_are_noted(write):
     rows = [f"t{i},{label}" for i, label in enumerate(["late", "rude", "late;rude", "dear", "dear;late"] * 4)]
     splits = nt.load_splits(data_options(write("a.csv", "text,label", *rows)), "classification")
@@ -168,6 +233,9 @@ def test_labels_that_look_joined_are_noted(write):
     names = [f"t{i},{label}" for i, label in enumerate(["New York; NY", "Bonn; NRW", "Graz"] * 4)]
     splits = nt.load_splits(data_options(write("b.csv", "text,label", *names)), "classification")
     assert not any("label_delimiter" in note for note in splits.notes)
+    marks = [f"t{i},{label}" for i, label in enumerate(["0 1 0", "1 1 0", "0 0 0"] * 4)]
+    splits = nt.load_splits(data_options(write("c.csv", "text,label", *marks)), "classification")
+    assert any("'1 1 0' look like marks of 0 and 1 by position" in note for note in splits.notes)
 
 
 def test_marks_by_position_need_names(write):
@@ -178,7 +246,7 @@ def test_marks_by_position_need_names(write):
     for problem in (None, "multi_label"):
         with pytest.raises(nt.DataError, match=r"lists of 3 marks.*--label_names a,b,c"):
             read_classification(path, labels=LabelForm(problem))
-    with pytest.raises(nt.DataError, match=r"2 with --label_names"):
+    with pytest.raises(nt.DataError, match=r"--label_names has 2; give their 3 names"):
         read_classification(path, labels=LabelForm(names=("x", "y")))
     read = read_classification(path, labels=LabelForm(names=("x", "y", "z")))
     assert list(read.data["label"])[:3] == [["y"], ["x", "y"], []]
@@ -199,7 +267,7 @@ def test_marks_by_position_of_a_feature_with_names_are_these(tmp_path):
 def test_ids_of_labels_are_named(write):
     path = write("a.csv", "text,label", "a,0", "b,1", "c,1")
     assert list(read_classification(path, labels=LabelForm(names=("no", "yes"))).data["label"]) == ["no", "yes", "yes"]
-    with pytest.raises(nt.DataError, match=r"the label '2', where --label_names has 2, 0 to 1 \(line 3\)"):
+    with pytest.raises(nt.DataError, match=r"a label beside the 2 of --label_names \(0 to 1\) \(line 3\)"):
         read_classification(write("b.csv", "text,label", "a,0", "b,2"), labels=LabelForm(names=("no", "yes")))
     with pytest.raises(nt.OptionError, match=r"--label_names has 'a' twice"):
         nt.DataOptions(label_names=["a,b,a"])
@@ -231,7 +299,7 @@ def test_labels_that_look_alike_are_noted_with_what_nobody_sees(write):
     assert "U+200B ZERO WIDTH SPACE" in good
     assert "FULLWIDTH" in good
     assert any("U+00AD SOFT HYPHEN" in note for note in notes)
-    assert any("'so so' has U+00A0 NO-BREAK SPACE" in note for note in notes)
+    assert any("'so<U+00A0>so' has U+00A0 NO-BREAK SPACE" in note for note in notes)
 
 
 def test_a_column_is_found_behind_what_nobody_sees(write):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import datasets
+import pandas as pd
 import pytest
 
 import nlp_transfer as nt
@@ -233,8 +234,14 @@ def test_an_unknown_kind_of_rows_is_refused_with_the_nearest(options, task, hint
 
 @pytest.mark.parametrize(
     "lines",
-    [["text", "a", "b"], ["text,label", "a,", "b,"], ["text,label", "a,-1", "b,-1"]],
-    ids=["no column", "empty", "-1"],
+    [
+        ["text", "a", "b"],
+        ["text,label", "a,", "b,"],
+        ["text,label", "a,-1", "b,-1"],
+        ["text,label", "a,?", "b,?"],
+        ["text,label", "a,NaN", "b,-1.0"],
+    ],
+    ids=["no column", "empty", "-1", "?", "NaN"],
 )
 def test_a_test_file_without_labels_is_noted_and_not_scored(tmp_path, reviews, lines):
     (tmp_path / "bare.csv").write_text("\n".join(lines))
@@ -247,6 +254,24 @@ def test_a_test_file_without_labels_is_noted_and_not_scored(tmp_path, reviews, l
     splits = nt.load_splits(validation, "classification")
     assert splits.held_out_share == 0.1
     assert any("validation rows has a label; they are left out" in note for note in splits.notes)
+
+
+def test_frames_and_minus_one_among_the_labels(tmp_path):
+    train = pd.DataFrame({"text": [f"t{i}" for i in range(30)], "label": [i % 3 - 1 for i in range(30)]})
+    test = pd.DataFrame({"text": ["a", "b"], "label": [-1, -1]})
+    splits = nt.splits_from(train, test=test)
+    assert list(splits.test.data["label"]) == ["-1", "-1"]
+    splits = nt.splits_from(train, test=test.assign(label=None))
+    assert (splits.test, len(splits.unlabelled.data)) == (None, 2)
+
+
+def test_what_is_read_of_rows_without_labels_is_said(tmp_path, reviews):
+    (tmp_path / "bare.csv").write_text('text;label\n"a\nb";\n ;\n')
+    options = nt.DataOptions(train_file=reviews["train"], test_file=str(tmp_path / "bare.csv"), skip_bad_rows=True)
+    notes = " ".join(nt.load_splits(options, "classification").notes)
+    assert "left out 1 bad row (line 4)" in notes
+    assert "columns are separated by a semicolon" in notes
+    assert "3 lines give 2 rows" in notes
 
 
 def test_one_label_in_a_test_file_makes_the_others_bad_rows(tmp_path, reviews):

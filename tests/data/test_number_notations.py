@@ -25,6 +25,9 @@ from nlp_transfer.data.number_notations import as_number, measured, notation_of
         (["€3,50", "€ 4,20", "€1.000,00"], [3.5, 4.2, 1000]),
         (["3,5 %", "12,25 %", "0,1 %"], [3.5, 12.25, 0.1]),
         (["\u22123,5", "2,1", "0,5"], [-3.5, 2.1, 0.5]),
+        (["-$5.0", "$3.2", "$1,200.5"], [-5.0, 3.2, 1200.5]),
+        (["USD 12.5", "USD 3", "USD 7.25"], [12.5, 3, 7.25]),
+        (["12,5 EUR", "3 EUR", "1.250,25 EUR"], [12.5, 3, 1250.25]),
     ],
 )
 def test_each_notation_is_read(labels, numbers):
@@ -33,7 +36,7 @@ def test_each_notation_is_read(labels, numbers):
     assert measured(labels, "score") == notation
 
 
-@pytest.mark.parametrize("labels", [["1,234", "2,345"], ["1.234", "1,234", "x"], ["12,345", "7"]])
+@pytest.mark.parametrize("labels", [["1,234", "2,345"], ["12,345", "7"]])
 def test_two_readings_are_refused_and_both_are_named(labels):
     with pytest.raises(nt.DataError, match=r"column 'score' .* with a decimal point or .* with a decimal comma"):
         notation_of(labels, "score")
@@ -41,9 +44,22 @@ def test_two_readings_are_refused_and_both_are_named(labels):
     assert notation_of(labels, "score", "point").read("1,234") in (1234, None)
 
 
-def test_numbers_that_are_written_in_two_ways_are_refused():
-    with pytest.raises(nt.DataError, match=r"written in two ways.*'3.5' as 3.5"):
-        measured(["3.5", "3,5", "2,2", "4,1"], "score")
+@pytest.mark.parametrize(
+    "labels", [["3.5", "3,5", "2.2", "4.1", "1.1"], ["3.5", "3,5", "2,2", "4.1"], ["37%", "0.37", "22%", "0.5"]]
+)
+def test_numbers_that_are_written_in_two_ways_are_refused(labels):
+    with pytest.raises(nt.DataError, match=r"written in two ways, .* is read as .* and .* is read as"):
+        measured(labels, "score")
+
+
+def test_points_between_thousands_are_a_doubt():
+    labels = [*map(str, range(20, 60)), "1.004", "2.188"]
+    with pytest.raises(nt.DataError, match=r"'1.004' is 1.004 with a decimal point or 1004 with a decimal comma"):
+        measured(labels, "score")
+    assert measured(labels, "score", "point").read("1.004") == 1.004
+    assert measured(labels, "score", "comma").read("1.004") == 1004
+    assert measured([*labels, "0.25"], "score").read("1.004") == 1.004  # no thousands begin with 0
+    assert measured([f"{1 + i / 977:.3f}" for i in range(60)], "score").is_plain
 
 
 def test_what_looks_like_measured_numbers():
@@ -58,7 +74,8 @@ def test_what_looks_like_measured_numbers():
 @pytest.mark.parametrize(
     "labels",
     [["a", "b"], ["spam, ham", "ham"], ["1a", "2b", "3c"], ["v1.2", "v1.3"], ["and/or", "either/or", "x"],
-     ["2024-01-02", "2024-01-03", "x"], ["10%", "20%"], ["01 234", "02 345", "03 456"], []],
+     ["2024-01-02", "2024-01-03", "x"], ["10%", "20%"], ["01 234", "02 345", "03 456"], [],
+     ["123 456", "223 456", "323 456"], ["24/7", "9/11", "1/2"], ["01,1", "02,2", "03,3"]],
 )  # fmt: skip
 def test_names_are_no_numbers(labels):
     assert measured(labels, "label") is None
@@ -103,7 +120,10 @@ def test_levels_of_sentiment_stay_levels_in_digits(tmp_path):
 
 def test_a_row_of_another_kind_has_its_line_told(tmp_path):
     labels = [f"{i // 7},{i % 7}" for i in range(60)]
-    with pytest.raises(nt.DataError, match=r"1 row with a label that is no finite number \(line 62\).*--skip_bad_rows"):
+    with pytest.raises(
+        nt.DataError,
+        match=r"1 row with a label that is no finite number .* with a decimal comma\) \(line 62\).*--skip_bad_rows",
+    ):
         load(tmp_path, [*labels, "n/a"])
     splits = load(tmp_path, [*labels, "n/a"], skip_bad_rows=True)
     assert splits.train.skipped == (62,)

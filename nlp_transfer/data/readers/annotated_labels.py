@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,8 @@ from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.errors import DataError
 
 _PEEKED = 100  # rows that show the layout
-_ANSWERS = ("accept", "reject", "ignore")
+_ANSWERS = ("accept", "reject", "ignore", "skip")
+_REJECTED = ("reject", "ignore", "skip")
 _KINDS = ("choices", "taxonomy", "rating", "number")
 """The kinds of label that a task of Label Studio may have, the best first."""
 
@@ -25,17 +27,15 @@ def labelled(table: Table, source: str, label_column: str | None) -> Table:
     Rows that an annotator rejected or ignored are left out. `label_column` names one of several controls of Label
     Studio; DataError where there are several, and none is named.
     """
-    columns = set(table.columns)
-    of_prodigy = "answer" in columns and label_column != "answer"
-    is_unlabelled = not label_column and not any(name.lower() in LABEL.known for name in columns)
-    if not (holds_annotations(table) or of_prodigy or is_unlabelled):
-        return table
+    is_unlabelled = not label_column and not any(name.lower() in LABEL.known for name in table.columns)
+    if not (holds_annotations(table) or is_unlabelled):
+        return without_rejected(table, label_column)
     records = table.records(table.columns)
     head = list(itertools.islice(records, _PEEKED))
     change = _change([row.values for row in head if isinstance(row, Record)], table.columns, source, label_column)
     everything = itertools.chain(head, records)
     if change is None:
-        return replace(table, records=lambda wanted: everything)
+        return without_rejected(replace(table, records=lambda wanted: everything), label_column)
     note, names, change_record = change
 
     def changed(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
@@ -43,7 +43,48 @@ def labelled(table: Table, source: str, label_column: str | None) -> Table:
             yield record if isinstance(record, BadRow) else change_record(record)
 
     notes = (*table.notes, f"{source}: {note}") if note else table.notes
-    return replace(table, columns=tuple(dict.fromkeys((*names, *table.columns))), records=changed, notes=notes)
+    columns = tuple(dict.fromkeys((*names, *table.columns)))
+    return without_rejected(replace(table, columns=columns, records=changed, notes=notes), label_column)
+
+
+def without_rejected(table: Table, label_column: str | None = None) -> Table:
+    """The table without rows that an annotator rejected or ignored (Prodigy) or discarded (Argilla), which are told.
+
+    A column `answer` whose first values are others is a text like any.
+    """
+    answer = _column(table, "answer")
+    status = _column(table, "status") if {"annotation", "annotation_agent", "responses"} & set(table.columns) else None
+    if label_column in (answer or "answer", status or "status") or not (answer or status or not table.columns_are_all):
+        return table
+    answer = answer or "answer"
+
+    def kept(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
+        names = [name for name in (answer, status) if name in table.columns]
+        records = table.records(list(dict.fromkeys((*wanted, *names))))
+        head = list(itertools.islice(records, _PEEKED))
+        answers = [_word(r.values.get(answer)) for r in head if isinstance(r, Record)]
+        given = [word for word in answers if word]
+        is_tool = sum(word in _ANSWERS for word in given) >= 0.8 * len(given)
+        for record in itertools.chain(head, records):
+            word = _word(record.values.get(answer)) if isinstance(record, Record) and is_tool else ""
+            if isinstance(record, Record) and word in _REJECTED:
+                fault = f"the answer '{record.values[answer]}'"
+            elif isinstance(record, Record) and status and _word(record.values.get(status)) == "discarded":
+                fault = f"the status '{record.values[status]}'"
+            else:
+                yield record
+                continue
+            yield BadRow(record.line, fault, record.file or record.line, is_meant=True)
+
+    return replace(table, records=kept)
+
+
+def _column(table: Table, name: str) -> str | None:
+    return next((column for column in table.columns if column.lower() == name), None)
+
+
+def _word(value: Any) -> str:
+    return value.strip().lower() if isinstance(value, str) else ""
 
 
 def holds_annotations(table: Table) -> bool:
@@ -59,12 +100,9 @@ def _change(
     tasks = [row for row in rows if isinstance(row.get("data"), dict) and isinstance(_annotations(row), list)]
     if tasks:
         return _studio(tasks, source, label_column)
-    answers = [row.get("answer") for row in rows if row.get("answer") is not None]
-    answered = label_column != "answer" and bool(answers) and all(answer in _ANSWERS for answer in answers)
     chosen = any(isinstance(row.get("options"), list) and isinstance(row.get("accept"), list) for row in rows)
-    if answered or chosen:
-        is_choice = chosen and label_column in (None, "accept")
-        return "", ("label",) if is_choice else (), lambda record: _accepted(record, is_choice, answered)
+    if chosen and label_column in (None, "accept"):
+        return "", ("label",), _accepted
     if label_column is None and (name := _column_of_choices(rows, columns)):
         return (
             f"column '{name}' holds choices of Label Studio, which are the labels.",
@@ -74,19 +112,31 @@ def _change(
     return None
 
 
-def _accepted(record: Record, is_choice: bool, answered: bool) -> Record | BadRow:
-    answer = record.values.get("answer")
-    if answered and answer in ("reject", "ignore"):
-        return BadRow(record.line, f"the answer '{answer}'", record.file or record.line, is_meant=True)
-    if not is_choice:
-        return record
+def choices_in(value: Any) -> list[Any] | None:
+    """The labels of an object as Label Studio's small exports write it, or of a list of such; None of anything else."""
+    items = value if isinstance(value, list) else [value]
+    kind = next((kind for kind in _KINDS if items and all(isinstance(i, dict) and kind in i for i in items)), None)
+    return None if kind is None else _chosen([item[kind] for item in items], kind)
+
+
+def _accepted(record: Record) -> Record:
     accepted = record.values.get("accept")
     return record._replace(values={**record.values, "label": accepted if isinstance(accepted, list) else None})
 
 
 def _column_of_choices(rows: list[Mapping[str, Any]], columns: Sequence[str]) -> str | None:
-    names = [n for n in columns if any(isinstance(row.get(n), dict) and "choices" in row[n] for row in rows)]
+    names = [name for name in columns if any(choices_in(_parsed(row.get(name))) is not None for row in rows)]
     return names[0] if len(names) == 1 else None
+
+
+def _parsed(value: Any) -> Any:
+    """A cell of the CSV of Label Studio, whose objects are JSON."""
+    if not isinstance(value, str) or not any(f'"{kind}"' in value for kind in _KINDS):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _annotations(task: Mapping[str, Any]) -> Any:
@@ -131,16 +181,16 @@ def _task(record: Record, control: str, kind: str, column: str) -> Record | BadR
     if not isinstance(data, dict) or not isinstance(annotations, list):
         return BadRow(record.line, "no data and annotations of Label Studio", at)
     whole = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
-    finished = [a for a in whole if not a.get("was_cancelled")]
+    finished = [a for a in whole if not a.get("was_cancelled") and not _is_refused(a)]
     if whole and not finished:
-        return BadRow(record.line, "an annotation that was skipped", at, is_meant=True)
+        return BadRow(record.line, "an annotation that was skipped or refused", at, is_meant=True)
     if not finished:
         return BadRow(record.line, "no annotation", at)
     finished = [a for a in finished if a.get("ground_truth")] or finished
     labels = [_labels(annotation, control, kind) for annotation in finished]
     if None in labels:
         return BadRow(record.line, f"{kind} that are not as Label Studio writes them", at)
-    if any(one != labels[0] for one in labels):
+    if any(set(one or ()) != set(labels[0] or ()) for one in labels):
         return BadRow(record.line, "several annotations that differ, none of them the ground truth", at)
     chosen = labels[0] or []
     label = chosen if kind in ("choices", "taxonomy") else (chosen or [None])[0]
@@ -150,14 +200,25 @@ def _task(record: Record, control: str, kind: str, column: str) -> Record | BadR
 def _labels(annotation: Mapping[str, Any], control: str, kind: str) -> list[Any] | None:
     """The labels of an annotation, each once; None where they are of another kind than they should be."""
     values = [item["value"] for item in _items(annotation) if str(item.get("from_name")) == control]
+    return _chosen([value[kind] for value in values if kind in value], kind)
+
+
+def _chosen(written_values: Sequence[Any], kind: str) -> list[Any] | None:
     labels: dict[Any, None] = {}
-    for written in (value[kind] for value in values if kind in value):
+    for written in written_values:
         for label in [written] if kind in ("rating", "number") else written if isinstance(written, list) else [None]:
             path = label if kind == "taxonomy" and isinstance(label, list) else [label]
             if not all(isinstance(step, str | int | float) for step in path):
                 return None
             labels["/".join(map(str, path)) if kind == "taxonomy" else label] = None
     return list(labels)
+
+
+def _is_refused(annotation: Mapping[str, Any]) -> bool:
+    """Whether the last one who reviewed an annotation did not accept it."""
+    reviews = annotation.get("reviews")
+    last = reviews[-1] if isinstance(reviews, list) and reviews else None
+    return isinstance(last, dict) and last.get("accepted") is False
 
 
 def _items(annotation: Any) -> list[Mapping[str, Any]]:

@@ -79,4 +79,4 @@ def _table_of_objects(records: Iterator[Record | BadRow], unit: str) -> Table:
     # The first rows name the columns: any one of them may lack a field.
     head = list(itertools.islice(records, 100))
     columns = dict.fromkeys(name for row in head if isinstance(row, Record) for name in row.values)
-    return Table(tuple(columns), lambda wanted: itertools.chain(head, records), unit)
+    return Table(tuple(columns), lambda wanted: itertools.chain(head, records), unit, columns_are_all=False)

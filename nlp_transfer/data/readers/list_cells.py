@@ -12,6 +12,8 @@ _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PARTED_BY_BLANKS = re.compile(rf"\[\s*(?:{_QUOTED}(?:\s+{_QUOTED})+|{_NUMBER}(?:\s+{_NUMBER})+)\s*\]", re.DOTALL)
 _ITEM = re.compile(rf"{_QUOTED}|{_NUMBER}", re.DOTALL)
+_SCALAR = re.compile(rf"np\.[a-z_]+[0-9]*\(({_QUOTED}|{_NUMBER}|True|False)\)")  # as NumPy 2 writes what it holds
+_BARE = re.compile(r"(?:\[[^\[\]{}()\"']*\]|\{[^\[\]{}()\"':]*\})")
 _LONGEST = 100_000  # characters; the parser of Python takes memory for each
 
 
@@ -28,7 +30,7 @@ def list_in(text: str) -> ListCell | None:
     >>> list_in("['late' 'rude']")
     ListCell(values=['late', 'rude'], style='NumPy')
     """
-    text = text.strip()
+    text = _SCALAR.sub(r"\1", text.strip()) if "np." in text else text.strip()
     if match := _ARRAY.fullmatch(text):
         text = match[1].strip()
     if len(text) > _LONGEST or text[:1] + text[-1:] not in ("[]", "()", "{}"):
@@ -51,3 +53,23 @@ def list_in(text: str) -> ListCell | None:
 def _whole(item: str) -> str:
     """The item, a number without zeros before it, which Python refuses: "01" is 1."""
     return item if item[0] in "'\"" else re.sub(r"^([-+]?)0+(?=\d)", r"\1", item)
+
+
+def bare_list_in(text: str) -> list[str] | None:
+    """The items of a list without quotes, as Spark and PostgreSQL write it; "[sic]" is one as well.
+
+    >>> bare_list_in("{late, rude}")
+    ['late', 'rude']
+    """
+    text = text.strip()
+    if not _BARE.fullmatch(text):
+        return None
+    return [item.strip() for item in text[1:-1].split(",")] if text[1:-1].strip() else []
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -25,6 +25,8 @@ class LineCounts:
     """Where rows of several lines begin."""
     doubtful: list[tuple[int, int]] = field(default_factory=list)
     """The first and the last line of rows that may as well be one row for each of their lines."""
+    opening: int = 0
+    """Rows of one line in which a field begins with a quote."""
     is_quoted: bool = False
     """Whether a row of the file, or its header, can be read by taking quotes as quotes alone."""
 
@@ -41,6 +43,7 @@ class LineCounts:
                 self.doubtful.append((begins, begins + len(pieces) - 1))
                 return
         self.is_quoted = self.is_quoted or len(pieces) > 1 or self._needs_quotes(pieces[0])
+        self.opening += f'{self.delimiter}"' in pieces[0] or pieces[0][0] == '"'
 
     def header(self, pieces: Sequence[str]) -> None:
         """The lines of the header."""
@@ -48,7 +51,8 @@ class LineCounts:
 
     def refuse(self) -> None:
         """DataError where rows are doubtful, and nothing in the file says that its quotes are quotes."""
-        if self.doubtful and not self.is_quoted:
+        others = self.rows - len(self.doubtful)
+        if self.doubtful and not self.is_quoted and not (others and self.opening >= 0.9 * others):
             first, last = self.doubtful[0]
             more = f" (and {len(self.doubtful) - 1:,} more such)" if len(self.doubtful) > 1 else ""
             raise DataError(
@@ -79,12 +83,13 @@ class LineCounts:
 
     def _are_rows(self, pieces: Sequence[str]) -> bool:
         fitting = [piece.count(self.delimiter) == self.width - 1 for piece in pieces]
-        return self.width > 1 and fitting[0] and fitting[-1] and 2 * sum(fitting) >= len(fitting)
+        return fitting[0] and fitting[-1] and 2 * sum(fitting) >= len(fitting)
 
     def _needs_quotes(self, piece: str) -> bool:
         """Whether a line has its width only with quotes as quotes, or has them around each field."""
         if '"' not in piece:
             return False
         line = piece.rstrip("\r\n")
-        around_each = line[0] == line[-1] == '"' and line.count(f'"{self.delimiter}"') >= max(1, self.width - 1)
+        parts = line.count(f'"{self.delimiter}"')
+        around_each = len(line) > 1 and line[0] == line[-1] == '"' and parts >= self.width - 1
         return around_each or piece.count(self.delimiter) != self.width - 1

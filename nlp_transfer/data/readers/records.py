@@ -50,6 +50,8 @@ class Table:
     notes: tuple[str, ...] = ()
     remarks: Callable[[], tuple[str, ...]] = tuple
     about_columns: str = ""
+    columns_are_all: bool = True
+    """Whether no row can have a column beside `columns`, as a JSON object can."""
 
 
 def refuse_repeats(path: str | Path, columns: Sequence[str], hint: str = "") -> None:

@@ -74,7 +74,7 @@ def test_annotations_that_were_skipped_differ_or_are_missing(tmp_path):
     read = read_classification(write(tmp_path / "a.json", rows))
     assert labels(read) == [["good"], ["good"], ["bad"]]
     assert read.left_out == (2,)
-    assert any("left out 1 row with an annotation that was skipped (row 2)" in note for note in read.notes)
+    assert any("left out 1 row with an annotation that was skipped or refused (row 2)" in note for note in read.notes)
     none = {"data": {"text": "none"}, "annotations": []}
     odd = task("odd", ("mood", {"choices": "good"}))
     with pytest.raises(
@@ -115,3 +115,50 @@ def test_an_answer_that_is_a_text_is_none_of_prodigy(tmp_path):
         write(tmp_path / "b.jsonl", [r | {"answer": "reject"} for r in rows]), label_column="answer"
     )
     assert len(named.data) == 3
+
+
+def test_an_odd_answer_keeps_no_rejected_row(tmp_path):
+    answers = ["accept", "reject", "", "Reject", "skip", *["accept"] * 9]
+    rows = [{"text": f"t{i}", "label": "AB"[i % 2], "Answer": answer} for i, answer in enumerate(answers)]
+    assert read_classification(write(tmp_path / "a.jsonl", rows)).left_out == (2, 4, 5)
+    late = [{"text": f"t{i}", "label": "AB"[i % 2]} for i in range(120)] + [
+        {"text": "x", "label": "A", "answer": "reject"}
+    ]
+    assert read_classification(write(tmp_path / "b.jsonl", late)).left_out == (121,)
+
+
+def test_what_others_refused_is_left_out(tmp_path):
+    rows = [
+        task("one", ("mood", {"choices": ["good"]})),
+        task("two", ("mood", {"choices": ["bad"]}), reviews=[{"accepted": False}]),
+    ]
+    assert read_classification(write(tmp_path / "a.json", rows)).left_out == (2,)
+    argilla = [
+        {"text": f"t{i}", "annotation": "ab"[i % 2], "status": s}
+        for i, s in enumerate(["Validated", "Discarded", "Validated"])
+    ]
+    assert read_classification(write(tmp_path / "b.jsonl", argilla), label_column="annotation").left_out == (2,)
+
+
+def test_annotators_who_agree_in_another_order(tmp_path):
+    row = task("one", ("mood", {"choices": ["a", "b"]}))
+    row["annotations"] += task("", ("mood", {"choices": ["b", "a"]}))["annotations"]
+    assert labels(read_classification(write(tmp_path / "a.json", [row]))) == [["a", "b"]]
+
+
+def test_ratings_and_taxonomies_of_small_exports(tmp_path):
+    stars = [{"text": "one", "stars": [{"rating": 4}]}, {"text": "two", "stars": [{"rating": 2}]}]
+    assert labels(read_classification(write(tmp_path / "a.json", stars), label_column="stars")) == [["4"], ["2"]]
+    kinds = [{"text": "one", "kind": [{"taxonomy": [["food", "pizza"]]}]}]
+    assert labels(read_classification(write(tmp_path / "b.json", kinds))) == [["food/pizza"]]
+    (tmp_path / "c.csv").write_text('text,kinds\none,"{""choices"": [""a"", ""b""]}"\ntwo,a\n')
+    assert labels(read_classification(tmp_path / "c.csv")) == [["a", "b"], ["a"]]
+
+
+def test_tasks_without_annotations_are_rows_without_labels(tmp_path):
+    train = write(
+        tmp_path / "a.json", [task(f"t{i}", ("mood", {"choices": ["good" if i % 2 else "bad"]})) for i in range(20)]
+    )
+    test = write(tmp_path / "b.json", [{"data": {"text": f"t{i}"}, "annotations": []} for i in range(3)])
+    splits = nt.load_splits(nt.DataOptions(train_file=str(train), test_file=str(test)), "classification")
+    assert list(splits.unlabelled.data["text"]) == ["t0", "t1", "t2"]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nlp_transfer as nt
+from nlp_transfer.data.prediction_rows import open_texts
 from nlp_transfer.data.read_rows import read_classification
 
 MELTING = ["text\tlabel", "one\ta", '"two opens\tb', "three\ta", 'four ends"\tb', "five\ta"]
@@ -104,3 +105,21 @@ def test_no_row_of_a_file_without_quoting_is_lost_without_a_word(tmp_path_factor
     else:
         assert len(read.data) == len(rows) or any("lines give" in note for note in read.notes)
     assert pairs(read_classification(path, quoting="none", delimiter="tab")) == rows
+
+
+def test_one_column_is_a_doubt_as_well(write):
+    with pytest.raises(nt.DataError, match=r"line 2: a quote opens here and closes in line 4"):
+        list(
+            open_texts(
+                nt.PredictionOptions(
+                    "m", input_file=str(write("a.csv", "text", '"one', "two", 'three"')), output_file="o"
+                ),
+                tagged=False,
+            )
+        )
+
+
+def test_a_file_that_quotes_a_column_in_every_row_is_plainly_quoted(write):
+    rows = [f'{i % 2},"text {i}"' for i in range(20)]
+    path = write("a.csv", "label,text", *rows, '0,"good', 'so, fine"')
+    assert len(read_classification(path).data) == 21
