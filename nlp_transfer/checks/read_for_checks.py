@@ -36,7 +36,7 @@ def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Find
     everything = read_rows(replace(options, skip_bad_rows=True), task)
     rows_of = {name: rows for name, rows in everything.items() if rows.has_labels}
     splits = Splits(rows_of["train"], rows_of.get("validation"), rows_of.get("test"))
-    findings = [_unreadable(name, rows, options, task) for name, rows in rows_of.items() if rows.skipped]
+    findings = [_unreadable(name, rows, options, task) for name, rows in everything.items() if rows.skipped]
     findings += [_unlabelled(name, rows) for name, rows in everything.items() if not rows.has_labels]
     findings += [_as_read(note) for note in dict.fromkeys(n for rows in everything.values() for n in rows.notes)]
     return splits, tuple(findings)
@@ -60,13 +60,23 @@ def refusals(splits: Splits) -> Iterator[Finding]:
     try:
         check_splits(splits)
     except DataError as error:
-        what, _, mend = str(error).rpartition("; ")
+        what, mend = _halves(str(error))
         yield Finding(
             "error",
             "refused",
             f"A run would stop here: {what or mend}",
             mend if what else "Mend the labels of these files.",
         )
+
+
+def _halves(line: str) -> tuple[str, str]:
+    """An error in two: what is wrong, and from the last ";" or full stop outside of parentheses on how to mend it."""
+    depth, place = 0, 0
+    for index, character in enumerate(line):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0 and line[index : index + 2] in ("; ", ". "):
+            place = index
+    return line[:place], line[place + 2 :]
 
 
 def _unreadable(name: str, rows: Rows, options: DataOptions, task: str) -> Finding:

@@ -46,7 +46,8 @@ def check_labels(splits: Splits) -> None:
         raise DataError(
             f"{train.source}: all {len(train.data):,} training rows have the one {kind} '{min(train_labels)}'; "
             f"add rows with other {others}, or name another column than '{train.columns['label']}' "
-            "with --label_column_name."
+            "with --label_column_name"
+            + (", such as the answers of annotators, some of whose rows were left out." if train.left_out else ".")
         )
     if has_numbers:
         return

@@ -17,8 +17,9 @@ from nlp_transfer.data.readers import BadRow, Table, frame_table, hub_table, is_
 from nlp_transfer.data.readers.annotated import aligned
 from nlp_transfer.data.readers.annotated_labels import labelled
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
+from nlp_transfer.data.readers.columnar import with_names
 from nlp_transfer.data.readers.columns import choose_columns
-from nlp_transfer.data.readers.hub import load_hub, local_files, saved_splits
+from nlp_transfer.data.readers.hub import load_hub, local_files, named_features, saved_splits, unread_files
 from nlp_transfer.data.readers.reader_registry import Use, check_options
 from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.data.row_store import batched, counted, stored
@@ -127,8 +128,14 @@ def hub_source(name: str, split: str, config_name: str | None = None, **form: st
     if is_saved(Path(name)):
         part = Path(name) / split if saved_splits(Path(name)) else Path(name)
         return SplitSource(f"{name} ({split})", lambda use: saved_table(part))
-    if paths := local_files(name, config_name).get(split):
-        return SplitSource(_name(paths), lambda use: open_table(paths, use, **form))
+    found = local_files(name, config_name)
+    if paths := found.get(split):
+        features, others = named_features(name, config_name), unread_files(name, found)
+        left = f"{name}: not read: {', '.join(others[:5])}{' ...' * (len(others) > 5)}; --train_file names files."
+        return SplitSource(
+            _name(paths),
+            lambda use: with_names(open_table(paths, use, **form), features, (left,) if others else ()),
+        )
     check_options(name, "labels", (), **form)
     data = load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split))
     return SplitSource(f"{name} ({split})", lambda use: hub_table(data))

@@ -304,3 +304,17 @@ def test_a_folder_is_read_as_its_files_are(tmp_path, monkeypatch):
     wrong = nt.DataOptions(dataset_name=str(tmp_path / "set"), delimiter=",")
     with pytest.raises(nt.DataError, match="seems to separate its columns by ';'"):
         nt.load_splits(wrong, "classification")
+
+
+def test_names_of_ids_in_a_readme_and_files_that_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (folder := tmp_path / "set").mkdir()
+    (folder / "train.csv").write_text("text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(20)))
+    (folder / "notes.jsonl").write_text('{"text": "a"}\n')
+    (folder / "README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: label\n    dtype:\n"
+        "      class_label:\n        names:\n          '0': neg\n          '1': pos\n---\n"
+    )
+    splits = nt.load_splits(nt.DataOptions(dataset_name=str(folder)), "classification")
+    assert set(splits.train.data["label"]) == {"neg", "pos"}
+    assert any("not read: notes.jsonl" in note for note in splits.notes)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nlp_transfer.data.read_rows import read_classification, read_hub, read_tagged
 from nlp_transfer.data.readers.hub import hub_splits
 from nlp_transfer.errors import DataError
+from nlp_transfer.system.invisible import bare
 
 CONLL = "-DOCSTART- -X- O O\n\n# id 7\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n# NN I-NP O\nBonn NNP I-NP B-LOC\n"
 
@@ -428,7 +429,7 @@ def test_a_hub_data_set_that_does_not_load(monkeypatch, error, says):
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-VISIBLE = ANY_TEXT.filter(str.strip)
+VISIBLE = ANY_TEXT.filter(bare)
 
 
 @settings(max_examples=60, deadline=None)

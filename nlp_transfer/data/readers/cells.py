@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from typing import Any, NamedTuple
 
@@ -46,6 +47,8 @@ def plain(cell: Cell) -> str:
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, decimal.Decimal):
+        return format(value.normalize(), "f") if value.is_finite() else ""
     raise WrongKind(f"{_kind(value)} in column '{cell.column}', not a text or a number (see {cell.flag})")
 
 

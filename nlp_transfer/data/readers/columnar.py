@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import datasets
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from nlp_transfer.data.readers.records import Record, Table, refuse_repeats
+from nlp_transfer.data.readers.compressed import refuse_compressed
+from nlp_transfer.data.readers.records import BadRow, Record, Table, refuse_repeats
 from nlp_transfer.data.row_store import SLICE
 from nlp_transfer.errors import DataError
 
@@ -22,6 +24,7 @@ _FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError)  # of a damage
 
 def parquet_table(path: Path) -> Table:
     """A Parquet file; class labels saved by `datasets` come as their names."""
+    refuse_compressed(path)
     try:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
@@ -43,6 +46,7 @@ def parquet_table(path: Path) -> Table:
 
 def arrow_table(path: Path) -> Table:
     """An Arrow file or stream (Feather is a file); class labels saved by `datasets` come as their names."""
+    refuse_compressed(path)
     return _arrow_files(path, [path])
 
 
@@ -140,6 +144,29 @@ def hub_table(data: datasets.Dataset) -> Table:
     return Table(
         columns, lambda wanted: _numbered(plain.select_columns(list(wanted)), wanted, data.features), unit="row"
     )
+
+
+def with_names(table: Table, features: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Table:
+    """The table with names in place of ids, written as text or not, in the columns of `features`, and more notes."""
+
+    def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
+        for record in table.records(wanted):
+            if isinstance(record, BadRow):
+                yield record
+            else:
+                named = {
+                    name: _name_of(record.values[name], features[name]) for name in features if name in record.values
+                }
+                yield record._replace(values={**record.values, **named})
+
+    return replace(table, records=records if features else table.records, notes=(*table.notes, *notes))
+
+
+def _name_of(value: Any, feature: datasets.ClassLabel) -> Any:
+    number = int(value) if isinstance(value, str) and value.strip().lstrip("-").isdecimal() else value
+    if isinstance(number, int) and number < 0:
+        return None  # unlabelled
+    return feature.names[number] if _is_id(number, feature) else value
 
 
 def frame_table(frame: Any) -> Table:

@@ -56,6 +56,12 @@ def raw_lines(path: Path) -> Iterator[bytes]:
         raise DataError(f"{path} is damaged or not {_compression(path)} ({why}); copy or compress it again.") from None
 
 
+def refuse_compressed(path: Path) -> None:
+    """DataError where a file is compressed whose form is compressed in itself."""
+    if suffix := _compression(path):
+        raise DataError(f"{path}: {form_of(path)} is read as it is, and not from a {suffix}; decompress it first.")
+
+
 def _compression(path: Path) -> str:
     suffix = path.suffix.lower()
     return suffix if suffix in _OPENERS else ""

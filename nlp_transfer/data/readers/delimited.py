@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nlp_transfer.config.option_fields import QUOTINGS
 from nlp_transfer.data.readers.compressed import form_of
@@ -52,7 +52,8 @@ def csv_table(
     usual = "\t" if form_of(path) == ".tsv" else ","
     named = _named_by_excel(path)
     chosen = delimiter_named(delimiter) if delimiter else named or _sniffed(path, usual, quoting)
-    rows = _csv_rows(path, chosen, quoting, skipped=1 if named else 0)
+    manner = _manner(path, chosen, quoting)
+    rows = _csv_rows(path, chosen, manner, skipped=1 if named else 0)
     line, header, pieces = next(rows, (0, [], []))
     if not header:
         raise DataError(f"{path} is empty; give a file with a header and rows.")
@@ -65,25 +66,28 @@ def csv_table(
         columns = tuple(name.strip() for name in header)
         first = list(itertools.islice(rows, _SNIFFED))
         rows = itertools.chain(first, rows)
-        hint = _row_like(columns, [fields for _, fields, _ in first])
+        hint = row_like(columns, [fields for _, fields, _ in first])
         counts.header(pieces)
         refuse_repeats(path, [name for name in columns if name], hint)
-    note = f"{path}: columns are separated by {_NAMES.get(chosen, repr(chosen))}: {', '.join(columns)}."
-    is_obvious = chosen == usual or delimiter
+    notes = []
+    if chosen != usual and not delimiter:
+        notes.append(f"{path}: columns are separated by {_NAMES.get(chosen, repr(chosen))}: {', '.join(columns)}.")
+    if "escapechar" in manner:
+        notes.append(f'{path}: quotes within fields are written as \\".')
 
     def records(wanted: object) -> Iterator[Record | BadRow]:
         yield from _csv_records(path, columns, rows, counts)
         if quoting is None:
             counts.refuse()
 
-    return Table(columns, records, notes=() if is_obvious else (note,), remarks=counts.remarks, about_columns=hint)
+    return Table(columns, records, notes=tuple(notes), remarks=counts.remarks, about_columns=hint)
 
 
 def _numbered(fields: list[str]) -> str:
     return ", ".join(f"{number}: {cut(field, 30)!r}" for number, field in enumerate(fields[:12]))
 
 
-def _row_like(columns: tuple[str, ...], rows: list[list[str]]) -> str:
+def row_like(columns: tuple[str, ...], rows: list[list[str]]) -> str:
     """A hint where a header reads like a row: a number, a sentence, or what its column holds, is among its names."""
     held = [set(cells) for cells in itertools.zip_longest(*rows)]
     odd = [
@@ -122,10 +126,41 @@ def _sniffed(path: Path, usual: str, quoting: str | None) -> str:
     return max(there, key=lambda mark: fits[mark])
 
 
+def _manner(path: Path, delimiter: str, quoting: str | None) -> dict[str, Any]:
+    """How quotes are written, as keywords of csv.reader: with backslashes, or after blanks, where nothing else fits."""
+    plain = _quoted(quoting)
+    if quoting == "none":
+        return plain
+    sample = [piece for _, piece in itertools.islice(_pieces(path), 5 * _SNIFFED)]
+    if any('\\"' in piece for piece in sample):
+        escaped = plain | {"escapechar": "\\", "doublequote": False}
+        if _widths(sample, delimiter, plain) is None and len(_widths(sample, delimiter, escaped) or "no") == 1:
+            return escaped
+    after_blank = re.compile(rf'(^|{re.escape(delimiter)}) +"[^"]*"(?={re.escape(delimiter)}|[\r\n]*$)')
+    with_quotes = [piece for piece in sample if '"' in piece]
+    if with_quotes and 2 * sum(bool(after_blank.search(piece)) for piece in with_quotes) > len(with_quotes):
+        return plain | {"skipinitialspace": True}
+    return plain
+
+
+def _quoted(quoting: str | None) -> dict[str, Any]:
+    return {"quoting": csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL}
+
+
+def _widths(sample: list[str], delimiter: str, manner: dict[str, Any]) -> set[int] | None:
+    """How many fields rows have; None where a quote breaks."""
+    widths: set[int] = set()
+    try:
+        widths.update(len(fields) for fields in filter(_is_row, _reader(iter(sample), delimiter, manner)))
+    except csv.Error as error:
+        return None if "end of data" not in str(error) else widths  # else a row that continues after the sample
+    return widths
+
+
 def _fit(sample: list[str], delimiter: str, is_usual: bool, quoting: str | None) -> _Fit:
     rows = []
     try:
-        for fields in filter(_is_row, _reader(iter(sample), delimiter, quoting)):
+        for fields in filter(_is_row, _reader(iter(sample), delimiter, _quoted(quoting))):
             rows.append(fields)
     except csv.Error as error:
         if "end of data" not in str(error):  # else a row that continues after the sample
@@ -155,7 +190,7 @@ def _csv_records(
 
 
 def _csv_rows(
-    path: Path, delimiter: str, quoting: str | None, skipped: int
+    path: Path, delimiter: str, manner: dict[str, Any], skipped: int
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """Every record with the line where it begins, and the lines that it takes; before the header none that is blank."""
     numbers: list[int] = []
@@ -167,7 +202,7 @@ def _csv_rows(
             taken.append(piece)
             yield piece
 
-    reader = _reader(pieces(), delimiter, quoting)
+    reader = _reader(pieces(), delimiter, manner)
     has_begun = False
     while True:
         numbers.clear()
@@ -183,10 +218,8 @@ def _csv_rows(
             yield numbers[0], fields, list(taken)
 
 
-def _reader(pieces: Iterator[str], delimiter: str, quoting: str | None) -> Iterator[list[str]]:
-    if quoting == "none":
-        return csv.reader(pieces, delimiter=delimiter, strict=True, quoting=csv.QUOTE_NONE)
-    return csv.reader(pieces, delimiter=delimiter, strict=True)
+def _reader(pieces: Iterator[str], delimiter: str, manner: dict[str, Any]) -> Iterator[list[str]]:
+    return csv.reader(pieces, delimiter=delimiter, strict=True, **manner)
 
 
 def _pieces(path: Path) -> Iterator[tuple[int, str]]:

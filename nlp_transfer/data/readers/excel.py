@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nlp_transfer.data.readers.compressed import refuse_compressed
+from nlp_transfer.data.readers.delimited import row_like
 from nlp_transfer.data.readers.records import BadRow, Record, Table, refuse_repeats
 from nlp_transfer.errors import DataError, OptionError
 
@@ -17,6 +19,7 @@ def excel_table(path: Path, no_header: bool | None = None) -> Table:
 
     Needs pandas and openpyxl (extra `excel`). With `no_header` the columns are called 0, 1, 2.
     """
+    refuse_compressed(path)
     try:
         import openpyxl  # type: ignore[import-untyped]  # noqa: F401 (an extra)
         import pandas
@@ -30,24 +33,36 @@ def excel_table(path: Path, no_header: bool | None = None) -> Table:
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is damaged or no workbook of Excel ({why}); save it again, or as CSV.") from None
-    filled = {name: frame for name, frame in sheets.items() if len(frame)}
+    filled = {name: rows for name, frame in sheets.items() if (rows := _rows(frame))}
     if not filled:
         raise DataError(f"{path} is empty; give a file with a header and rows.")
-    sheet, frame = next(iter(filled.items()))
-    rows = frame.values.tolist()
-    header = list(map(str, range(len(rows[0])))) if no_header else [_text(value).strip() for value in rows[0]]
+    sheet, rows = next(iter(filled.items()))
+    others = [name for name in filled if name != sheet]
+    width = max(len(values) for _, values in rows)
+    header = list(map(str, range(width))) if no_header else [_text(value).strip() for value in rows[0][1]]
     # A sheet may be wider than its table: columns that nobody named are read by nobody.
     refuse_repeats(path, [name for name in header if name])
-    others = [name for name in filled if name != sheet]
     note = f"{path}: sheet '{sheet}' is read, and not {', '.join(others)}; save another one in a file of its own."
-    first = 1 if no_header else 2
+    body = rows if no_header else rows[1:]
+    hint = "" if no_header else row_like(tuple(header), [list(map(_text, values)) for _, values in body[:200]])
+    if others:
+        hint = f"{hint}. Sheet '{sheet}' is read, and not {', '.join(others)}".removeprefix(". ")
 
     def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
-        for number, values in enumerate(rows[first - 1 :], start=first):
-            if any(value != "" for value in values):
-                yield Record(number, dict(zip(header, map(_plain, values), strict=True)))
+        if not body:
+            more = f" {hint}." if hint else ""
+            raise DataError(f"{path} holds a header and no rows; give a file with rows in it.{more}")
+        for number, values in body:
+            yield Record(number, dict(zip(header, map(_plain, values), strict=True)))
 
-    return Table(tuple(name for name in header if name), records, "row", (note,) if others else ())
+    columns = tuple(name for name in header if name)
+    return Table(columns, records, "row", (note,) if others else (), about_columns=hint)
+
+
+def _rows(frame: Any) -> list[tuple[int, list[Any]]]:
+    """The rows of a sheet that hold anything, with their numbers."""
+    numbered = enumerate(frame.values.tolist(), start=1)
+    return [(number, values) for number, values in numbered if any(value != "" for value in values)]
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,20 @@ def local_files(name: str, config_name: str | None = None) -> dict[str, list[Pat
     return found if all(path.is_file() for files in found.values() for path in files) else {}
 
 
+def named_features(name: str, config_name: str | None = None) -> dict[str, Any]:
+    """The columns of a folder whose README gives names to ids, with these features."""
+    features = load_hub(name, lambda: datasets.load_dataset_builder(name, config_name)).info.features or {}
+    return {column: feature for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
+
+
+def unread_files(name: str, found: dict[str, list[Path]]) -> list[str]:
+    """The files of a folder that are tables too, and not among those that were found for the splits."""
+    read = {path.resolve() for paths in found.values() for path in paths}
+    suffixes = {path.suffix for path in read} | {".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx"}
+    others = (path for path in sorted(Path(name).rglob("*")) if path.suffix in suffixes and path.is_file())
+    return [path.relative_to(name).as_posix() for path in others if path.resolve() not in read]
+
+
 def load_hub(name: str, load: Callable[[], Any]) -> Any:
     """The result of `load` for the data set `name`. DataError where it does not exist or cannot be read."""
     try:
@@ -54,7 +69,9 @@ def load_hub(name: str, load: Callable[[], Any]) -> Any:
             f"the data set '{name}' is not cached here and the hub cannot be reached ({_first_line(error)}); "
             "connect to the network, or give files with --train_file."
         ) from None
-    except (datasets.exceptions.DatasetsError, FileNotFoundError, ValueError, RuntimeError) as error:
+    except (
+        datasets.exceptions.DatasetsError, OSError, ValueError, RuntimeError, zipfile.BadZipFile
+    ) as error:  # fmt: skip
         raise DataError(
             f"the data set '{name}' cannot be loaded ({_first_line(error)}); "
             "check --dataset_name, its configuration and its splits."

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nlp_transfer.data.readers.records import BadRow, Record, Table
+from nlp_transfer.errors import DataError
 
 
 def files_named(pattern: Path) -> list[Path]:
@@ -28,6 +29,12 @@ def joined(tables: Sequence[tuple[Path, Table]]) -> Table:
     def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
         number = 0
         for path, table in tables:
+            lacking = [name for name in wanted if name not in table.columns]
+            if lacking and table.columns_are_all:
+                raise DataError(
+                    f"{path} has no column '{lacking[0]}', as {tables[0][0].name} has; its columns are: "
+                    f"{', '.join(table.columns)}. Files that are read as one need the same columns."
+                )
             for record in table.records([name for name in wanted if name in table.columns]):
                 number += 1
                 place = record.file if isinstance(record, Record) else record.at
@@ -48,4 +55,5 @@ def joined(tables: Sequence[tuple[Path, Table]]) -> Table:
         (total, *dict.fromkeys(notes)),
         lambda: tuple(remark for _, table in tables for remark in table.remarks()),
         next((table.about_columns for _, table in tables if table.about_columns), ""),
+        all(table.columns_are_all for _, table in tables),
     )

@@ -68,8 +68,9 @@ def bare_list_in(text: str) -> list[str] | None:
 
 
 def is_object(text: str) -> bool:
-    """Whether a text is a JSON object."""
+    """Whether a text is a JSON object with anything in it."""
     try:
-        return isinstance(json.loads(text), dict)
+        value = json.loads(text)
+        return isinstance(value, dict) and bool(value)
     except (ValueError, RecursionError):
         return False

@@ -31,6 +31,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(raw_lines(path), start=1):
         if number == 1:
             _refuse_utf16(path, raw)
+            _refuse_packed(path, raw)
             raw = raw.removeprefix(codecs.BOM_UTF8)
         line = _decoded(path, number, raw)
         if number == 1 and "\r" in line and "\n" not in line:  # old Mac: the whole file came as one line
@@ -47,6 +48,15 @@ def is_blank(line: str) -> bool:
 def _refuse_utf16(path: Path, raw: bytes) -> None:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path}, line 1: the file is UTF-16, not UTF-8; {_iconv(path, 'UTF-16')}")
+
+
+_PACKED = {b"PK\x03\x04": "a zip archive, as workbooks of Excel are", b"\x1f\x8b": "compressed (gzip)"}
+
+
+def _refuse_packed(path: Path, raw: bytes) -> None:
+    for start, what in _PACKED.items():
+        if raw.startswith(start):
+            raise DataError(f"{path} is {what}, and no text; give it the suffix of what it is, or unpack it.")
 
 
 def _decoded(path: Path, number: int, raw: bytes) -> str:

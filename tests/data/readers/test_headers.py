@@ -106,7 +106,7 @@ def test_several_files_are_read_as_one_and_a_bad_row_is_told_with_its_file(tmp_p
 def test_parts_with_other_columns_are_no_silent_loss(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\nx,p\n")
     (tmp_path / "b.csv").write_text("text,kind\ny,q\n")
-    with pytest.raises(nt.DataError, match=r"1 row with no label \(b.csv, line 2\)"):
+    with pytest.raises(nt.DataError, match=r"b.csv has no column 'label', as a.csv has"):
         read_classification(tmp_path / "*.csv")
 
 
@@ -125,6 +125,28 @@ def test_a_workbook(tmp_path):
     path.write_bytes(b"no workbook")
     with pytest.raises(nt.DataError, match=r"is damaged or no workbook"):
         read_classification(path)
+
+
+def test_a_workbook_with_blank_rows_a_cover_and_no_header(tmp_path):
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "a.xlsx"
+    pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).to_excel(path, index=False, startrow=3)
+    assert pairs(read_classification(path)) == [("a", "x"), ("b", "y")]
+    assert list(read_classification(path).data["line"]) == [5, 6]
+    with pd.ExcelWriter(path) as writer:
+        pd.DataFrame([["About this file"]]).to_excel(writer, sheet_name="Cover", index=False, header=False)
+        pd.DataFrame({"text": ["a"], "label": ["x"]}).to_excel(writer, sheet_name="Rows", index=False)
+    with pytest.raises(nt.DataError, match=r"Sheet 'Cover' is read, and not Rows"):
+        read_classification(path)
+    pd.DataFrame([["a text of five whole words", 3], ["b", 4]]).to_excel(path, index=False, header=False)
+    with pytest.raises(nt.DataError, match=r"first line reads like a row"):
+        read_classification(path)
+    (tmp_path / "b.csv").write_bytes(path.read_bytes())
+    with pytest.raises(nt.DataError, match=r"b.csv is a zip archive, as workbooks of Excel are"):
+        read_classification(tmp_path / "b.csv")
+    (tmp_path / "c.xlsx.gz").write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(nt.DataError, match=r"decompress it first"):
+        read_classification(tmp_path / "c.xlsx.gz")
 
 
 def test_a_workbook_without_openpyxl_is_one_line(tmp_path, monkeypatch):

@@ -123,3 +123,13 @@ def test_a_file_that_quotes_a_column_in_every_row_is_plainly_quoted(write):
     rows = [f'{i % 2},"text {i}"' for i in range(20)]
     path = write("a.csv", "label,text", *rows, '0,"good', 'so, fine"')
     assert len(read_classification(path).data) == 21
+
+
+def test_quotes_with_backslashes_and_after_blanks(write):
+    rows = read_classification(write("a.csv", "text,label", '"he said \\"so, so\\"",a', "two,b"))
+    assert pairs(rows) == [('he said "so, so"', "a"), ("two", "b")]
+    assert any('are written as \\"' in note for note in rows.notes)
+    spaced = write("b.csv", '"text", "label"', '"x, yes", "a"', '"no", "b"')
+    assert pairs(read_classification(spaced)) == [("x, yes", "a"), ("no", "b")]
+    paths = write("c.csv", "text,label", r'"C:\temp\",a', r'"D:\x",b')  # a backslash at the end of a field
+    assert pairs(read_classification(paths)) == [("C:\\temp\\", "a"), ("D:\\x", "b")]
