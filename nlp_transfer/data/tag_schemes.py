@@ -7,6 +7,7 @@ and misconceptions in named entity recognition"). BIOES is BILOU with E (end) fo
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from typing import NamedTuple
 from nlp_transfer.errors import DataError, OptionError
 
 SCHEMES = ("IOB1", "IOB2", "BIOES", "BILOU")
+
+TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)
+"""A tag of one of the schemes."""
 
 TypedSpan = tuple[str, int, int]
 """An entity: its type, its first word, one past its last word."""
