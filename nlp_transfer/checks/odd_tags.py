@@ -10,13 +10,16 @@ from nlp_transfer.checks.finding import Example, Finding, Place, share, some
 from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.tag_schemes import TypedSpan, recognise, spans, violations
 from nlp_transfer.errors import DataError
+from nlp_transfer.system.invisible import odd_characters
 
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # what str.strip leaves, and no reader sees
 _SURE = 2  # times that a name must have a type for it to count beside another
 
 
 def tag_findings(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Impossible sequences, entities with blanks at their ends, and names with several types."""
+    """Unseen characters in tags, impossible sequences, entities with blanks at their ends, and names with two types."""
+    for part in parts:
+        yield from unseen_characters(part)
     try:
         scheme = recognise(list(values(parts[0].rows.data, "tags"))).scheme
         for part in parts:
@@ -25,6 +28,28 @@ def tag_findings(parts: Sequence[Part]) -> Iterator[Finding]:
         yield from several_types(parts, scheme)
     except DataError as error:  # a tag of another scheme, which a run would stop at
         yield Finding("error", "tag_scheme", f"{error}.", "Write all tags in one scheme.")
+
+
+def unseen_characters(part: Part) -> Iterator[Finding]:
+    """Sentences with a tag that holds characters which nobody sees, or can tell from others."""
+    rows: list[int] = []
+    odd: dict[str, str] = {}
+    for index, tags in enumerate(values(part.rows.data, "tags")):
+        found = {tag: ", ".join(odd_characters(tag)) for tag in set(tags) if tag not in odd and not tag.isascii()}
+        odd |= {tag: characters for tag, characters in found.items() if characters}
+        if not odd.keys().isdisjoint(tags):
+            rows.append(index)
+    if rows:
+        listed = "; ".join(f"'{tag}' has {characters}" for tag, characters in list(odd.items())[:5])
+        yield Finding(
+            "warning",
+            "tag_characters",
+            f"{share(len(rows), len(part))} {part.name} sentences have tags with characters that nobody sees, or can "
+            f"tell from others: {listed}{' ...' * (len(odd) > 5)}.",
+            "Take them out: such tags are of types of their own.",
+            tuple(map(part.place, rows)),
+            some(part.example(index) for index in rows),
+        )
 
 
 def impossible(part: Part, scheme: str) -> Iterator[Finding]:

@@ -32,13 +32,14 @@ def task_of(options: DataOptions, task: str | None = None) -> str:
 
 
 def read_for_checks(options: DataOptions, task: str) -> tuple[Splits, tuple[Finding, ...]]:
-    """The rows that can be read, none held out, and a finding for each file that has others. Raises DataError."""
+    """The rows that can be read, none held out, with a finding for each file that has others, and for each sentence on
+    how a file was read. Raises DataError."""
     everything = read_rows(replace(options, skip_bad_rows=True), task)
     rows_of = {name: rows for name, rows in everything.items() if rows.has_labels}
     splits = Splits(rows_of["train"], rows_of.get("validation"), rows_of.get("test"))
     findings = [_unreadable(name, rows, options, task) for name, rows in everything.items() if rows.skipped]
     findings += [_unlabelled(name, rows) for name, rows in everything.items() if not rows.has_labels]
-    findings += [_as_read(note) for note in dict.fromkeys(n for rows in everything.values() for n in rows.notes)]
+    findings += [_read_so(name, rows, note) for name, rows in everything.items() for note in rows.notes]
     return splits, tuple(findings)
 
 
@@ -49,10 +50,6 @@ def _unlabelled(name: str, rows: Rows) -> Finding:
         f"None of the {len(rows.data):,} {name} rows of {rows.source} has a label; they cannot be scored.",
         "Give labels, or name their column with --label_column_name.",
     )
-
-
-def _as_read(note: str) -> Finding:
-    return Finding("note", "as_read", note, "If it is meant otherwise, an option says so.")
 
 
 def refusals(splits: Splits) -> Iterator[Finding]:
@@ -77,6 +74,15 @@ def _halves(line: str) -> tuple[str, str]:
         if depth == 0 and line[index : index + 2] in ("; ", ". "):
             place = index
     return line[:place], line[place + 2 :]
+
+
+def _read_so(name: str, rows: Rows, note: str) -> Finding:
+    return Finding(
+        "note",
+        "reading",
+        f"{name}: {note.removeprefix(f'{rows.source}: ')}",
+        "Nothing needs to be changed where that is what the file means.",
+    )
 
 
 def _unreadable(name: str, rows: Rows, options: DataOptions, task: str) -> Finding:

@@ -100,6 +100,9 @@ class DataOptions:
         default_text="first and last",
         remembered=lambda columns: columns.partition(",")[0],  # that of the word
     )
+    tag_names: list[str] = option(
+        default_factory=list, help="NER: what tags that are numbers stand for, from 0 on, such as O,B-PER,I-PER."
+    )
     misaligned: str = option(
         "strict",
         choices=("strict", "snap", "drop"),
@@ -116,6 +119,9 @@ class DataOptions:
             raise OptionError(f"--label_names names labels, which {other} has none to name; remove one.")
         if repeats := {name for name in self.label_names if self.label_names.count(name) > 1}:
             raise OptionError(f"--label_names has '{min(repeats)}' twice; give every label its own name.")
+        self.tag_names = [name.strip() for part in self.tag_names for name in part.split(",") if name.strip()]
+        if repeated := [name for name in self.tag_names if self.tag_names.count(name) > 1]:
+            raise OptionError(f"--tag_names names '{repeated[0]}' twice; give each number a name of its own.")
         option_name = "label_columns" if self.label_columns else "label_delimiter"
         if getattr(self, option_name):
             if self.problem not in (None, "multi_label"):

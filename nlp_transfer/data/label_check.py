@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.readers.bad_rows import some_numbers
-from nlp_transfer.data.row_store import rows_of
+from nlp_transfer.data.row_store import rows_of, values
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.data.tag_schemes import TAG
+from nlp_transfer.data.tag_spellings import NUMBER, unreadable
 from nlp_transfer.errors import DataError
+from nlp_transfer.system.invisible import odd_characters
+
+_LOOKED_AT = 200  # sentences that show whether words and tags are exchanged
 
 
 def check_splits(splits: Splits) -> None:
@@ -113,20 +117,41 @@ def _check_known(
 def _place(name: str, lines: list[int], known: set[str], unit: str) -> str:
     by_case = {other.lower(): other for other in sorted(known)}
     near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.8)
-    return some_numbers(lines, unit) + (f"; did you mean '{by_case[near[0]]}'?" if near else "")
-
-
-_TAG = re.compile("O|[BIESLU]-.+", re.DOTALL)
+    odd = odd_characters(name)
+    return (
+        some_numbers(lines, unit)
+        + (f"; it holds {', '.join(odd)}" if odd else "")
+        + (f"; did you mean '{by_case[near[0]]}'?" if near else "")
+    )
 
 
 def _check_scheme(rows: Rows) -> None:
     for tags, line in rows_of(rows.data, "tags", "line"):
         for tag in tags:
-            if not _TAG.fullmatch(tag):
-                raise DataError(
-                    f"{rows.source}, sentence at {rows.unit} {line}: unknown tag scheme, '{tag}' is neither O nor a "
-                    "prefix with a type such as B-PER; write the tags as IOB1, IOB2, BIOES or BILOU."
-                )
+            if not TAG.fullmatch(tag):
+                raise DataError(_no_tag(rows, tag, line))
+
+
+def _no_tag(rows: Rows, tag: str, line: int) -> str:
+    """The error for a tag of no scheme: what is wrong with the tags of its file, or with one."""
+    every = list(dict.fromkeys(tag for tags in values(rows.data, "tags") for tag in tags))
+    if all(map(NUMBER.fullmatch, every)):
+        return f"{rows.source}: {unreadable(tag, every)}"
+    first = rows.data[:_LOOKED_AT]
+    words, tags = ([one for row in first[name] for one in row] for name in ("words", "tags"))
+    if _share(words) > 0.5 > _share(tags):
+        return (
+            f"{rows.source}: its words look like tags ({words[0]!r}), and its tags like words ({tags[0]!r}); name the "
+            "column of the word before that of the tag, as --conll_columns 1,0 does."
+        )
+    is_first = rows.file_columns == ("words", "tags") and [tag] == first["tags"][0][:1] and line == first["line"][0]
+    header = f" If {rows.unit} {line} names the columns, take it out." if is_first else ""
+    return f"{rows.source}, sentence at {rows.unit} {line}: {unreadable(tag, every)}{header}"
+
+
+def _share(names: Sequence[str]) -> float:
+    """The share of names that are tags."""
+    return sum(bool(TAG.fullmatch(name)) for name in names) / max(1, len(names))
 
 
 def _entity_types(rows: Rows) -> Iterator[tuple[str, int]]:

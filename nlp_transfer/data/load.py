@@ -132,11 +132,12 @@ def _read(sources: Mapping[str, SplitSource], options: DataOptions, kind: RowKin
     if kind.tagged:
         words_and_tags = (options.text_column_name, options.label_column_name)
         return {
-            name: tagged_rows(source, words_and_tags, options.misaligned, options.skip_bad_rows)
+            name: tagged_rows(source, words_and_tags, options.misaligned, options.skip_bad_rows, options.tag_names)
             for name, source in sources.items()
         }
-    if options.conll_columns:
-        raise OptionError("--conll_columns is for NER.")
+    for option in ("conll_columns", "tag_names"):
+        if getattr(options, option):
+            raise OptionError(f"--{option} is for NER.")
     skip = options.skip_bad_rows
     form = LabelForm(
         options.problem or kind.problem,

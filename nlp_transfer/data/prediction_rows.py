@@ -17,9 +17,11 @@ from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
 from nlp_transfer.data.readers.compressed import form_of
+from nlp_transfer.data.readers.delimited_words import holds_conll
 from nlp_transfer.data.readers.hub import load_hub, local_files
 from nlp_transfer.data.readers.reader_registry import Use, suffixes_for
 from nlp_transfer.data.readers.span_layouts import unwrapped
+from nlp_transfer.data.readers.tagged_tables import sentences_of
 from nlp_transfer.errors import DataError, OptionError
 
 _ID = Column("id", "--id_column_name", ())
@@ -60,14 +62,14 @@ def open_texts(options: PredictionOptions, *, tagged: bool) -> Texts:
     """
     table = table_opener(options, tagged=tagged)
     source = source_of(options)
-    shown = table()
+    shown, text = _shaped(table(), source, options, tagged)
     unit = shown.unit
 
     def read() -> Iterator[Text | BadRow]:
-        return _texts(table(), source, options, tagged)
+        return _texts(*_shaped(table(), source, options, tagged), source, options, tagged)
 
     digest, count, bad = hashlib.sha256(), 0, []
-    for row in _texts(shown, source, options, tagged):
+    for row in _texts(shown, text, source, options, tagged):
         if isinstance(row, BadRow):
             bad.append(row)
         else:
@@ -118,9 +120,20 @@ def _opener(path: str | list[Path], options: PredictionOptions, tagged: bool) ->
     return lambda: unwrapped(open_table(path, use, **given))
 
 
+def _shaped(table: Table, source: str, options: PredictionOptions, tagged: bool) -> tuple[Table, str | None]:
+    """The table, of a tagger with a sentence in each row, and the column of its texts where that is known."""
+    if not tagged or not table.columns:
+        return table, options.text_column_name
+    also = [name for name in (options.id_column_name, options.text_pair_column_name) if name in table.columns]
+    table, (column, _) = sentences_of(table, source, (options.text_column_name, None), tagged=False, also=also)
+    return table, column
+
+
 def _has_a_word_a_line(path: Path, text_column: str | None) -> bool:
     """Whether a file has a word on each line; a `.tsv` has, unless the user or its header names a text column."""
     suffix = form_of(path)
+    if suffix == ".csv":
+        return path.is_file() and holds_conll(path)
     if suffix != ".tsv" or text_column or not path.is_file():
         return suffix in suffixes_for("words") and suffix not in suffixes_for("prediction")
     _, header = next(text_lines(path), (1, ""))
@@ -128,12 +141,14 @@ def _has_a_word_a_line(path: Path, text_column: str | None) -> bool:
     return not set(fields) & set(TEXT.known) or "o" in fields  # "text\tO" is a word and its tag
 
 
-def _texts(table: Table, source: str, options: PredictionOptions, tagged: bool) -> Iterator[Text | BadRow]:
+def _texts(
+    table: Table, text: str | None, source: str, options: PredictionOptions, tagged: bool
+) -> Iterator[Text | BadRow]:
     if not table.columns:  # every row that could have named them is bad
         yield from (row for row in table.records(()) if isinstance(row, BadRow))
         return
     wanted, wanted_pair = wanted_columns(tagged)
-    column = choose_column(source, table, wanted, options.text_column_name)
+    column = choose_column(source, table, wanted, text)
     key = options.id_column_name and choose_column(source, table, _ID, options.id_column_name)
     pair = options.text_pair_column_name and choose_column(source, table, wanted_pair, options.text_pair_column_name)
     for record in table.records(list(dict.fromkeys((column, key or column, pair or column)))):

@@ -22,8 +22,10 @@ from nlp_transfer.data.readers.columns import choose_columns
 from nlp_transfer.data.readers.hub import load_hub, local_files, named_features, saved_splits, unread_files
 from nlp_transfer.data.readers.reader_registry import Use, check_options
 from nlp_transfer.data.readers.span_layouts import unwrapped
+from nlp_transfer.data.readers.tagged_tables import sentences_of
 from nlp_transfer.data.row_store import batched, counted, stored
 from nlp_transfer.data.rows import Rows, fingerprint
+from nlp_transfer.data.tag_spellings import with_usual_tags
 from nlp_transfer.data.task_columns import Task, classification, converted, has_labels, tagged, texts_alone
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.system.invisible import bare, odd_characters
@@ -80,16 +82,19 @@ def read_tagged(
     no_header: bool = False,
     conll_columns: str | None = None,
     misaligned: str = "strict",
+    tag_names: Sequence[str] = (),
 ) -> Rows:
     """Read sentences with a tag for each word: CoNLL columns, lists of words and tags, or texts with character spans.
 
     Lists and spans come from JSON lines, JSON, Parquet, Arrow or an object in memory (see `read_classification`), in
     any layout that `data.annotated` knows, or from a folder of brat or a `.spacy` file. The columns of a CoNLL file are
-    called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". `misaligned`
-    says what is done with spans that do not align with words: `strict` raises DataError, `snap`, `drop`.
+    called words and tags: the first and the last one, or those that `conll_columns` names, such as "0,3". Tables of a
+    word in each row, and cells that spell lists, are read as `data.tagged_tables` says. `misaligned` says what is done
+    with spans that do not align with words: `strict` raises DataError, `snap`, `drop`. Tags of other spellings become
+    those of the schemes (`data.tag_spellings`), numbers those of `tag_names`.
     """
     form = {"conll_columns": conll_columns, "delimiter": delimiter, "quoting": quoting, "no_header": no_header}
-    return tagged_rows(source_of(path, **form), (words_column, tags_column), misaligned, skip_bad_rows)
+    return tagged_rows(source_of(path, **form), (words_column, tags_column), misaligned, skip_bad_rows, tag_names)
 
 
 def read_hub(
@@ -104,6 +109,7 @@ def read_hub(
     labels: LabelForm = AS_FOUND,
     skip_bad_rows: bool = False,
     misaligned: str = "strict",
+    tag_names: Sequence[str] = (),
     **form: str | bool | None,
 ) -> Rows:
     """Read one split of a data set on the hub or in a folder, with words and tags if `tagged`.
@@ -114,7 +120,7 @@ def read_hub(
     """
     source = hub_source(name, split, config_name, **form)
     if tagged:
-        return tagged_rows(source, (text_column, label_column), misaligned, skip_bad_rows)
+        return tagged_rows(source, (text_column, label_column), misaligned, skip_bad_rows, tag_names)
     return _with_their_labels(source, (text_column, pair_column, label_column), labels, skip_bad_rows)
 
 
@@ -240,13 +246,31 @@ def _with_their_labels(
 
 
 def tagged_rows(
-    source: SplitSource, given: tuple[str | None, str | None], misaligned: str, skip_bad_rows: bool
+    source: SplitSource,
+    given: tuple[str | None, str | None],
+    misaligned: str,
+    skip_bad_rows: bool,
+    tag_names: Sequence[str] = (),
 ) -> Rows:
     """The words and tags of a source, in columns `given` for words, or text, and tags, or spans."""
     if misaligned not in MANNERS:
         raise OptionError(f"--misaligned must be {', '.join(MANNERS)}; got {misaligned}.")
-    table, alignment = aligned(source.opened("tags"), source.name, given, misaligned, skip_bad_rows)
-    if alignment is None:
-        return _rows(table, source.name, tagged(*given), skip_bad_rows)
-    rows = _rows(table, source.name, tagged(None, None), skip_bad_rows)
-    return replace(rows, notes=(*rows.notes, *alignment.notes()), misaligned=alignment.whole_list())
+    rows, counting = None, None
+    while rows is None:
+        table, names = sentences_of(source.opened("tags"), source.name, given)
+        table, alignment = aligned(table, source.name, names, misaligned, skip_bad_rows, counting)
+        try:
+            rows = _rows(table, source.name, tagged(*((None, None) if alignment else names)), skip_bad_rows)
+        except DataError:
+            if not alignment or not alignment.recount():
+                raise
+        # All rows together tell how offsets are counted: where otherwise than was thought, they are read again.
+        counting = alignment.recount() if alignment else None
+        rows = None if counting else rows
+    data, notes = with_usual_tags(rows.data, source.name, tag_names)
+    if data is not rows.data:
+        rows = replace(rows, data=data, sha256=fingerprint(data))
+    more = alignment.notes() if alignment else ()
+    return replace(
+        rows, notes=(*rows.notes, *more, *notes), misaligned=alignment.whole_list() if alignment else ()
+    )  # fmt: skip

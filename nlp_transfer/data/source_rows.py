@@ -9,11 +9,12 @@ import datasets
 
 from nlp_transfer.data.label_check import check_labels, check_tags
 from nlp_transfer.data.read_rows import read_classification, read_tagged
-from nlp_transfer.data.readers import Record, open_table
-from nlp_transfer.data.readers.annotated import is_annotated
-from nlp_transfer.data.readers.columns import LABEL, WORDS
+from nlp_transfer.data.readers import open_table
+from nlp_transfer.data.readers.columns import LABEL
 from nlp_transfer.data.readers.compressed import form_of
+from nlp_transfer.data.readers.delimited_words import holds_table
 from nlp_transfer.data.readers.reader_registry import suffixes_for
+from nlp_transfer.data.readers.tagged_tables import shows_tags
 from nlp_transfer.data.row_store import batched, counted, stored
 from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.data.splits import Splits
@@ -68,15 +69,12 @@ def _raw_text(path: str) -> Rows:
 
 
 def is_tagged(path: str, text_column: str | None, beside_tags: bool) -> bool:
-    """Whether a file holds words with tags, by its suffix or its first row; with `beside_tags` a `.tsv` does."""
+    """Whether a file holds words with tags, by its suffix or its first rows; with `beside_tags` a `.tsv` does."""
     suffix = form_of(Path(path))
-    if Path(path).is_dir() or suffix == ".tsv":
-        return beside_tags
-    if suffix == ".txt" or suffix not in suffixes_for("tags"):
-        return False
-    if suffix not in suffixes_for("labels") or is_annotated(open_table(path, "tags"), (text_column, None)):
+    if beside_tags and (Path(path).is_dir() or suffix == ".tsv"):
         return True
-    table = open_table(path, "tags")
-    names = [name for name in table.columns if name == text_column or (not text_column and name.lower() in WORDS.known)]
-    first = next((row for row in table.records(names) if isinstance(row, Record)), None)
-    return first is not None and any(isinstance(first.values.get(name), list) for name in names)
+    if Path(path).is_dir() or suffix == ".txt" or suffix not in suffixes_for("tags"):
+        return False
+    if suffix == ".tsv" and not holds_table(Path(path)):
+        return False
+    return suffix not in suffixes_for("labels") or shows_tags(lambda: open_table(path, "tags"), path, text_column)

@@ -146,12 +146,12 @@ def tagged(words: str | None, tags: str | None) -> Task:
 
 
 def _words_and_tags(words_cell: Cell, tags_cell: Cell) -> tuple[list[str], list[str]] | str:
-    words, tags = plain_list(words_cell), [tag.strip() for tag in plain_list(tags_cell)]
+    words, tags = plain_list(words_cell), plain_list(tags_cell)
     if len(words) != len(tags):
         return f"{len(words)} words and {len(tags)} tags"
     if not words:
         return "no words"
-    if not all(tags):
+    if not all(map(str.strip, tags)):
         return "a word that has no tag"
     if not all(words):
         return "a tag that has no word"

@@ -45,3 +45,10 @@ def test_a_name_of_two_types_is_told_once_one_is_sure(tmp_path):
 def test_tags_of_two_schemes_are_an_error(tmp_path):
     mixed = [[("Anna", "E-PER")], [("Bo", "L-PER")]]
     assert found_in(sentences(tmp_path, mixed))["tag_scheme"].severity == "error"
+
+
+def test_characters_in_tags_that_nobody_sees_are_told_with_their_code_points(tmp_path):
+    odd = [("Omar", "B-PER\u200b"), ("is", "O")]
+    finding = found_in(sentences(tmp_path, [*GOOD, odd]))["tag_characters"]
+    assert lines(finding) == [4]
+    assert "'B-PER\u200b' has U+200B ZERO WIDTH SPACE" in finding.what

@@ -195,7 +195,7 @@ def test_unknown_suffix(write, name):
     complaint(
         read_classification, write(name, "x"), "suffix", ".csv, .tsv, .xlsx, .xlsm, .jsonl, .ndjson, .json, .parquet"
     )
-    complaint(read_tagged, write(name, "x"), ".conll, .conllu, .bio, .iob, .iob2, .txt, .tsv, .jsonl")
+    complaint(read_tagged, write(name, "x"), ".conll, .conllu, .bio, .iob, .iob2, .txt, .tsv, .xlsx, .xlsm, .jsonl")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet"])

@@ -10,23 +10,32 @@ from dataclasses import dataclass, field, replace
 
 from nlp_transfer.data import tag_schemes
 from nlp_transfer.data.character_spans import Misaligned, to_entities, word_offsets
-from nlp_transfer.data.readers.offsets import resolved
+from nlp_transfer.data.readers.answers import is_refused
+from nlp_transfer.data.readers.bad_rows import some_numbers
+from nlp_transfer.data.readers.offsets import Counting, Votes, resolved
 from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.span_layouts import Layout, marks_of, peeked
+from nlp_transfer.data.readers.span_places import Refusal
 from nlp_transfer.errors import DataError
 
 _SHOWN = 5  # misaligned spans in a sentence
 
 
 def aligned(
-    table: Table, source: str, given: tuple[str | None, str | None], manner: str, skip_bad_rows: bool
+    table: Table,
+    source: str,
+    given: tuple[str | None, str | None],
+    manner: str,
+    skip_bad_rows: bool,
+    counting: Counting | None = None,
 ) -> tuple[Table, Alignment | None]:
     """A table of words and tags, of one that has texts with spans; any other table as it is, and None.
 
     The layouts of Label Studio, doccano, spaCy, Prodigy and brat are known, and `[start, end, type]` lists and objects
     of the same in a column of any of some names; `given` names the columns of the text and of the spans. Unless bad
     rows are to be skipped, reading a table to its end raises DataError where `manner` is strict and a span is not
-    aligned.
+    aligned. Offsets of spans without texts are read by `counting`, by default as characters; `Alignment.recount` tells
+    whether that was right.
     """
     peek = peeked(table, given)
     if peek is None:
@@ -36,34 +45,41 @@ def aligned(
         # Bad rows are still to be reported.
         columns = table.columns if any(isinstance(row, Record) for row in head) else ()
         return replace(table, columns=columns, records=lambda wanted: itertools.chain(head, rest)), None
-    alignment = Alignment(source, table.unit, manner)
+    alignment = Alignment(source, table.unit, manner, counting)
 
     def records(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
         for record in itertools.chain(head, rest):
             yield record if isinstance(record, BadRow) else _words_and_tags(record, layout, alignment, skip_bad_rows)
-        if manner == "strict" and not skip_bad_rows:
+        if manner == "strict" and not skip_bad_rows and not alignment.recount():
             alignment.refuse()
 
     note = f"{source}: texts with character spans, {layout.name}; their words are cut from the text."
-    return replace(table, columns=("words", "tags"), records=records, notes=table.notes or (note,)), alignment
+    notes = table.notes if table.unit == "file" else (*table.notes, note)  # a folder of brat has said so
+    return replace(table, columns=("words", "tags"), records=records, notes=notes), alignment
 
 
 def is_annotated(table: Table, given: tuple[str | None, str | None]) -> bool:
     """Whether a table has texts with spans; its records are then read."""
     peek = peeked(table, given)
-    return peek is not None and peek[2] is not None
+    return peek is not None and peek[2] is not None and peek[2].shows_spans
 
 
 @dataclass
 class Alignment:
-    """How the spans of a source align with words, as its rows are read: `listed` has a line for each that does not."""
+    """How the spans of a source align with words, as its rows are read: `listed` has a line for each that does not.
+
+    `refused` are the lines of spans that an annotator rejected or ignored, one for each of these.
+    """
 
     source: str
     unit: str
     manner: str
+    counting: Counting | None = None
     listed: list[str] = field(default_factory=list)
     snapped: int = 0
     lost: int = 0
+    votes: Votes = field(default_factory=Votes)
+    refused: list[int | str] = field(default_factory=list)
 
     def add(self, record: Record, text: str, misaligned: Misaligned) -> None:
         """Record a misaligned span of the text of `record`."""
@@ -78,6 +94,10 @@ class Alignment:
         self.snapped += misaligned.became is not None
         self.lost += misaligned.became is None
 
+    def recount(self) -> Counting | None:
+        """How the offsets are counted, where the rows show another way than the one by which they were read."""
+        return None if self.counting else self.votes.counting()
+
     @property
     def summary(self) -> str:
         """The first of the spans, in words."""
@@ -89,11 +109,12 @@ class Alignment:
         count = len(self.listed)
         if count:
             where = f" ({_listing(self.whole_list())})" if count > _SHOWN else ""
+            counted = f", where offsets count {self.counting.unit}" if self.counting else self.votes.hint()
             raise DataError(
                 f"{self.source} has {count:,} span{'s' * (count > 1)} that {'do' if count > 1 else 'does'} not align "
-                f"with words: {self.summary}{where}. Mend {'them' if count > 1 else 'it'}, or give --misaligned snap, "
-                "which widens a span to whole words, or drop, which leaves it out; of spans that overlap both keep the "
-                "longest."
+                f"with words{counted}: {self.summary}{where}. Mend {'them' if count > 1 else 'it'}, or give "
+                "--misaligned snap, which widens a span to whole words, or drop, which leaves it out; of spans that "
+                "overlap both keep the longest."
             )
 
     def whole_list(self) -> tuple[str, ...]:
@@ -101,7 +122,24 @@ class Alignment:
         return tuple(f"{self.source}, {line}" for line in self.listed)
 
     def notes(self) -> tuple[str, ...]:
-        """Notes for the user on spans that were changed."""
+        """Notes for the user on spans that were changed, and on how offsets were read."""
+        return (*self._notes_on_offsets(), *self._notes_on_misaligned())
+
+    def _notes_on_offsets(self) -> Iterator[str]:
+        if self.counting:
+            count = self.votes.shown[self.counting.unit]
+            yield (
+                f"{self.source}: its offsets count {self.counting.unit}: the spans of {count:,} row{'s' * (count > 1)} "
+                "fall on words so, and not in characters; all are read so."
+            )
+        if self.refused:
+            count, rows = len(self.refused), list(dict.fromkeys(self.refused))
+            yield (
+                f"{self.source}: left out {count:,} span{'s' * (count > 1)} that an annotator rejected or ignored "
+                f"({some_numbers(rows, self.unit)})."
+            )
+
+    def _notes_on_misaligned(self) -> tuple[str, ...]:
         if not self.listed:
             return ()
         where = " (the run lists all in misaligned.txt)" if len(self.listed) > _SHOWN else ""
@@ -122,16 +160,19 @@ class Alignment:
 def _words_and_tags(record: Record, layout: Layout, alignment: Alignment, skip_bad_rows: bool) -> Record | BadRow:
     at = record.file or record.line
     read = layout.read(record.values)
-    if isinstance(read, str):
-        return BadRow(record.line, read, at)
-    text, written = read
+    if isinstance(read, Refusal):
+        return BadRow(record.line, read.fault, at, read.is_meant)
+    text = read.text
     if not isinstance(text, str) or not text.strip():
         return BadRow(record.line, "no text", at)
-    marks = marks_of(written)
-    spans = marks if isinstance(marks, str) else resolved(text, marks)
-    if isinstance(spans, str):
-        return BadRow(record.line, spans, at)
+    kept = [one for one in read.spans if not is_refused(one)]
+    marks = marks_of(kept)
+    spans = marks if isinstance(marks, str) else resolved(text, marks, alignment.counting)
+    if isinstance(marks, str) or isinstance(spans, str):
+        return BadRow(record.line, str(spans), at)
     offsets = word_offsets(text)
+    alignment.votes.add(text, marks, offsets)
+    alignment.refused += [at] * (len(read.spans) - len(kept))
     entities, misaligned = to_entities(text, spans[0], offsets, alignment.manner)
     misaligned += spans[1]
     for span in misaligned:

@@ -54,6 +54,8 @@ def _list_of_objects(path: Path, value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     fields = value if isinstance(value, dict) else {}
+    if isinstance(fields.get("data"), dict) and isinstance(fields.get("annotations"), list):
+        return [fields]  # one task of Label Studio, as its target storages hold them
     lists = [k for k, v in fields.items() if isinstance(v, list) and (not v or any(map(_is_row, v)))]
     if len(lists) == 1:
         return fields[lists[0]]

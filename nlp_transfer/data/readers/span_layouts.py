@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from nlp_transfer.data.readers import label_studio, span_places
+from nlp_transfer.data.readers.answers import ACCEPTED
 from nlp_transfer.data.readers.columns import TAGS, TEXT, WORDS
 from nlp_transfer.data.readers.offsets import Mark
 from nlp_transfer.data.readers.records import BadRow, Record, Table
+from nlp_transfer.data.readers.span_places import Marked, Refusal
+from nlp_transfer.system.text import cut
+
+SPANS = ("spans", "entities", "ents", "label", "labels", "annotations", "ner", "tags", "ner_tags")
+"""Usual names of a column of spans, the most likely first."""
 
 _PEEKED = 100  # rows that show the layout
-_SPANS = ("spans", "entities", "ents", "label", "labels", "annotations", "ner", "tags", "ner_tags")
 _STARTS = ("start", "start_offset", "start_char", "begin", "startOffset")
 _ENDS = ("end", "end_offset", "end_char", "stop", "endOffset")
 _TYPES = ("label", "labels", "type", "entity", "tag", "entity_type", "entity_group")
 
 
 class Layout(NamedTuple):
-    """The name of a layout, and the function that reads the text and the spans of a row, or returns its fault."""
+    """The name of a layout, and the function that reads the text and the spans of a row.
+
+    `shows_spans` is False where rows have the form of a layout, and the first of them no span.
+    """
 
     name: str
-    read: Callable[[Mapping[str, Any]], tuple[Any, Any] | str]
+    read: Callable[[Mapping[str, Any]], Marked | Refusal]
+    shows_spans: bool = True
 
 
 def peeked(
@@ -31,9 +42,9 @@ def peeked(
     """The first records, the others, and the layout of spans; None, and nothing read, where columns rule spans out."""
     text_name, spans_name = given
     wanted = columns = table.columns
-    if "data" not in columns or not {"annotations", "completions"} & set(columns):  # not Label Studio's
+    if not is_of_label_studio(columns):
         texts = [text_name] if text_name else _named(columns, TEXT.known)
-        spans = [spans_name] if spans_name else _named(columns, _SPANS)
+        spans = [spans_name] if spans_name else _named(columns, SPANS)
         if not set(texts) & set(columns) or not set(spans) & set(columns):
             return None
         if not any(given) and _named(columns, WORDS.known) and _named(columns, TAGS.known[:2]):
@@ -45,6 +56,13 @@ def peeked(
     return head, records, _layout([r.values for r in head if isinstance(r, Record)], columns, given)
 
 
+def is_of_label_studio(columns: Sequence[str]) -> bool:
+    """Whether columns are those of an export of Label Studio, whose own project names the ones of texts and spans."""
+    there = set(columns)
+    has_tasks = "data" in there and bool({"annotations", "completions"} & there)
+    return has_tasks or {"task", "result"} <= there or "annotation_id" in there
+
+
 def _named(columns: Sequence[str], known: Sequence[str]) -> list[str]:
     return [name for name in columns if name.lower() in known]
 
@@ -53,18 +71,47 @@ def _layout(
     rows: list[Mapping[str, Any]], columns: Sequence[str], given: tuple[str | None, str | None]
 ) -> Layout | None:
     text_name, spans_name = given
-    if any(isinstance(row.get("data"), dict) and isinstance(_results(row), list) for row in rows):
-        return Layout("as Label Studio writes them", lambda row: _label_studio(row, text_name))
-    texts = [n for n in ([text_name] if text_name else _by_rank(columns, TEXT.known)) if _shows(rows, n, str)]
-    spans = [n for n in ([spans_name] if spans_name else _by_rank(columns, _SPANS)) if _shows(rows, n, list)]
+    tasks = [label_studio.field_of_task(row, text_name) for row in rows if label_studio.is_task(row)]
+    if tasks:
+        is_html = any(map(span_places.shows_html, tasks))
+        return Layout(
+            f"as Label Studio writes them{' in HTML, whose tags are left out' * is_html}",
+            lambda row: label_studio.of_task(row, text_name, is_html),
+            any(isinstance(task, Marked) and task.spans for task in tasks),
+        )
+    is_minimal = "annotation_id" in columns
+    spans = [n for n in ([spans_name] if spans_name else _by_rank(columns, SPANS)) if _shows(rows, n, list)]
     marked = [name for name in spans if any(_looks_marked(row.get(name)) for row in rows)]
+    if not marked and is_minimal and not spans_name:
+        marked = [n for n in columns if any(label_studio.looks_marked(row.get(n)) for row in rows)]
     if not marked and not any(row.get(name) for name in spans for row in rows):
         marked = spans  # nowhere in the rows that are looked at is an entity
+    texts = _texts(rows, columns, text_name, marked[:1] if is_minimal else None)
     if not texts or not marked:
         return None
     text, name = texts[0], marked[0]
     one = next((row[name][0] for row in rows if _looks_marked(row.get(name))), None)
-    return Layout(_style(name, one), lambda row: _plain_layout(row, text, name))
+    others = f"; not those of column {', '.join(repr(n) for n in marked[1:])}" if marked[1:] else ""
+    if is_minimal:
+        cells = [Marked(row.get(text), row[name]) for row in rows if isinstance(row.get(name), list)]
+        is_html = any(map(span_places.shows_html, cells))
+        return Layout(
+            f"as Label Studio writes them (column '{name}'){others}", lambda row: _minimal(row, text, name, is_html)
+        )
+    return Layout(_style(name, one) + others, lambda row: _plain_layout(row, text, name))
+
+
+def _texts(
+    rows: list[Mapping[str, Any]], columns: Sequence[str], given: str | None, minimal: list[str] | None
+) -> list[str]:
+    """The columns that may hold the texts, the most likely first; `minimal` are those of spans of a JSON-MIN."""
+    texts = [name for name in ([given] if given else _by_rank(columns, TEXT.known)) if _shows(rows, name, str)]
+    if texts or minimal is None:
+        return texts
+    others = [n for n in ([given] if given else columns) if n not in (*label_studio.FIELDS, *minimal)]
+    dialogues = [name for name in others if any(span_places.is_dialogue(row.get(name)) for row in rows)]
+    lengths = {name: sum(len(row[name]) for row in rows if isinstance(row.get(name), str)) for name in others}
+    return dialogues or sorted((n for n in others if lengths[n]), key=lambda name: -lengths[name])
 
 
 def _by_rank(columns: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -97,39 +144,22 @@ def _style(name: str, one: Any) -> str:
     return f"[start, end, type] (column '{name}')"
 
 
-def _results(task: Mapping[str, Any]) -> Any:
-    return task["annotations"] if "annotations" in task else task.get("completions")
+def _minimal(row: Mapping[str, Any], text: str, spans: str, is_html: bool) -> Marked | Refusal:
+    """A row of JSON-MIN: where it has no spans, its annotator has marked none."""
+    marks = row.get(spans)
+    if marks in (None, ""):
+        if row.get("annotation_id") in (None, ""):
+            return Refusal("no annotation")
+        marks = []
+    return span_places.placed(row.get(text), marks, is_html) if isinstance(marks, list) else Refusal("no spans")
 
 
-def _label_studio(task: Mapping[str, Any], text_name: str | None) -> tuple[Any, Any] | str:
-    data, annotations = task.get("data"), _results(task)
-    if not isinstance(data, dict) or not isinstance(annotations, list):
-        return "no data and annotations of Label Studio"
-    texts = [n for n in ([text_name] if text_name else [*_by_rank(list(data), TEXT.known), *data]) if n in data]
-    text = next((data[name] for name in texts if isinstance(data[name], str)), None)
-    if text is None:
-        return "no text in its data"
-    finished = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
-    if not finished:
-        return "no annotation"
-    if len(finished) > 1:
-        finished = [a for a in finished if a.get("ground_truth")] or finished
-    if len(finished) > 1:
-        return "several annotations, none of them the ground truth"
-    result = finished[0].get("result")
-    if not isinstance(result, list):
-        return "no annotation"
-    values = [item.get("value") if isinstance(item, dict) else None for item in result]
-    # Choices and ratings are no spans; spans of other kinds (hypertextlabels) are faults, not nothing.
-    return text, [v for v in values if not isinstance(v, dict) or any(str(name).endswith("labels") for name in v)]
-
-
-def _plain_layout(row: Mapping[str, Any], text: str, spans: str) -> tuple[Any, Any] | str:
-    answer = row.get("answer", "accept")
-    if answer not in ("accept", None):
-        return f"the answer '{answer}'"  # Prodigy
+def _plain_layout(row: Mapping[str, Any], text: str, spans: str) -> Marked | Refusal:
+    answer = row.get("answer", ACCEPTED)
+    if answer not in (ACCEPTED, None):
+        return Refusal(f"the answer '{answer}'")  # Prodigy; rows that an annotator refused are left out before
     marks = row.get(spans, [] if row.get("answer") else None)
-    return (row.get(text), marks) if isinstance(marks, list) else "no spans"
+    return Marked(row.get(text), marks) if isinstance(marks, list) else Refusal("no spans")
 
 
 def marks_of(written: Sequence[Any]) -> list[Mark] | str:
@@ -143,18 +173,33 @@ def marks_of(written: Sequence[Any]) -> list[Mark] | str:
         else:
             start, end, kinds = one if isinstance(one, list | tuple) and len(one) == 3 else (None, None, None)
             surface, parts = None, 1
-        for kind in kinds if isinstance(kinds, list) else [kinds]:
-            first, last = _whole(start), _whole(end)
-            if first is None or last is None or not isinstance(kind, str) or not kind.strip():
-                return "a span that is neither [start, end, type] nor an object with start, end and label"
+        first, last = _whole(start), _whole(end)
+        if first is None or last is None:
+            return f"a span that is neither [start, end, type] nor an object with start, end and label{_shown(one)}"
+        for kind in kinds if isinstance(kinds, list) and kinds else [kinds]:
+            if isinstance(kind, int | float) and not isinstance(kind, bool):
+                return f"a span whose label is the number {kind}, not a name{_shown(one)}"
+            if not isinstance(kind, str) or not kind.strip():
+                return f"a span that has no label{_shown(one)}"
             marks.append(Mark(first, last, kind.strip(), surface if isinstance(surface, str) else None, parts))
-        if isinstance(kinds, list) and not kinds:
-            return "a span that has no label"
     return marks
+
+
+def _shown(span: Any) -> str:
+    """The span that a fault is about."""
+    if not isinstance(span, dict):
+        return f" ({cut(repr(span), 60)})"
+    start, end = (next((span[n] for n in names if n in span), None) for names in (_STARTS, _ENDS))
+    surface = span.get("text")
+    return (
+        f" ({f'{cut(surface, 40)!r} ' if isinstance(surface, str) else ''}[{cut(str(start), 20)}, {cut(str(end), 20)}])"
+    )
 
 
 def _whole(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():  # as a data frame with gaps has them
+        return int(value)
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -173,7 +218,8 @@ def unwrapped(table: Table) -> Table:
     def flat(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
         for record in itertools.chain(head, records):
             if isinstance(record, Record) and isinstance(record.values.get("data"), dict):
-                yield record._replace(values={**record.values, **record.values["data"]})
+                data = {name: span_places.spoken(value) for name, value in record.values["data"].items()}
+                yield record._replace(values={**record.values, **data})
             else:
                 yield record
 

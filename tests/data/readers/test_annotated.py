@@ -134,7 +134,10 @@ BAD = [
     ({"text": TEXT, "spans": [{"start": 0, "end": 1, "labels": []}]}, "a span that has no label"),
     ({"text": TEXT, "spans": [{"start": 2, "end": 6, "label": "A", "text": "Anne"}]}, "not what stands there"),
     ({"text": TEXT}, "no spans"),
-    ({"text": TEXT, "spans": OBJECTS, "answer": "reject"}, "the answer 'reject'"),
+    ({"text": TEXT, "spans": OBJECTS, "answer": "later"}, "the answer 'later'"),
+    ({"text": TEXT, "spans": [{"start": 2, "end": 6}]}, "a span that has no label ([2, 6])"),
+    ({"text": TEXT, "spans": [{"start": 2, "end": 6, "text": "Anna", "label": None}]}, "no label ('Anna' [2, 6])"),
+    ({"text": TEXT, "spans": [{"start": 2, "end": 6, "label": 1}]}, "whose label is the number 1, not a name ([2, 6])"),
     ({"text": " ", "spans": []}, "no text"),
 ]
 
@@ -151,14 +154,23 @@ def test_bad_rows_are_told_and_can_be_left_out(tmp_path, row, says):
 
 def test_tasks_of_label_studio_that_are_not_one_annotation(tmp_path):
     good, done = LAYOUTS["Label Studio"], {"result": RESULTS}
-    rows = [{**good, "annotations": a} for a in ([], [{"was_cancelled": True}], [done, done])]
+    rows = [{**good, "annotations": a} for a in ([], [done, done])]
     path = write(tmp_path / "a.jsonl", good, *rows, {**good, "data": {"n": 1}})
     told = fault(path)
-    assert "2 rows with no annotation (lines 2, 3)" in told
-    assert "several annotations, none of them the ground truth (line 4)" in told
-    assert "no text in its data (line 5)" in told
+    assert "1 row with no annotation (line 2)" in told
+    assert "several annotations, none of them the ground truth (line 3)" in told
+    assert "no text in its data (line 4)" in told
     true = {**good, "annotations": [{"result": []}, {**done, "ground_truth": True}]}
     assert sentences(read_tagged(write(path, true))) == [(WORDS, TAGS)]
+
+
+def test_tasks_that_an_annotator_skipped_or_a_reviewer_rejected_are_left_out(tmp_path):
+    good, done = LAYOUTS["Label Studio"], {"result": RESULTS}
+    reviewed = {**done, "reviews": [{"accepted": True}, {"accepted": False}]}
+    rows = [{**good, "annotations": [a]} for a in ({**done, "was_cancelled": True}, {"skipped": True}, reviewed)]
+    read = read_tagged(write(tmp_path / "a.jsonl", *rows, good))
+    assert (sentences(read), read.skipped, read.left_out) == ([(WORDS, TAGS)], (), (1, 2, 3))
+    assert "left out 3 rows with an annotation that was skipped or rejected (lines 1, 2, 3)." in read.notes[-1]
 
 
 OFF = {"text": "in Berlin, New York City", "spans": [[3, 6, "LOC"], [11, 24, "LOC"], [11, 19, "LOC"], [2, 3, "X"]]}
@@ -170,7 +182,7 @@ def test_no_span_vanishes(tmp_path):
     assert tags == ["B-A", "O"]
     result = [{"value": {"start": "/p[1]", "hypertextlabels": ["A"]}}]
     task = {"data": {"text": "a b"}, "annotations": [{"result": result}]}
-    assert "neither [start, end, type]" in fault(write(tmp_path / "a.jsonl", task))
+    assert "a span by XPath without globalOffsets (/p[1])" in fault(write(tmp_path / "a.jsonl", task))
 
 
 def test_spans_off_words_stop_the_run_and_are_listed(tmp_path):
