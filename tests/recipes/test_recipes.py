@@ -193,7 +193,10 @@ BAD_CONLL = {
     ),
     "ragged": Bad(["3 columns where line 1 has 2"], {"train.conll": SENTENCES + "Anna\tx\tB-PER\n"}),
     "no entity": Bad(["every tag is O"], {"train.conll": "Anna\tO\nwas\tO\n\nin\tO\n"}),
-    "unknown tags": Bad(["unknown tag scheme", "'PER'"], {"train.conll": "Anna\tPER\nwas\tO\n"}),
+    "unknown tags": Bad(["unknown tag scheme", "'PER'"], {"train.conll": "Anna\tPER\nBerg\tI-PER\nwas\tO\n"}),
+    "numbers": Bad(
+        ["its tags are numbers (0 to 3)", "--tag_names"], {"train.conll": "Anna\t1\nwas\t0\nin\t0\nOslo\t3\n"}
+    ),
     "unknown scheme": Bad(["IOB3", "BILOU"], flags=["--tag_scheme", "IOB3"]),
     "unknown label scheme": Bad(["IOB3", "BILOU"], flags=["--label_scheme", "IOB3"]),
     "unseen in validation": Bad(["dev.conll (validation)", "'ORG'"], {"dev.conll": SENTENCES + "Acme\tB-ORG\n"}),

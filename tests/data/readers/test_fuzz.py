@@ -26,6 +26,8 @@ from nlp_transfer.config import PredictionOptions
 from nlp_transfer.data.labels import LabelForm
 from nlp_transfer.data.prediction_rows import open_texts
 from nlp_transfer.data.read_rows import read_classification, read_tagged
+from nlp_transfer.data.readers import text_lines
+from nlp_transfer.data.readers.conll_layout import ends_sentence, layout_of
 from nlp_transfer.errors import UserError
 
 FILES = int(os.environ.get("NLP_TRANSFER_FUZZ", "800"))
@@ -123,21 +125,54 @@ def frame(draw: Callable, folder: Path) -> tuple[object, int | None]:
 
 
 def conll(draw: Callable, folder: Path) -> tuple[Path, int | None]:
-    word = rarely(st.sampled_from(["#", "# x", "-DOCSTART-", "1", "1-2"]), TEXT)
+    word = rarely(st.sampled_from(["#", "#x", "# x", "-DOCSTART-", "1", "1-2"]), TEXT)
     tag = rarely(TEXT, st.sampled_from(["O", "B-PER", "I-PER"]))
     bare = word.map(lambda text: "".join(c for c in text if c not in "\t\r\n\0"))
     line = rarely(bare, st.tuples(bare, tag.map(lambda t: t.replace("\0", ""))).map("\t".join))
-    lines = draw(rows_of(st.one_of(line, line, st.sampled_from(["", "\t", "# id 7", "-DOCSTART- X O"])), 12))
+    others = st.sampled_from(["", "\t", "# id 7", "# id\t7", "#\tx", "-DOCSTART- X O"])
+    titles = [["Names in the news of 2026"], ["My corpus", "CC BY 4.0", ""], ["#licence"]]
+    lines = [*draw(st.sampled_from([[], [], [], *titles])), *draw(rows_of(st.one_of(line, line, others), 12))]
     text = draw(st.sampled_from(["\n", "\r\n"])).join(lines)
     (path := folder / draw(st.sampled_from(["a.conll", "a.txt", "a.iob2"]))).write_text(text, "utf-8", newline="")
+    try:
+        layout, of_words = (layout_of(path, None, None, tagged=tagged) for tagged in (True, False))
+    except UserError:
+        return path, None
     count, inside = 0, False
-    for line in text.encode().split(b"\n"):
-        shown = line.decode().removeprefix("\ufeff") if not count and not inside else line.decode()
-        if not shown.strip().strip("\ufeff") or shown.startswith("-DOCSTART-"):
+    told = {number for number, _ in layout.titles} | {layout.header}
+    for number, line in text_lines(path):
+        if ends_sentence(line):
             inside = False
-        elif not shown.startswith("# ") or "\t" in shown:
+        elif number not in told and not layout.is_comment(line):
             count, inside = count + (not inside), True
-    return path, count if "\r" not in text.replace("\r\n", "") else None
+    return path, count if layout.width == of_words.width and not layout.numbered else None  # else few lines have a tag
+
+
+MARKUP = st.sampled_from(["<p>", "</p>", "<br>", "&amp;", "<b>x</b>", "<", "<!--"])
+HTML = st.lists(st.one_of(TEXT, MARKUP), max_size=5).map("".join)
+DIALOGUE = rarely(
+    JUNK,
+    st.lists(rarely(JUNK, st.fixed_dictionaries({"text": rarely(JUNK, TEXT)}, optional={"author": TEXT})), max_size=3),
+)
+
+
+def paths() -> st.SearchStrategy:
+    """Spans by XPath, as of HTML."""
+    path = st.sampled_from(["/text()[1]", "/p[1]/text()[1]", "", 0])
+    whole = st.fixed_dictionaries({"start": OFFSET, "end": OFFSET})
+    borders = {"start": path, "end": path, "startOffset": OFFSET, "endOffset": OFFSET}
+    labels = rarely(JUNK, st.lists(LABEL, max_size=2))
+    return st.fixed_dictionaries(
+        borders, optional={"globalOffsets": rarely(JUNK, whole), "hypertextlabels": labels, "text": rarely(JUNK, TEXT)}
+    )
+
+
+def said() -> st.SearchStrategy:
+    """Spans of paragraphs."""
+    place = rarely(JUNK, st.sampled_from(["0", "1", 0]))
+    borders = {"start": place, "end": place, "startOffset": OFFSET, "endOffset": OFFSET}
+    labels = rarely(JUNK, st.lists(LABEL, max_size=2))
+    return st.fixed_dictionaries(borders, optional={"paragraphlabels": labels, "text": rarely(JUNK, TEXT)})
 
 
 def spans(draw: Callable, folder: Path) -> tuple[Path, int | None]:
@@ -152,18 +187,26 @@ def spans(draw: Callable, folder: Path) -> tuple[Path, int | None]:
     one = draw(st.sampled_from([triple, whole, listed, offsets]))
     marks = rarely(JUNK, st.lists(rarely(JUNK, one), max_size=3))
     name = draw(st.sampled_from(["label", "entities", "spans", "ents"]))
-    plain = st.fixed_dictionaries(
-        {"text": rarely(JUNK, TEXT), name: marks}, optional={"answer": rarely(JUNK, st.just("accept"))}
+    answer = rarely(JUNK, st.sampled_from(["accept", "accept", "reject", "ignore"]))
+    plain = st.fixed_dictionaries({"text": rarely(JUNK, TEXT), name: marks}, optional={"answer": answer})
+    no_span = st.sampled_from(["relation", "choices", "textarea", "rating", "taxonomy", "rectanglelabels"])
+    item = st.fixed_dictionaries(
+        {"value": rarely(JUNK, st.one_of(listed, paths(), said()))},
+        optional={"type": no_span, "id": st.sampled_from("ab")},
     )
-    result = st.lists(rarely(JUNK, st.fixed_dictionaries({"value": rarely(JUNK, listed)})), max_size=3)
+    result = st.lists(rarely(JUNK, item), max_size=3)
     task = st.fixed_dictionaries(
         {
-            "data": rarely(JUNK, st.fixed_dictionaries({"text": TEXT})),
+            "data": rarely(JUNK, st.fixed_dictionaries({"text": st.one_of(TEXT, TEXT, HTML, DIALOGUE)})),
             "annotations": rarely(JUNK, st.lists(st.fixed_dictionaries({"result": rarely(JUNK, result)}), max_size=2)),
         }
     )
     pair = st.tuples(TEXT, st.fixed_dictionaries({"entities": marks})).map(list)
-    rows = draw(rows_of(rarely(JUNK, draw(st.sampled_from([plain, plain, task, pair])))))
+    minimal = st.fixed_dictionaries(
+        {"text": rarely(JUNK, st.one_of(TEXT, HTML, DIALOGUE)), "annotation_id": rarely(st.none(), st.integers(1, 9))},
+        optional={"parts": st.lists(rarely(JUNK, st.one_of(listed, paths(), said())), max_size=3)},
+    )
+    rows = draw(rows_of(rarely(JUNK, draw(st.sampled_from([plain, plain, task, pair, minimal])))))
     if draw(st.booleans()):
         (path := folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     else:
@@ -178,6 +221,50 @@ def word_lists(draw: Callable, folder: Path) -> tuple[Path, int | None]:
     rows = draw(rows_of(rarely(JUNK, row)))
     (path := folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     return path, len(rows)
+
+
+def listed_words(draw: Callable, folder: Path) -> tuple[Path, int | None]:
+    spell = draw(st.sampled_from([repr, json.dumps]))
+    pairs = st.lists(st.tuples(TEXT, rarely(TEXT, st.sampled_from(["O", "B-PER"]))), max_size=4)
+    row = pairs.map(lambda some: tuple(spell([one[place] for one in some]) for place in (0, 1)))
+    usual = (spell(["Anna", "sang"]), spell(["B-PER", "O"]))  # most cells spell lists, else none is one
+    rows = [usual] * 3 + draw(rows_of(rarely(st.tuples(TEXT, TEXT), row), 2))
+    named = [("tokens", "ner_tags"), *rows]
+    if draw(st.booleans()):
+        lines = [json.dumps(dict(zip(named[0], row, strict=True))) for row in rows]
+        (path := folder / "a.jsonl").write_text("\n".join(lines))
+    else:
+        with open(
+            path := folder / draw(st.sampled_from(["a.csv", "a.tsv"])), "w", encoding="utf-8", newline=""
+        ) as file:
+            csv.writer(file, delimiter=draw(st.sampled_from(",\t")), quoting=csv.QUOTE_ALL).writerows(named)
+    return path, len(rows)
+
+
+def word_rows(draw: Callable, folder: Path) -> tuple[object, int | None]:
+    kind = draw(st.sampled_from(["filled", "value", "counts"]))
+    name = "token_id" if kind == "counts" else "sentence_id"
+    tag = rarely(TEXT, st.sampled_from(["O", "B-PER", "PER", "1"]))
+    sentence = st.lists(st.tuples(rarely(TEXT.filter(str.strip), st.just("Anna")), tag), min_size=2, max_size=4)
+    rows = []
+    for number, words in enumerate(draw(rows_of(sentence))):
+        for place, (word, one) in enumerate(words):
+            id_ = {"filled": "" if place else f"S{number}", "value": number, "counts": place}[kind]
+            rows.append({name: id_, "word": word, "tag": one})
+    count = number + 1
+    form = draw(st.sampled_from(["csv", "tsv", "jsonl", "parquet", "frame"]))
+    path = folder / f"a.{form}"
+    if form == "frame":
+        return pd.DataFrame(rows), count
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif form == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t" if form == "tsv" else ",", quoting=csv.QUOTE_ALL)
+            writer.writerows([rows[0], *(row.values() for row in rows)])
+    return path, count
 
 
 def brat(draw: Callable, folder: Path) -> tuple[Path, int | None]:
@@ -264,7 +351,7 @@ def rows_in_any_form(draw: Callable, folder: Path, columns: dict[str, st.SearchS
 
 
 LABELLED = [delimited, json_lines, json_list, parquet, arrow, saved, label_folders, frame]
-TAGGED = [conll, spans, word_lists, brat, docbin]
+TAGGED = [conll, spans, word_lists, listed_words, word_rows, brat, docbin]
 EACH = max(1, FILES // (len(LABELLED) + len(TAGGED) + len(PROBLEMS)))
 MANY = settings(
     max_examples=EACH, deadline=None, database=None,
@@ -317,7 +404,7 @@ def check(
             continue
         assert skip or not rows.skipped
         if count is not None:
-            assert len(rows.data) + len(rows.skipped) == count
+            assert len(rows.data) + len(rows.skipped) + len(rows.left_out) == count
     texts = data.draw(st.booleans())
     if isinstance(source, Path) and texts and source.suffix != ".spacy":
         wanted = PredictionOptions("m", input_file=str(source), output_file="o.jsonl", skip_bad_rows=True)
