@@ -63,7 +63,7 @@ def sentences_of(
         head += itertools.islice(records, _MORE)
         rows = [record.values for record in head if isinstance(record, Record)]
         borders = borders_of(rows, others)
-        if tagged or borders.names or given[0] is None:
+        if tagged or borders.names or not (given[0] or _named(columns, TEXT.known)):
             sentences = Sentences(source, table.unit, str(word), tag, borders)
             of_tags = f" with tags in '{tag}'" if tag else ""
             note = f"{source}: a word in each row, in column '{word}'{of_tags}; a sentence begins {borders.how}."

@@ -44,7 +44,8 @@ def is_id(name: str) -> bool:
 def are_words(rows: Sequence[Mapping[str, Any]], word: str, tag: str | None, *, is_sure: bool = False) -> bool:
     """Whether rows have a word each, and a tag where there is such a column.
 
-    Nine in ten of the words hold no blank and none spells a list, unless it `is_sure` that these are words.
+    Nine in ten of the words hold no blank, none spells a list, and not all are numbers, as counts of words would be;
+    unless it `is_sure` that these are words.
     """
     names = [word] if tag is None else [word, tag]
     if not rows or not all(isinstance(row.get(n), str | int | float | None) for row in rows for n in names):
@@ -52,7 +53,8 @@ def are_words(rows: Sequence[Mapping[str, Any]], word: str, tag: str | None, *, 
     there = [text for text in (_text(row.get(word)) for row in rows) if text]
     if not there or is_sure:
         return bool(there)
-    return sum(len(text.split()) == 1 for text in there) >= 0.9 * len(there) and not any(map(list_in, there))
+    are_single = sum(len(text.split()) == 1 for text in there) >= 0.9 * len(there)
+    return are_single and not any(map(list_in, there)) and not all(map(_is_number, there))
 
 
 class Borders(NamedTuple):
@@ -253,8 +255,12 @@ def _text(cell: Any) -> str:
     return str(int(cell) if whole else cell).strip()
 
 
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"\d{1,18}", text))
+
+
 def _number(text: str) -> int:
-    return int(text) if re.fullmatch(r"\d{1,18}", text) else -1
+    return int(text) if _is_number(text) else -1
 
 
 def _lines(record: Record) -> int:

@@ -120,6 +120,17 @@ def test_labels_of_single_words_are_no_tags(tmp_path):
     assert nt.task_of(nt.DataOptions(train_file=str(path))) == "classification"
 
 
+def test_a_column_of_words_beside_texts_is_none_of_a_table_of_words(tmp_path):
+    path = write(tmp_path, "text,words,word\nAnna sang,2,x\nYes,1,y\n")
+    texts = open_texts(
+        PredictionOptions("m", input_file=str(path), output_file="o", text_column_name="text"), tagged=True
+    )
+    assert [text.text for text in texts] == ["Anna sang", "Yes"]
+    path = write(tmp_path, "sentence,word\nAnna sang,x\nYes,y\n")
+    texts = open_texts(PredictionOptions("m", input_file=str(path), output_file="o"), tagged=True)
+    assert [text.text for text in texts] == ["Anna sang", "Yes"]
+
+
 # Rows that cannot be used
 
 
