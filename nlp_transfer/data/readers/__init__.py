@@ -15,12 +15,11 @@ from nlp_transfer.data.readers.text_lines import lines_table, text_lines
 
 _CONLL = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".txt", ".tsv")
 _OF_WORDS = ("delimiter", "conll_columns")
+_OF_TABLES = ("delimiter", "quoting", "no_header")
 
 register_reader(*_CONLL, read=conll_table, uses=["tags"], options=_OF_WORDS)
 register_reader(*_CONLL, read=words_table, uses=["words"], options=_OF_WORDS)
-register_reader(
-    ".csv", ".tsv", read=csv_table, uses=["labels", "prediction"], options=["delimiter", "quoting", "no_header"]
-)
+register_reader(".csv", ".tsv", read=csv_table, uses=["labels", "prediction"], options=_OF_TABLES)
 register_reader(".xlsx", ".xlsm", read=excel_table, options=["no_header"])
 register_reader(".jsonl", ".ndjson", read=jsonl_table)
 register_reader(".json", read=json_table)
@@ -28,10 +27,16 @@ register_reader(".parquet", read=parquet_table)
 register_reader(".arrow", ".feather", read=arrow_table)
 register_reader(".spacy", read=docbin_table, uses=["tags", "prediction"])
 register_reader(".txt", read=lines_table, uses=["prediction"])
-register_reader(".csv", read=delimited_words, uses=["tags", "words"], options=_OF_WORDS)
+register_reader(".csv", read=delimited_words, uses=["tags", "words"], options=(*_OF_TABLES, "conll_columns"))
 register_reader(".csv", read=conll_table, uses=["tags"], options=_OF_WORDS, recognises=holds_conll)
 register_reader(".csv", read=words_table, uses=["words"], options=_OF_WORDS, recognises=holds_conll)
-register_reader(".tsv", read=delimited_words, uses=["tags", "words"], options=_OF_WORDS, recognises=holds_table)
+register_reader(
+    ".tsv",
+    read=delimited_words,
+    uses=["tags", "words"],
+    options=(*_OF_TABLES, "conll_columns"),
+    recognises=holds_table,
+)
 register_reader(FOLDER, read=labelled_folder, uses=["labels"])
 register_reader(FOLDER, read=annotated_folder, uses=["tags"])
 register_reader(FOLDER, read=text_folder, uses=["prediction"])
