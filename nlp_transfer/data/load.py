@@ -20,6 +20,7 @@ from nlp_transfer.data.read_rows import (
     source_of,
     tagged_rows,
     unlabelled_rows,
+    untagged_rows,
 )  # fmt: skip
 from nlp_transfer.data.readers import require_file
 from nlp_transfer.data.readers.hub import hub_splits
@@ -102,7 +103,8 @@ def _checked(
     splits = replace(splits.noting(*notes), unlabelled=unlabelled.get("test"))
     for name, rows in unlabelled.items():
         becomes = "they are predicted, and not scored" if name == "test" else "they are left out"
-        splits = splits.noting(f"{rows.source}: none of the {len(rows.data):,} {name} rows has a label; {becomes}.")
+        what = "tag" if kind.tagged else "label"
+        splits = splits.noting(f"{rows.source}: none of the {len(rows.data):,} {name} rows has a {what}; {becomes}.")
         splits = splits.noting(*left_out_notes(rows))
     if splits.test is None and splits.validation is None:
         raise OptionError(
@@ -130,11 +132,7 @@ def read_rows(options: DataOptions, task: str) -> dict[str, Rows]:
 def _read(sources: Mapping[str, SplitSource], options: DataOptions, kind: RowKind) -> dict[str, Rows]:
     """The rows of each source, those of validation and test read as those of train show."""
     if kind.tagged:
-        words_and_tags = (options.text_column_name, options.label_column_name)
-        return {
-            name: tagged_rows(source, words_and_tags, options.misaligned, options.skip_bad_rows, options.tag_names)
-            for name, source in sources.items()
-        }
+        return {name: _read_tagged(name, source, options) for name, source in sources.items()}
     for option in ("conll_columns", "tag_names"):
         if getattr(options, option):
             raise OptionError(f"--{option} is for NER.")
@@ -160,6 +158,13 @@ def _read(sources: Mapping[str, SplitSource], options: DataOptions, kind: RowKin
         rows = unlabelled_rows(sources[name], (*columns[:2], given[2]), labels, known, skip)
         read[name] = rows or reading.change(labelled_rows(sources[name], columns, reading.form, skip))
     return read
+
+
+def _read_tagged(name: str, source: SplitSource, options: DataOptions) -> Rows:
+    columns = (options.text_column_name, options.label_column_name)
+    if name != "train" and (rows := untagged_rows(source, columns, options.skip_bad_rows)):
+        return rows
+    return tagged_rows(source, columns, options.misaligned, options.skip_bad_rows, options.tag_names)
 
 
 def _columns_as(

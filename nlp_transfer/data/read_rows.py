@@ -18,15 +18,24 @@ from nlp_transfer.data.readers.annotated import aligned
 from nlp_transfer.data.readers.annotated_labels import labelled
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.columnar import with_names
-from nlp_transfer.data.readers.columns import choose_columns
+from nlp_transfer.data.readers.columns import WORDS, choose_columns
 from nlp_transfer.data.readers.hub import load_hub, local_files, named_features, saved_splits, unread_files
 from nlp_transfer.data.readers.reader_registry import Use, check_options
-from nlp_transfer.data.readers.span_layouts import unwrapped
+from nlp_transfer.data.readers.span_layouts import is_of_label_studio, unwrapped
 from nlp_transfer.data.readers.tagged_tables import sentences_of
 from nlp_transfer.data.row_store import batched, counted, stored
 from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.data.tag_spellings import with_usual_tags
-from nlp_transfer.data.task_columns import Task, classification, converted, has_labels, tagged, texts_alone
+from nlp_transfer.data.task_columns import (
+    Task,
+    classification,
+    converted,
+    has_labels,
+    has_tags,
+    tagged,
+    texts_alone,
+    words_alone,
+)  # fmt: skip
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.system.invisible import bare, odd_characters
 
@@ -172,6 +181,16 @@ def unlabelled_rows(
     if not table.columns or has_labels(table, source.name, labels, known, texts):
         return None
     return _rows(unwrapped(source.opened("labels")), source.name, texts_alone(*texts), skip_bad_rows)
+
+
+def untagged_rows(source: SplitSource, given: tuple[str | None, str | None], skip_bad_rows: bool) -> Rows | None:
+    """The rows of a source of lists of words, of which none has a tag, with nothing but words; else None."""
+    table = source.opened("tags")
+    if is_of_label_studio(table.columns) or has_tags(table, given[1]):
+        return None
+    table, (words, _) = sentences_of(source.opened("tags"), source.name, given, tagged=False)
+    known = [name for name in table.columns if name == words or (not words and name.lower() in WORDS.known)]
+    return _rows(table, source.name, words_alone(words), skip_bad_rows) if known else None
 
 
 def _name(source: Source) -> str:

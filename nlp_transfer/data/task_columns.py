@@ -25,6 +25,7 @@ from nlp_transfer.data.readers.columns import (
     choose_columns,
     no_such_column,
 )
+from nlp_transfer.data.readers.span_layouts import SPANS
 from nlp_transfer.errors import DataError
 from nlp_transfer.system.invisible import bare
 
@@ -143,6 +144,33 @@ def tagged(words: str | None, tags: str | None) -> Task:
     """The task of words with tags, in the columns of these names or the usual ones."""
     list_of_strings = datasets.List(datasets.Value("string"))
     return Task((WORDS, TAGS), (words, tags), _words_and_tags, {"words": list_of_strings, "tags": list_of_strings})
+
+
+def words_alone(words: str | None) -> Task:
+    """The task of words that have no tags."""
+
+    def convert(cell: Cell) -> tuple[list[str]] | str:
+        found = plain_list(cell)
+        if not found or not all(found):
+            return "no words, or an empty one"
+        return (found,) if is_unicode("".join(found)) else HALF_CHARACTER
+
+    return Task((WORDS,), (words,), convert, {"words": datasets.List(datasets.Value("string"))})
+
+
+def has_tags(table: Table, tags: str | None) -> bool:
+    """Whether a column of tags, or of spans, is there and holds one that is not missing; the table is read up to it."""
+    usual = (*TAGS.known, *SPANS)
+    names = [name for name in table.columns if (name == tags if tags else bare(name).lower() in usual)]
+    if not names and table.columns_are_all:
+        return False
+    names = names or ([tags] if tags else list(usual))
+    for record in table.records([name for name in names if name in table.columns]):
+        for value in (record.values.get(name) for name in names) if isinstance(record, Record) else ():
+            items = value if isinstance(value, list) else [value]
+            if any(item is not None and str(item).strip().lower() not in _MISSING for item in items):
+                return True
+    return False
 
 
 def _words_and_tags(words_cell: Cell, tags_cell: Cell) -> tuple[list[str], list[str]] | str:

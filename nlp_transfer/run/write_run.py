@@ -79,7 +79,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
 
 def _write_unlabelled(path: Path, model: TransferModel, rows: Rows, options: TrainingOptions) -> None:
     """A line for each row that has no label, as recipes/predict.py writes it."""
-    names = [name for name in ("text", "text_pair") if name in rows.data.column_names]
+    names = [name for name in ("text", "text_pair", "words") if name in rows.data.column_names]
     texts = (row[0] if len(names) == 1 else list(row) for row in rows_of(rows.data, *names))
     predictions = model.predict(texts, options.per_device_eval_batch_size, precision(options.mixed_precision))
     unit = "line" if rows.unit == "line" else "row"

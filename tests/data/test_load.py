@@ -318,3 +318,14 @@ def test_names_of_ids_in_a_readme_and_files_that_are_not_read(tmp_path, monkeypa
     splits = nt.load_splits(nt.DataOptions(dataset_name=str(folder)), "classification")
     assert set(splits.train.data["label"]) == {"neg", "pos"}
     assert any("not read: notes.jsonl" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize("tags", [None, [], [-1, -1], ["", ""]], ids=["absent", "no list", "-1", "empty"])
+def test_sentences_without_tags_are_predicted_and_not_scored(tmp_path, sentences, tags):
+    row = {"tokens": ["Ann", "sat"]} | ({} if tags is None else {"tags": tags})
+    (tmp_path / "test.jsonl").write_text("\n".join([json.dumps(row)] * 2))
+    options = nt.DataOptions(train_file=sentences["train"], test_file=str(tmp_path / "test.jsonl"))
+    splits = nt.load_splits(options, "ner")
+    assert splits.test is None
+    assert list(splits.unlabelled.data["words"]) == [["Ann", "sat"]] * 2
+    assert any("none of the 2 test rows has a tag" in note for note in splits.notes)
