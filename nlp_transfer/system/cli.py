@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from nlp_transfer.errors import Interrupted, RunFinished, UserError, is_full_disk, is_lost_process, is_out_of_memory
 from nlp_transfer.system.last_words import LastWords, leave
+from nlp_transfer.system.openmp import leave_cores_to_others
 
 _LOST = (
     "another process of this run has died, so this one stops as well; the launcher names it (its rank and signal). "
@@ -33,6 +34,7 @@ def run_recipe(main: Callable[[], None]) -> None:
     """
     prints = int(os.environ.get("LOCAL_RANK", "0")) == 0
     words = LastWords.for_launcher()
+    leave_cores_to_others()
     if not prints or not sys.stderr.isatty():
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     with _logging(prints), _stopping_on_sigterm():
