@@ -83,7 +83,8 @@ def check_tags(splits: Splits) -> None:
     if not train_types:
         raise DataError(
             f"{splits.train.source}: no training sentence holds an entity, every tag is O; "
-            "add sentences with tags such as B-PER, or name the right column with --label_column_name."
+            "add sentences with tags such as B-PER, or name the right column with --label_column_name (of CoNLL "
+            "columns --conll_columns)."
         )
     for split, rows in _others(splits):
         _check_known(splits.train, train_types, split, rows, _entity_types(rows), "entity type")

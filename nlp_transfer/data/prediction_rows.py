@@ -17,7 +17,7 @@ from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
 from nlp_transfer.data.readers.compressed import form_of
-from nlp_transfer.data.readers.delimited_words import holds_conll
+from nlp_transfer.data.readers.delimited_words import has_tags_behind, holds_conll
 from nlp_transfer.data.readers.hub import load_hub, local_files
 from nlp_transfer.data.readers.reader_registry import Use, suffixes_for
 from nlp_transfer.data.readers.span_layouts import unwrapped
@@ -134,6 +134,8 @@ def _has_a_word_a_line(path: Path, text_column: str | None) -> bool:
     suffix = form_of(path)
     if suffix == ".csv":
         return path.is_file() and holds_conll(path)
+    if suffix == ".txt":
+        return path.is_file() and has_tags_behind(path)
     if suffix != ".tsv" or text_column or not path.is_file():
         return suffix in suffixes_for("words") and suffix not in suffixes_for("prediction")
     _, header = next(text_lines(path), (1, ""))

@@ -18,7 +18,7 @@ from nlp_transfer.data.readers.annotated import aligned
 from nlp_transfer.data.readers.annotated_labels import labelled
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.columnar import with_names
-from nlp_transfer.data.readers.columns import WORDS, choose_columns
+from nlp_transfer.data.readers.columns import TEXT, WORDS, choose_columns
 from nlp_transfer.data.readers.hub import load_hub, local_files, named_features, saved_splits, unread_files
 from nlp_transfer.data.readers.reader_registry import Use, check_options
 from nlp_transfer.data.readers.span_layouts import is_of_label_studio, unwrapped
@@ -185,12 +185,20 @@ def unlabelled_rows(
 
 def untagged_rows(source: SplitSource, given: tuple[str | None, str | None], skip_bad_rows: bool) -> Rows | None:
     """The rows of a source of lists of words, of which none has a tag, with nothing but words; else None."""
-    table = source.opened("tags")
+    try:
+        table = source.opened("tags")
+    except DataError as error:
+        if "no line with two columns" not in str(error):
+            raise
+        return _rows(source.opened("words"), source.name, words_alone(None), skip_bad_rows)
     if is_of_label_studio(table.columns) or has_tags(table, given[1]):
         return None
     table, (words, _) = sentences_of(source.opened("tags"), source.name, given, tagged=False)
     known = [name for name in table.columns if name == words or (not words and name.lower() in WORDS.known)]
-    return _rows(table, source.name, words_alone(words), skip_bad_rows) if known else None
+    if known:
+        return _rows(table, source.name, words_alone(words), skip_bad_rows)
+    texts = [name for name in table.columns if name == given[0] or (not given[0] and name.lower() in TEXT.known)]
+    return _rows(table, source.name, texts_alone(texts[0], None), skip_bad_rows) if texts else None
 
 
 def _name(source: Source) -> str:

@@ -179,7 +179,8 @@ def _too_few(rows: Rows, label_column: str | None) -> str:
     count = len(rows.data)
     if count < 2 or not label_column or problem_of(rows.data) != "single_label":
         rows_there = f"{rows.source} has {count} row{'s' * (count != 1)}"
-        return f"{rows_there}, too few to hold some out; add rows or give a --validation_file."
+        why = "".join(f" {note.removeprefix(f'{rows.source}: ')}" for note in rows.notes if "one sentence?" in note)
+        return f"{rows_there}, too few to hold some out; add rows or give a --validation_file.{why}"
     return (
         f"{rows.source} has {count} rows and {count} labels in its column '{rows.columns[label_column]}', too few rows "
         "of a label to hold some out; add rows, give a --validation_file, or name another --label_column_name."

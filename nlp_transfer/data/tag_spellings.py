@@ -12,7 +12,7 @@ from datasets import Dataset
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.tag_schemes import TAG
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.system.invisible import odd_characters
+from nlp_transfer.system.invisible import forms_of_letters, odd_characters
 from nlp_transfer.system.text import cut
 
 NUMBER = re.compile(r"-?\d{1,9}")
@@ -51,8 +51,10 @@ def with_usual_tags(data: Dataset, source: str, names: Sequence[str] = ()) -> tu
     counts: Counter[str] = Counter()
     for tags in values(data, "tags"):
         counts.update(tags)
-    mapping = {tag: tag.strip() for tag in counts}
+    mapping = {tag: _plain(tag) for tag in counts}
     notes = _notes_on_blanks(counts)
+    if signs := [tag for tag in counts if _SIGNS_BEHIND.match(tag.strip())]:
+        notes.append(f"signs between prefix and type are left out, as in '{cut(signs[0], 40)}'")
     if names:
         mapping = _named(mapping, names, source)
         some = ", ".join(f"{number} {name}" for number, name in enumerate(names[:_SHOWN]))
@@ -73,6 +75,15 @@ def with_usual_tags(data: Dataset, source: str, names: Sequence[str] = ()) -> tu
 
     changed = (columns | {"tags": list(map(usual, columns["tags"]))} for columns in slices(data))
     return stored(changed, data.features), told
+
+
+_SIGNS_BEHIND = re.compile(r"([BIESLU])-[-_\s]+(?=\S)")
+
+
+def _plain(tag: str) -> str:
+    """A tag without blanks at its ends, and with one sign between prefix and type; a number as a whole one."""
+    tag = _SIGNS_BEHIND.sub(r"\1-", tag.strip())
+    return tag.removesuffix(".0") if re.fullmatch(r"\d{1,9}\.0", tag) else tag
 
 
 def spelling_of(tags: Iterable[str]) -> Spelling | None:
@@ -121,7 +132,7 @@ def unreadable(tag: str, tags: Iterable[str]) -> str:
             "--tag_names O,B-PER,I-PER,..."
         )
     what = f"unknown tag scheme, '{tag}' is neither O nor a prefix with a type such as B-PER"
-    if odd := odd_characters(tag):
+    if odd := odd_characters(tag) + forms_of_letters(tag):
         what += f" (it holds {', '.join(odd)})"
     usual = next((other for other in there if TAG.fullmatch(other) and other != "O"), None)
     if usual:

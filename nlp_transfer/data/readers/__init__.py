@@ -32,6 +32,7 @@ register_reader(".csv", read=conll_table, uses=["tags"], options=_OF_WORDS, reco
 register_reader(".csv", read=words_table, uses=["words"], options=_OF_WORDS, recognises=holds_conll)
 register_reader(
     ".tsv",
+    ".txt",
     read=delimited_words,
     uses=["tags", "words"],
     options=(*_OF_TABLES, "conll_columns"),

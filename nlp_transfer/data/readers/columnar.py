@@ -163,6 +163,8 @@ def with_names(table: Table, features: Mapping[str, Any], notes: tuple[str, ...]
 
 
 def _name_of(value: Any, feature: datasets.ClassLabel) -> Any:
+    if isinstance(value, list):
+        return [_name_of(one, feature) for one in value]
     number = int(value) if isinstance(value, str) and value.strip().lstrip("-").isdecimal() else value
     if isinstance(number, int) and number < 0:
         return None  # unlabelled

@@ -34,7 +34,7 @@ LABEL = Column(
     ", or several of 0 and 1, each a label, with --label_columns",
 )
 WORDS = Column("words", "--text_column_name", ("tokens", "words"))
-TAGS = Column("tags", "--label_column_name", ("tags", "ner_tags", "labels"))
+TAGS = Column("tags", "--label_column_name", ("ner_tags", "ner", "tags", "ner_labels", "labels"))
 
 
 def choose_column(source: str, table: Table, wanted: Column, given: str | None) -> str:

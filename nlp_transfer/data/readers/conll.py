@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nlp_transfer.data.readers.bad_rows import some_numbers
-from nlp_transfer.data.readers.conll_layout import Layout, ends_sentence, is_no_word, layout_of
+from nlp_transfer.data.readers.conll_layout import Layout, ends_sentence, layout_of
+from nlp_transfer.data.readers.conll_words import is_no_word
 from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.data.readers.text_lines import text_lines
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nlp_transfer.data.readers.bad_rows import some_numbers
 from nlp_transfer.data.readers.conll_titles import titles_of
+from nlp_transfer.data.readers.conll_words import first_word_column, is_no_word, numbers_words
 from nlp_transfer.data.readers.delimited import delimiter_named
 from nlp_transfer.data.readers.text_lines import is_blank, text_lines
 from nlp_transfer.data.tag_schemes import TAG
@@ -57,6 +58,8 @@ class Layout:
         fields = self.split(line)
         if len(fields) != self.width:
             return True
+        if not _COMMENT.match(line) and line[1:2].strip():  # a hashtag, whatever its tag is
+            return False
         tag = fields[self.tag].strip()
         return not TAG.fullmatch(tag) and tag not in self.tags
 
@@ -112,14 +115,14 @@ def layout_of(path: Path, columns: str | None, delimiter: str | None, *, tagged:
     rows = [[] if (number, line.strip()) in titles else f for (number, line), f in zip(shown, rows, strict=True)]
     first = next(place for place, fields in enumerate(rows) if len(fields) == width)
     header = 0
-    if not names and _names_columns(rows[first]):
+    if not names and _names_columns(rows[first], tagged):
         names, rows[first], header = [field.strip() for field in rows[first]], [], shown[first][0]
     layout = Layout(
         split,
         mark,
         width,
         line=shown[first][0],
-        numbered=width > 2 and _numbers_words(rows[first:]),
+        numbered=width > 1 + tagged and numbers_words(rows[first:]),
         header=header,
         titles=titles,
     )
@@ -127,18 +130,13 @@ def layout_of(path: Path, columns: str | None, delimiter: str | None, *, tagged:
     if columns:
         layout = _named(path, columns, layout, names, shown[first][0], rows[first])
     else:
-        layout = _detected(path, layout, names, whole)
+        layout = _detected(path, layout, names, whole, rows[first:], tagged)
     return replace(layout, tags=frozenset(fields[layout.tag].strip() for fields in whole))
 
 
 def ends_sentence(line: str) -> bool:
     """Whether a line is no word but the end of a sentence, or the beginning of a document."""
     return is_blank(line) or line.startswith("-DOCSTART-")
-
-
-def is_no_word(fields: Sequence[str]) -> bool:
-    """Whether the number of a word is that of a multiword token or an empty node of CoNLL-U: 1-2, 1.1."""
-    return bool(re.fullmatch(r"\d+[-.]\d+", fields[0]))
 
 
 def column_named(path: Path, name: str, names: Sequence[str], width: int) -> int:
@@ -219,35 +217,32 @@ def _whole(line: str) -> list[str]:
     return [line.strip(" \t\r\n")]
 
 
-def _names_columns(fields: Sequence[str]) -> bool:
-    """Whether a line is a header: it calls a column of its words so, and another its tags."""
+def _names_columns(fields: Sequence[str], tagged: bool) -> bool:
+    """Whether a line is a header: it calls a column of its words so, and where there are tags another one these."""
     names = {field.strip().lower() for field in fields}
+    if not tagged:
+        return len(fields) > 1 and not names.isdisjoint(_WORDS)
     return not names.isdisjoint(_WORDS) and not names.isdisjoint(_TAGS)
 
 
-def _numbers_words(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first column counts the words of every sentence, from 0 or 1."""
-    due: int | None = None
-    counted = 0
-    for fields in rows:
-        if not fields:
-            due = None
-        elif not is_no_word(fields):
-            if fields[0] not in (("0", "1") if due is None else (str(due),)):
-                return False
-            counted += due is not None
-            due = int(fields[0]) + 1
-    return counted > 0
-
-
-def _detected(path: Path, layout: Layout, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Layout:
+def _detected(
+    path: Path,
+    layout: Layout,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    parted: Sequence[Sequence[str]],
+    tagged: bool,
+) -> Layout:
     by_name = [name.strip().lower().rpartition(":")[2] for name in names] if len(names) == layout.width else []
-    word = next((by_name.index(name) for name in _WORDS if name in by_name), int(layout.numbered))
+    places = layout.width - 1 if tagged and layout.width > 2 else layout.width
+    first = int(layout.numbered) or first_word_column(parted, layout.width, places) if layout.width > 1 + tagged else 0
+    word = next((by_name.index(name) for name in _WORDS if name in by_name), first)
     tag = next((by_name.index(name) for name in _TAGS if name in by_name), None)
     shares = [_share(rows, column) for column in range(layout.width)]
     if tag is None:
         others = [column for column in range(word + 1, layout.width) if shares[column] == 1]
-        tag = others[-1] if shares[-1] < 0.5 and others else layout.width - 1
+        marking = [column for column in others if any(fields[column].strip() != "O" for fields in rows)]
+        tag = (marking or others)[-1] if others and (shares[-1] < 0.5 or marking) else layout.width - 1
         if shares[word] > 0.5 > shares[tag] and any(fields[word] != "O" for fields in rows):
             raise DataError(
                 f"{path}: column {word}, where the words are looked for, holds tags ({rows[0][word]!r} in line "

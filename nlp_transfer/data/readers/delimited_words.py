@@ -72,7 +72,7 @@ def _holds_words(path: Path) -> bool:
         header, *rows = ([field.strip('" ') for field in line.split(mark)] for line in lines)
         others = [name for name in header if plain_name(name) not in (*WORD_NAMES, *TAG_NAMES)]
         names = {plain_name(name) for name in header}
-        if not names.isdisjoint(WORD_NAMES) and not names.isdisjoint(TAG_NAMES) and len(set(header)) == len(header):
+        if len(header) > 1 and not names.isdisjoint(WORD_NAMES) and len(set(header)) == len(header):
             whole = [dict(zip(header, fields, strict=True)) for fields in rows if len(fields) == len(header)]
             return bool(borders_of(whole, others).names)
     return False
@@ -88,6 +88,17 @@ def _holds_lists(path: Path) -> bool:
     rows = itertools.islice(table.records(spelt), _LOOKED_AT)
     cells = [row.values.get(name) for row in rows if isinstance(row, Record) for name in spelt]
     return any(isinstance(cell, str) and list_in(cell) is not None for cell in cells)
+
+
+def has_tags_behind(path: Path) -> bool:
+    """Whether a .txt holds CoNLL columns and not texts: nearly each line but blank ones ends in a tag."""
+    try:
+        lines = [line for _, line in itertools.islice(text_lines(path), _LOOKED_AT)]
+    except (DataError, OSError):
+        return False
+    said = [line.split() for line in lines if not is_blank(line) and not line.startswith(("#", "-DOCSTART-"))]
+    tags = [fields[-1] for fields in said if len(fields) > 1 and TAG.fullmatch(fields[-1])]
+    return len(tags) >= max(1, 0.9 * len(said)) and set(tags) != {"O"}
 
 
 def holds_conll(path: Path) -> bool:

@@ -44,7 +44,8 @@ def local_files(name: str, config_name: str | None = None) -> dict[str, list[Pat
 def named_features(name: str, config_name: str | None = None) -> dict[str, Any]:
     """The columns of a folder whose README gives names to ids, with these features."""
     features = load_hub(name, lambda: datasets.load_dataset_builder(name, config_name)).info.features or {}
-    return {column: feature for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
+    names = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
+    return {column: feature for column, feature in names.items() if isinstance(feature, datasets.ClassLabel)}
 
 
 def unread_files(name: str, found: dict[str, list[Path]]) -> list[str]:

@@ -47,7 +47,7 @@ def peeked(
         spans = [spans_name] if spans_name else _named(columns, SPANS)
         if not set(texts) & set(columns) or not set(spans) & set(columns):
             return None
-        if not any(given) and _named(columns, WORDS.known) and _named(columns, TAGS.known[:2]):
+        if not any(given) and _named(columns, WORDS.known) and _named(columns, TAGS.known[:-1]):
             return None
         needed = {*texts, *spans, "answer", *_named(columns, (*WORDS.known, *TAGS.known))}
         wanted = tuple(name for name in columns if name in needed)
@@ -158,7 +158,9 @@ def _plain_layout(row: Mapping[str, Any], text: str, spans: str) -> Marked | Ref
     answer = row.get("answer", ACCEPTED)
     if answer not in (ACCEPTED, None):
         return Refusal(f"the answer '{answer}'")  # Prodigy; rows that an annotator refused are left out before
-    marks = row.get(spans, [] if row.get("answer") else None)
+    marks = row.get(spans)
+    if marks is None and row.get("answer"):
+        marks = []  # accepted, and nothing marked
     return Marked(row.get(text), marks) if isinstance(marks, list) else Refusal("no spans")
 
 

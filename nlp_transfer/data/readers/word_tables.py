@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from nlp_transfer.data.readers.bad_rows import some_numbers
 from nlp_transfer.data.readers.list_cells import list_in
 from nlp_transfer.data.readers.records import BadRow, Record
+from nlp_transfer.errors import DataError
 
 WORD = ("word", "words", "token", "tokens", "form")
 TAG = (
-    "tag", "tags", "nertag", "nertags", "ner", "label", "labels", "nerlabel", "entity", "entitytag", "iob", "bio",
-    "iobtag", "biotag",
+    "nertag", "nertags", "ner", "nerlabel", "nerlabels", "entitytag", "iobtag", "biotag", "iob", "bio", "tag", "tags",
+    "label", "labels", "entity",
 )  # fmt: skip
 """Usual names of the columns of a word and its tag, as `plain_name` has them, the most likely first."""
 
@@ -89,7 +90,7 @@ def borders_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Borde
     """
     filled, value, counts = [], [], []
     for name in names:
-        cells = [_text(row.get(name)) for row in rows]
+        cells = [_border(row.get(name)) for row in rows]
         there = [cell for cell in cells if cell]
         repeats = len(set(there)) < len(there)
         if not there:
@@ -97,7 +98,7 @@ def borders_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Borde
         fills_few = is_id(name) and (2 * len(there) < len(cells) or not repeats)
         if len(there) < len(cells) and (fills_few or _count_sentences(cells)):
             filled.append(name)
-        elif _counts_words(name, cells):
+        elif not plain_name(name).startswith("sent") and _counts_words(name, cells):
             counts.append(name)
         elif repeats and plain_name(name) not in _COUNTERS and (is_id(name) or _number_sentences(cells)):
             value.append(name)
@@ -180,6 +181,11 @@ class Sentences:
         if self._again:
             names = " and ".join(f"'{name}'" for name in (*self.borders.filled, *self.borders.value))
             count = len(self._again)
+            if 2 * count > self._count:
+                raise DataError(
+                    f"{self.source}: rows of a sentence do not stand together: {count:,} of {self._count:,} runs of "
+                    f"rows have a value in {names} that was there before; sort the rows by sentence and place."
+                )
             have = "sentences have" if count > 1 else "sentence has"
             yield (
                 f"{self.source}: {count:,} {have} a value in {names} that an earlier one has "
@@ -197,7 +203,7 @@ class Sentences:
         if 0 < due < record.line:  # blank lines are between
             return True
         first, last = rows[0].values, rows[-1].values
-        here = {name: _text(record.values.get(name)) for name in self.borders.names}
+        here = {name: _border(record.values.get(name)) for name in self.borders.names}
         return (
             any(here[name] for name in self.borders.filled)
             or any(here[name] not in ("", _text(first.get(name))) for name in self.borders.value)
@@ -207,7 +213,7 @@ class Sentences:
     def _is_first(self, record: Record) -> bool:
         """Whether a row says itself that it is the first of a sentence."""
         if self.borders.filled:
-            return any(_text(record.values.get(name)) for name in self.borders.filled)
+            return any(_border(record.values.get(name)) for name in self.borders.filled)
         numbers = [_number(_text(record.values.get(name))) for name in self.borders.counts]
         return bool(numbers) and all(number in (0, 1) for number in numbers)
 
@@ -253,6 +259,15 @@ def _text(cell: Any) -> str:
         return ""
     whole = isinstance(cell, float) and cell.is_integer()  # as a data frame with gaps has them
     return str(int(cell) if whole else cell).strip()
+
+
+_GAPS = ("NA", "NaN", "nan", "NULL", "null", "None", "none", "N/A", "-", "\\N")
+
+
+def _border(cell: Any) -> str:
+    """A cell of a column that tells sentences apart, empty where R, pandas or a database wrote that it is."""
+    text = _text(cell)
+    return "" if text in _GAPS else text
 
 
 def _is_number(text: str) -> bool:

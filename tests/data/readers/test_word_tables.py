@@ -198,3 +198,24 @@ def test_round_trip(tmp_path_factory, written, kind):
             rows.append({"token_id" if kind == "counts" else "sentence_id": id_, "token": word, "tag": tag})
     path.write_text("\n".join(map(json.dumps, rows)))
     assert [list(zip(*pair, strict=True)) for pair in sentences(read_tagged(path))] == written
+
+
+@pytest.mark.parametrize("gap", ["NA", "NaN", "NULL", "-"])
+def test_a_gap_that_is_written_out_is_a_gap(tmp_path, gap):
+    rows = [(f"Sentence: {i}" if not j else gap, word, tag) for i in range(9) for j, (word, tag) in enumerate(
+        [("Anna", "B-PER"), ("Berg", "I-PER"), ("sat", "O")])]  # fmt: skip
+    (path := tmp_path / "a.csv").write_text("Sentence #,Word,Tag\n" + "".join(",".join(row) + "\n" for row in rows))
+    assert list(read_tagged(path).data["words"]) == [["Anna", "Berg", "sat"]] * 9
+
+
+def test_rows_that_were_shuffled_are_refused(tmp_path):
+    lines = [f"{i % 9},word,O\n" for i in range(90)]
+    (path := tmp_path / "a.csv").write_text("sentence_id,word,tag\n" + "".join(lines))
+    with pytest.raises(nt.DataError, match="rows of a sentence do not stand together"):
+        read_tagged(path)
+
+
+def test_the_column_of_entities_goes_before_that_of_chunks(tmp_path):
+    lines = [f"{i},Anna,B-NP,B-PER\n{i},sat,B-VP,O\n" for i in range(9)]
+    (path := tmp_path / "a.csv").write_text("sentence_id,word,tag,ner\n" + "".join(lines))
+    assert list(read_tagged(path).data["tags"]) == [["B-PER", "O"]] * 9
