@@ -50,7 +50,7 @@ def flags(task_flags: dict[str, list[str]], training_flags: list[str]) -> list[s
 
 @pytest.fixture(scope="module")
 def whole_word_bytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A RoBERTa whose byte-level tokens are words, and marks with their blank, as most are in real vocabularies."""
+    """A RoBERTa whose byte-level tokens are whole words, and marks with the blank before them."""
     folder = tmp_path_factory.mktemp("roberta")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
