@@ -12,24 +12,16 @@ from nlp_transfer.data.alike_labels import notes_on_names
 from nlp_transfer.data.label_check import check_splits
 from nlp_transfer.data.label_reading import distinct_labels, notes_on_labels, reading_of
 from nlp_transfer.data.labels import LabelForm, problem_of
-from nlp_transfer.data.read_rows import (
-    Source,
-    SplitSource,
-    hub_source,
-    labelled_rows,
-    source_of,
-    tagged_rows,
-    unlabelled_rows,
-    untagged_rows,
-)  # fmt: skip
+from nlp_transfer.data.read_rows import labelled_rows, tagged_rows, unlabelled_rows, untagged_rows
 from nlp_transfer.data.readers import require_file
 from nlp_transfer.data.readers.hub import hub_splits
+from nlp_transfer.data.readers.reader_registry import reader_options
 from nlp_transfer.data.row_kinds import RowKind, row_kind_named
 from nlp_transfer.data.rows import Rows
+from nlp_transfer.data.split_sources import Source, SplitSource, hub_source, source_of
 from nlp_transfer.data.splits import Splits, left_out_notes, make_splits
 from nlp_transfer.errors import DataError, OptionError
 
-_OF_FILES = ("delimiter", "quoting", "no_header", "conll_columns")
 _HUB_NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "dev", "development"),
@@ -72,7 +64,7 @@ def splits_from(
     kind = row_kind_named(task)
     _refuse_clashes(options, kind)
 
-    form = {name: getattr(options, name) for name in _OF_FILES}
+    form = {name: getattr(options, name, None) for name in reader_options()}
     read = {name: source_of(source, **form) for name, source in sources.items() if source is not None}
     return _checked(_read(read, options, kind), options, kind, seed)
 
@@ -222,7 +214,7 @@ def _files(options: DataOptions, kind: RowKind) -> dict[str, SplitSource]:
     if not options.train_file:
         folder = files("nlp_transfer") / "samples" / kind.name
         paths = {name: str(folder / f"{name}.{kind.sample_suffix}") for name in paths}
-    form = {name: getattr(options, name) for name in _OF_FILES}
+    form = {name: getattr(options, name, None) for name in reader_options()}
     return {name: source_of(path, **form) for name, path in paths.items() if path}
 
 
@@ -232,7 +224,7 @@ def _hub(options: DataOptions) -> dict[str, SplitSource]:
     spelt = {split: next((s for s in spellings if s in there), None) for split, spellings in _HUB_NAMES.items()}
     if spelt["train"] is None:
         raise DataError(f"{name} has no split named train; its splits are: {', '.join(there)}.")
-    form = {option: getattr(options, option) for option in _OF_FILES}
+    form = {option: getattr(options, option, None) for option in reader_options()}
     return {
         split: hub_source(name, spelling, options.dataset_config_name, **form)
         for split, spelling in spelt.items()

@@ -19,7 +19,7 @@ from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, ch
 from nlp_transfer.data.readers.compressed import form_of
 from nlp_transfer.data.readers.delimited_words import has_tags_behind, holds_conll
 from nlp_transfer.data.readers.hub import load_hub, local_files
-from nlp_transfer.data.readers.reader_registry import Use, suffixes_for
+from nlp_transfer.data.readers.reader_registry import Use, reader_options, suffixes_for
 from nlp_transfer.data.readers.span_layouts import unwrapped
 from nlp_transfer.data.readers.tagged_tables import sentences_of
 from nlp_transfer.errors import DataError, OptionError
@@ -116,7 +116,7 @@ def _opener(path: str | list[Path], options: PredictionOptions, tagged: bool) ->
     if options.conll_columns and not tagged:
         raise OptionError("--conll_columns is for taggers.")
     use = use_of(options, tagged=tagged) if isinstance(path, str) else "prediction"
-    given = {name: getattr(options, name) for name in ("conll_columns", "delimiter", "quoting", "no_header")}
+    given = {name: getattr(options, name, None) for name in reader_options()}
     return lambda: unwrapped(open_table(path, use, **given))
 
 

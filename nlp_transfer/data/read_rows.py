@@ -1,30 +1,27 @@
-"""Labelled rows of files, data sets and objects in memory."""
+"""The rows of a source: texts with labels, words with tags, or either without."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
+from typing import Any
 
 import datasets
 
 from nlp_transfer.data.character_spans import MANNERS
 from nlp_transfer.data.label_reading import reading_of
 from nlp_transfer.data.labels import AS_FOUND, LabelForm
-from nlp_transfer.data.readers import BadRow, Table, frame_table, hub_table, is_saved, open_table, saved_table
+from nlp_transfer.data.readers import BadRow, Table
 from nlp_transfer.data.readers.annotated import aligned
 from nlp_transfer.data.readers.annotated_labels import labelled
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
-from nlp_transfer.data.readers.columnar import with_names
 from nlp_transfer.data.readers.columns import TEXT, WORDS, choose_columns
-from nlp_transfer.data.readers.hub import load_hub, local_files, named_features, saved_splits, unread_files
-from nlp_transfer.data.readers.reader_registry import Use, check_options
 from nlp_transfer.data.readers.span_layouts import is_of_label_studio, unwrapped
 from nlp_transfer.data.readers.tagged_tables import sentences_of
 from nlp_transfer.data.row_store import batched, counted, stored
 from nlp_transfer.data.rows import Rows, fingerprint
+from nlp_transfer.data.split_sources import Source, SplitSource, hub_source, source_of
 from nlp_transfer.data.tag_spellings import with_usual_tags
 from nlp_transfer.data.task_columns import (
     Task,
@@ -35,22 +32,9 @@ from nlp_transfer.data.task_columns import (
     tagged,
     texts_alone,
     words_alone,
-)  # fmt: skip
+)
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.system.invisible import bare, odd_characters
-
-if TYPE_CHECKING:
-    import pandas
-
-Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | datasets.Dataset | pandas.DataFrame"
-"""What rows are read from: a path, several that are read as one, or an object in memory."""
-
-
-class SplitSource(NamedTuple):
-    """What the rows of a split are read from: its name in messages, and what opens its table anew each time."""
-
-    name: str
-    opened: Callable[[Use], Table]
 
 
 def read_classification(
@@ -133,29 +117,6 @@ def read_hub(
     return _with_their_labels(source, (text_column, pair_column, label_column), labels, skip_bad_rows)
 
 
-def source_of(path: Source, **form: str | bool | None) -> SplitSource:
-    """The source that a path, or an object in memory, is; `form` are options of the reader of files."""
-    return SplitSource(_name(path), lambda use: _opened(path, use, **form))
-
-
-def hub_source(name: str, split: str, config_name: str | None = None, **form: str | bool | None) -> SplitSource:
-    """The source that a split of a data set on the hub or in a folder is. DataError where it cannot be loaded."""
-    if is_saved(Path(name)):
-        part = Path(name) / split if saved_splits(Path(name)) else Path(name)
-        return SplitSource(f"{name} ({split})", lambda use: saved_table(part))
-    found = local_files(name, config_name)
-    if paths := found.get(split):
-        features, others = named_features(name, config_name), unread_files(name, found)
-        left = f"{name}: not read: {', '.join(others[:5])}{' ...' * (len(others) > 5)}; --train_file names files."
-        return SplitSource(
-            _name(paths),
-            lambda use: with_names(open_table(paths, use, **form), features, (left,) if others else ()),
-        )
-    check_options(name, "labels", (), **form)
-    data = load_hub(name, lambda: datasets.load_dataset(name, config_name, split=split))
-    return SplitSource(f"{name} ({split})", lambda use: hub_table(data))
-
-
 def labelled_rows(
     source: SplitSource, given: tuple[str | None, str | None, str | None], form: LabelForm, skip_bad_rows: bool
 ) -> Rows:
@@ -199,31 +160,6 @@ def untagged_rows(source: SplitSource, given: tuple[str | None, str | None], ski
         return _rows(table, source.name, words_alone(words), skip_bad_rows)
     texts = [name for name in table.columns if name == given[0] or (not given[0] and name.lower() in TEXT.known)]
     return _rows(table, source.name, texts_alone(texts[0], None), skip_bad_rows) if texts else None
-
-
-def _name(source: Source) -> str:
-    """The name of a source in messages."""
-    if _are_paths(source):
-        return f"{source[0]}" + (f" and {len(source) - 1} more" if len(source) > 1 else "")
-    return str(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
-
-
-def _are_paths(source: Source) -> TypeGuard[Sequence[str | os.PathLike[str]]]:
-    return isinstance(source, list | tuple) and all(isinstance(p, str | os.PathLike) for p in source) and bool(source)
-
-
-def _opened(source: Source, use: Use, **options: str | bool | None) -> Table:
-    if isinstance(source, str | os.PathLike) or _are_paths(source):
-        return open_table(source, use, **options)
-    check_options(_name(source), use, (), **options)
-    if isinstance(source, datasets.Dataset):
-        return hub_table(source)
-    if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
-        return frame_table(source)
-    raise DataError(
-        f"{_name(source)} is not supported; give a path, a pandas DataFrame or a datasets.Dataset (of an iterable one "
-        "its rows: Dataset.from_list(list(rows)))."
-    )
 
 
 def _rows(table: Table, source: str, task: Task, skip_bad_rows: bool) -> Rows:

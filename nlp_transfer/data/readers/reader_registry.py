@@ -60,6 +60,12 @@ def register_reader(
             _READERS[use].setdefault(suffix.lower(), []).append(Reader(read, tuple(options), recognises))
 
 
+def reader_options() -> tuple[str, ...]:
+    """The options that any reader takes: of a run, those that say how its files are read."""
+    readers = (reader for by_suffix in _READERS.values() for some in by_suffix.values() for reader in some)
+    return tuple(dict.fromkeys(name for reader in readers for name in reader.options))
+
+
 def suffixes_for(use: Use) -> tuple[str, ...]:
     """The suffixes that have a reader for this use, in the order in which they were registered."""
     return tuple(_READERS[use])
