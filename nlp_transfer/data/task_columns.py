@@ -13,7 +13,8 @@ import datasets
 from nlp_transfer.data.label_cells import listed_cells
 from nlp_transfer.data.labels import LabelForm, feature_of
 from nlp_transfer.data.readers import BadRow, Record, Table
-from nlp_transfer.data.readers.annotated_labels import labelled, without_rejected
+from nlp_transfer.data.readers.annotated_labels import labelled
+from nlp_transfer.data.readers.answers import without_rejected
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import (
     LABEL,

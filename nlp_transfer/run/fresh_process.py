@@ -65,7 +65,7 @@ def entities_of(pipe: Any, text: str | list[str], takes_words: bool) -> list[Any
     try:
         spans = pipe(text, is_split_into_words=True)[0] if takes_words else pipe(text)
         return [[span["entity_group"], int(span["start"]), int(span["end"])] for span in spans]
-    except Exception:
+    except Exception:  # a text that the pipeline cannot read is one in which it differs, and no run is lost for it
         return None
 
 

@@ -1,4 +1,4 @@
-"""Labels of texts as annotation tools write them: choices of Label Studio, and answers and choices of Prodigy."""
+"""Labels of texts as annotation tools write them: choices of Label Studio and of Prodigy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from nlp_transfer.data.readers import label_studio
+from nlp_transfer.data.readers.answers import without_rejected
 from nlp_transfer.data.readers.columns import LABEL
 from nlp_transfer.data.readers.records import BadRow, Record, Table
 from nlp_transfer.errors import DataError
 
 _PEEKED = 100  # rows that show the layout
-_ANSWERS = ("accept", "reject", "ignore", "skip")
-_REJECTED = ("reject", "ignore", "skip")
 _KINDS = ("choices", "taxonomy", "rating", "number")
 """The kinds of label that a task of Label Studio may have, the best first."""
 
@@ -47,57 +47,15 @@ def labelled(table: Table, source: str, label_column: str | None) -> Table:
     return without_rejected(replace(table, columns=columns, records=changed, notes=notes), label_column)
 
 
-def without_rejected(table: Table, label_column: str | None = None) -> Table:
-    """The table without rows that an annotator rejected or ignored (Prodigy) or discarded (Argilla), which are told.
-
-    A column `answer` whose first values are others is a text like any.
-    """
-    answer = _column(table, "answer")
-    status = _column(table, "status") if {"annotation", "annotation_agent", "responses"} & set(table.columns) else None
-    if label_column in (answer or "answer", status or "status") or not (answer or status or not table.columns_are_all):
-        return table
-    answer = answer or "answer"
-
-    def kept(wanted: Sequence[str]) -> Iterator[Record | BadRow]:
-        names = [name for name in (answer, status) if name in table.columns]
-        records = table.records(list(dict.fromkeys((*wanted, *names))))
-        head = list(itertools.islice(records, _PEEKED))
-        answers = [_word(r.values.get(answer)) for r in head if isinstance(r, Record)]
-        given = [word for word in answers if word]
-        is_tool = sum(word in _ANSWERS for word in given) >= 0.8 * len(given)
-        for record in itertools.chain(head, records):
-            word = _word(record.values.get(answer)) if isinstance(record, Record) and is_tool else ""
-            if isinstance(record, Record) and word in _REJECTED:
-                fault = f"the answer '{record.values[answer]}'"
-            elif isinstance(record, Record) and status and _word(record.values.get(status)) == "discarded":
-                fault = f"the status '{record.values[status]}'"
-            else:
-                yield record
-                continue
-            yield BadRow(record.line, fault, record.file or record.line, is_meant=True)
-
-    return replace(table, records=kept)
-
-
-def _column(table: Table, name: str) -> str | None:
-    return next((column for column in table.columns if column.lower() == name), None)
-
-
-def _word(value: Any) -> str:
-    return value.strip().lower() if isinstance(value, str) else ""
-
-
 def holds_annotations(table: Table) -> bool:
     """Whether the columns are those of a tool that keeps labels within other columns."""
-    columns = set(table.columns)
-    of_studio = "data" in columns and bool(columns & {"annotations", "completions"})
-    return of_studio or {"options", "accept"} <= columns
+    return label_studio.has_tasks(table.columns) or {"options", "accept"} <= set(table.columns)
 
 
 def _change(
     rows: list[Mapping[str, Any]], columns: Sequence[str], source: str, label_column: str | None
 ) -> tuple[str, Sequence[str], _Change] | None:
-    tasks = [row for row in rows if isinstance(row.get("data"), dict) and isinstance(_annotations(row), list)]
+    tasks = [row for row in rows if label_studio.is_task(row)]
     if tasks:
         return _studio(tasks, source, label_column)
     chosen = any(isinstance(row.get("options"), list) and isinstance(row.get("accept"), list) for row in rows)
@@ -139,23 +97,18 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-def _annotations(task: Mapping[str, Any]) -> Any:
-    return task["annotations"] if "annotations" in task else task.get("completions")
-
-
 def _studio(
     tasks: list[Mapping[str, Any]], source: str, label_column: str | None
 ) -> tuple[str, Sequence[str], _Change] | None:
     """Labels of the control that is named, or of the only one that classifies whole texts."""
     controls: dict[str, str] = {}
-    for task in tasks:
-        for annotation in _annotations(task):
-            for item in _items(annotation):
-                kind = next((kind for kind in _KINDS if kind in item["value"]), None)
-                if kind and "start" not in item["value"]:
-                    controls.setdefault(str(item.get("from_name")), kind)
+    parts = [label_studio.parts_of(task) for task in tasks]
+    for item in (item for _, made in parts for annotation in made for item in _items(annotation)):
+        kind = next((kind for kind in _KINDS if kind in item["value"]), None)
+        if kind and "start" not in item["value"]:
+            controls.setdefault(str(item.get("from_name")), kind)
     if label_column is not None and label_column not in controls:
-        if any(label_column in task["data"] for task in tasks):
+        if any(label_column in data for data, _ in parts):
             return None  # a label that was imported with the text
         raise DataError(
             f"{source}: no annotation comes from '{label_column}'; name one of {', '.join(controls) or 'none'} "
@@ -171,19 +124,19 @@ def _studio(
         return None
     name, kind = named[0], controls[named[0]]
     note = f"labels are the {kind} of '{name}', as Label Studio writes them."
-    columns = dict.fromkeys(key for task in tasks for key in task["data"])
+    columns = dict.fromkeys(key for data, _ in parts for key in data)
     return note, (*columns, label_column or "label"), lambda record: _task(record, name, kind, label_column or "label")
 
 
 def _task(record: Record, control: str, kind: str, column: str) -> Record | BadRow:
     at = record.file or record.line
-    data, annotations = record.values.get("data"), _annotations(record.values)
+    data, annotations = label_studio.parts_of(record.values)
     if not isinstance(data, dict) or not isinstance(annotations, list):
         return BadRow(record.line, "no data and annotations of Label Studio", at)
     whole = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
-    finished = [a for a in whole if not a.get("was_cancelled") and not _is_refused(a)]
+    finished = [a for a in whole if not label_studio.is_withdrawn(a)]
     if whole and not finished:
-        return BadRow(record.line, "an annotation that was skipped or refused", at, is_meant=True)
+        return BadRow(record.line, label_studio.WITHDRAWN, at, is_meant=True)
     if not finished:
         return BadRow(record.line, "no annotation", at)
     finished = [a for a in finished if a.get("ground_truth")] or finished
@@ -212,13 +165,6 @@ def _chosen(written_values: Sequence[Any], kind: str) -> list[Any] | None:
                 return None
             labels["/".join(map(str, path)) if kind == "taxonomy" else label] = None
     return list(labels)
-
-
-def _is_refused(annotation: Mapping[str, Any]) -> bool:
-    """Whether the last one who reviewed an annotation did not accept it."""
-    reviews = annotation.get("reviews")
-    last = reviews[-1] if isinstance(reviews, list) and reviews else None
-    return isinstance(last, dict) and last.get("accepted") is False
 
 
 def _items(annotation: Any) -> list[Mapping[str, Any]]:

@@ -11,13 +11,22 @@ from nlp_transfer.data.readers.span_places import LABELS, Marked, Refusal, holds
 FIELDS = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history")
 """The columns that an export has of its own; the others are those of the project."""
 
+WITHDRAWN = "an annotation that was skipped or rejected"
+"""Why a task is left out whose annotations are all withdrawn."""
+
 _OBJECTS = ("text", "hypertext", "paragraphs")  # the types of a span that nobody has given a label
 _BORDERS = {"start", "end", "startOffset", "endOffset", "globalOffsets", "text"}
 
 
+def has_tasks(columns: Sequence[str]) -> bool:
+    """Whether columns are those of tasks with their annotations, or of annotations with their task."""
+    there = set(columns)
+    return ("data" in there and bool({"annotations", "completions"} & there)) or {"task", "result"} <= there
+
+
 def is_task(row: Mapping[str, Any]) -> bool:
     """Whether a row is a task with annotations, or an annotation with its task, as target storages hold them."""
-    data, annotations = _parts(row)
+    data, annotations = parts_of(row)
     return isinstance(data, dict) and isinstance(annotations, list)
 
 
@@ -29,11 +38,11 @@ def of_task(row: Mapping[str, Any], text_name: str | None, is_html: bool) -> Mar
 
 def field_of_task(row: Mapping[str, Any], text_name: str | None) -> Marked | Refusal:
     """The field of a task that is annotated, and its spans, both as the task has them."""
-    data, annotations = _parts(row)
+    data, annotations = parts_of(row)
     if not isinstance(data, dict) or not isinstance(annotations, list):
         return Refusal("no data and annotations of Label Studio")
     made = [annotation for annotation in annotations if isinstance(annotation, dict)]
-    finished = [annotation for annotation in made if not _is_withdrawn(annotation)]
+    finished = [annotation for annotation in made if not is_withdrawn(annotation)]
     if len(finished) > 1:
         finished = [annotation for annotation in finished if annotation.get("ground_truth")] or finished
     if len(finished) > 1:
@@ -44,7 +53,7 @@ def field_of_task(row: Mapping[str, Any], text_name: str | None) -> Marked | Ref
     if name is None:
         return Refusal("no text in its data")
     if not finished and made:
-        return Refusal("an annotation that was skipped or rejected", is_meant=True)
+        return Refusal(WITHDRAWN, is_meant=True)
     return Marked(data[name], spans) if isinstance(items, list) else Refusal("no annotation")
 
 
@@ -68,14 +77,15 @@ def looks_marked(cell: Any) -> bool:
     return isinstance(cell, list) and any(_has_labels(one) and "start" in one for one in cell)
 
 
-def _parts(row: Mapping[str, Any]) -> tuple[Any, Any]:
+def parts_of(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The data of a task, and its annotations; whatever stands there in rows that are none."""
     task = row.get("task")
     if isinstance(task, dict) and isinstance(row.get("result"), list):
         return task.get("data"), [row]
     return row.get("data"), row["annotations"] if "annotations" in row else row.get("completions")
 
 
-def _is_withdrawn(annotation: Mapping[str, Any]) -> bool:
+def is_withdrawn(annotation: Mapping[str, Any]) -> bool:
     """Whether its annotator has skipped the task, or the last reviewer has rejected the annotation."""
     reviews = annotation.get("reviews")
     last = reviews[-1] if isinstance(reviews, list) and reviews else {}

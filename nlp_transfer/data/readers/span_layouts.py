@@ -58,9 +58,7 @@ def peeked(
 
 def is_of_label_studio(columns: Sequence[str]) -> bool:
     """Whether columns are those of an export of Label Studio, whose own project names the ones of texts and spans."""
-    there = set(columns)
-    has_tasks = "data" in there and bool({"annotations", "completions"} & there)
-    return has_tasks or {"task", "result"} <= there or "annotation_id" in there
+    return label_studio.has_tasks(columns) or "annotation_id" in columns
 
 
 def _named(columns: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nlp_transfer.data.readers.annotated import is_annotated
-from nlp_transfer.data.readers.annotated_labels import without_rejected
+from nlp_transfer.data.readers.answers import without_rejected
 from nlp_transfer.data.readers.columns import TAGS, TEXT, WORDS
 from nlp_transfer.data.readers.records import Record, Table
 from nlp_transfer.data.readers.span_layouts import SPANS, is_of_label_studio

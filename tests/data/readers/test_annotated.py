@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tagged_files import fault, sentences
 
 import nlp_transfer as nt
 from nlp_transfer.data.read_rows import read_tagged
@@ -60,17 +61,6 @@ LAYOUTS = {
         "answer": "accept",
     },
 }
-
-
-def sentences(rows):
-    return list(zip(rows.data["words"], rows.data["tags"], strict=True))
-
-
-def fault(path, **options):
-    with pytest.raises(nt.DataError) as caught:
-        read_tagged(path, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def write(path, *rows):

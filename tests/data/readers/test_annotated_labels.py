@@ -74,7 +74,7 @@ def test_annotations_that_were_skipped_differ_or_are_missing(tmp_path):
     read = read_classification(write(tmp_path / "a.json", rows))
     assert labels(read) == [["good"], ["good"], ["bad"]]
     assert read.left_out == (2,)
-    assert any("left out 1 row with an annotation that was skipped or refused (row 2)" in note for note in read.notes)
+    assert any("left out 1 row with an annotation that was skipped or rejected (row 2)" in note for note in read.notes)
     none = {"data": {"text": "none"}, "annotations": []}
     odd = task("odd", ("mood", {"choices": "good"}))
     with pytest.raises(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tagged_files import fault, sentences
 
 import nlp_transfer as nt
 from nlp_transfer.config import PredictionOptions
@@ -18,19 +19,8 @@ def write(tmp_path, text, name="a.conll"):
     return tmp_path / name
 
 
-def sentences(rows):
-    return list(zip(rows.data["words"], rows.data["tags"], strict=True))
-
-
 def predicted(path):
     return [row.text for row in open_texts(PredictionOptions("m", input_file=str(path), output_file="o"), tagged=True)]
-
-
-def fault(path, **options):
-    with pytest.raises(nt.DataError) as caught:
-        read_tagged(path, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

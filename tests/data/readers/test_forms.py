@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tagged_files import sentences
 
 import nlp_transfer as nt
 from nlp_transfer.config import PredictionOptions
@@ -240,10 +241,6 @@ UNIVERSAL = (
     "1\tVamos\tVERB\tO\n2\tnos\tPRON\tO\n2.1\tx\t_\t_\n3\tMar\tNOUN\tB-LOC\n\n1\tJo\tPROPN\tB-PER\n"
 )
 SENTENCES = [(["Vamos", "nos", "Mar"], ["O", "O", "B-LOC"]), (["Jo"], ["B-PER"])]
-
-
-def sentences(rows):
-    return list(zip(rows.data["words"], rows.data["tags"], strict=True))
 
 
 def test_columns_that_the_file_names_itself(tmp_path):

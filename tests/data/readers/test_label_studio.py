@@ -6,6 +6,7 @@ import csv
 import json
 
 import pytest
+from tagged_files import fault, sentences
 
 import nlp_transfer as nt
 from nlp_transfer.config import PredictionOptions
@@ -48,17 +49,6 @@ def task(text=TEXT, result=RESULT, **data):
 def write(path, rows):
     path.write_text(json.dumps(rows))
     return path
-
-
-def sentences(rows):
-    return list(zip(rows.data["words"], rows.data["tags"], strict=True))
-
-
-def fault(path, **options):
-    with pytest.raises(nt.DataError) as caught:
-        read_tagged(path, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_items_that_are_no_spans_make_no_row_bad(tmp_path):

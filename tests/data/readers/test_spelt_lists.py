@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tagged_files import sentences
 
 import nlp_transfer as nt
 from nlp_transfer.config import PredictionOptions
@@ -22,10 +23,6 @@ WRITERS = {
     "JSON": json.dumps,
     "NumPy": lambda values: str(np.array(values, object)),
 }
-
-
-def sentences(rows):
-    return list(zip(rows.data["words"], rows.data["tags"], strict=True))
 
 
 def written(path, rows):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tagged_files import fault, sentences
 
 import nlp_transfer as nt
 from nlp_transfer.config import PredictionOptions
@@ -38,17 +39,6 @@ FORMS = {
     "row and sentence": (["", "sentence_idx", "word", "tag"], lambda n, p, w, t: [ROWS.index((n, p, w, t)), n, w, t]),
     "a name of its own": (["Satz", "word", "tag"], lambda n, p, w, t: [n, w, t]),
 }
-
-
-def sentences(rows):
-    return list(zip(rows.data["words"], rows.data["tags"], strict=True))
-
-
-def fault(path, **options):
-    with pytest.raises(nt.DataError) as caught:
-        read_tagged(path, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def write(tmp_path, text, name="a.csv"):
