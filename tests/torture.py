@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fnmatch
 import hashlib
 import importlib.util
 import json
@@ -140,7 +141,7 @@ class Torture:
             return
         late = time.monotonic() + seconds
         folder = self.folder / "run" / "checkpoints"
-        while time.monotonic() < late and all(map(goes_on, children)) and not list(folder.glob(HALF_WRITTEN)):
+        while time.monotonic() < late and all(map(goes_on, children)) and not is_being_written(folder):
             time.sleep(0.0002)
         time.sleep(self.random.uniform(0, 0.01))
 
@@ -184,6 +185,13 @@ class Torture:
     def said(self) -> str:
         """What the first process said last."""
         return (self.folder / "said-0.txt").read_text()[-2000:]
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether a checkpoint is being written in a folder that its run may remove meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(fnmatch.fnmatch(name, HALF_WRITTEN) for name in os.listdir(folder))
+    return False
 
 
 def goes_on(child: int) -> bool:

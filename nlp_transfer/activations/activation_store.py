@@ -244,9 +244,10 @@ def entries_of(folder: Path) -> list[Entry]:
     """
     entries = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        if _NAME.fullmatch(path.name) and path.is_dir():
-            size = sum(file.stat().st_size for file in path.iterdir())
-            entries.append(Entry(path, size, path.stat().st_mtime, _description(path)))
+        with contextlib.suppress(FileNotFoundError):  # another run has cleared it meanwhile
+            if _NAME.fullmatch(path.name) and path.is_dir():
+                size = sum(file.stat().st_size for file in path.iterdir())
+                entries.append(Entry(path, size, path.stat().st_mtime, _description(path)))
     return sorted(entries, key=lambda entry: entry.used_at)
 
 

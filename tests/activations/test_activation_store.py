@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -205,6 +206,21 @@ def test_what_is_damaged_is_listed_counted_and_cleared(tmp_path, capsys, meta):
     assert capsys.readouterr().out.splitlines()[0].endswith("damaged")
     main(["clear", "--cache_dir", str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_run_clears_while_it_is_listed_is_left_out(tmp_path, capsys, monkeypatch):
+    filled(Store(tmp_path))
+    is_folder = Path.is_dir
+
+    def cleared(path: Path) -> bool:
+        was = is_folder(path)
+        if path.name == KEY.name:
+            shutil.rmtree(path)
+        return was
+
+    monkeypatch.setattr(Path, "is_dir", cleared)
+    main(["list", "--cache_dir", str(tmp_path)])
+    assert capsys.readouterr().out.startswith("0 folders")
 
 
 def test_no_room_at_all_is_none_for_what_is_there(tmp_path):
