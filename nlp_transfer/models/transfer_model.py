@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import transformers
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,6 +20,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import Lengths
 from nlp_transfer.data.row_store import SLICE, counted, slices, stored
 from nlp_transfer.encoders.encoder import Encoder
+from nlp_transfer.encoders.pooling.pooled_config import POOLINGS
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.encoders.pretrained import Checkpoint, config_of, max_positions, quiet_transformers
 from nlp_transfer.encoders.vocabulary import require_embeddings
@@ -27,6 +29,7 @@ from nlp_transfer.heads import HEADS, TaskHead
 from nlp_transfer.heads.from_transformers import stock_head
 from nlp_transfer.heads.reuse import log_dropped_head, reuse_head
 from nlp_transfer.models.adapters.adapter import Adapter, base_of, holds_adapter
+from nlp_transfer.models.embedding import sentence_vectors
 from nlp_transfer.models.inference import infer
 
 log = logging.getLogger(__name__)
@@ -288,6 +291,26 @@ class TransferModel:
         if abstain_below is not None:
             stream = (replace(prediction, abstained=prediction.certainty < abstain_below) for prediction in stream)
         return list(stream) if isinstance(texts, Sequence) else stream
+
+    def embed(
+        self, texts: Sequence[Any], batch_size: int = 32, precision: str = "auto", progress: str | None = None
+    ) -> np.ndarray:
+        """A vector for each text, `(texts, width)` in fp32: the encoder's last states, pooled as the head pools them.
+
+        Where the head is that of the encoder's family, `native`, it is their mean. Arguments are those of `predict`;
+        `progress` is the label of a bar on a terminal.
+
+        >>> TransferModel.load("all-MiniLM-L6-v2", head).embed(["My card has not arrived."]).shape
+        (1, 384)
+        """
+        if not len(texts):
+            return np.zeros((0, self.encoder.width), np.float32)
+        features = Dataset.from_dict(self.head.encode(self.head.columns_of(texts), self.tokenizer, self.max_length))
+        pooling = getattr(self.head, "pooling", None)
+        return sentence_vectors(
+            self.encoder.base, TokenInputs(features, self.pad_id), pooling if pooling in POOLINGS else "mean",
+            batch_size=batch_size, progress=progress, precision=precision_for(self.encoder.family, precision),
+        )  # fmt: skip
 
     def _stream(self, texts: Iterator[Any], head: TaskHead, batch_size: int, precision: str) -> Iterator[Any]:
         while chunk := list(itertools.islice(texts, WINDOW)):

@@ -1,0 +1,1 @@
+"""Learning from a few labels or none: what label texts tell before rows do."""
