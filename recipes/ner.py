@@ -59,6 +59,7 @@ def main() -> None:
             cache=cache,
             folder=folder.path,
         )
+        splits = strategy.splits(splits)
         run = nt.fit(
             model,
             splits,

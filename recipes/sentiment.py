@@ -61,6 +61,7 @@ def main() -> None:
             cache=cache,
             folder=folder.path,
         )
+        splits = strategy.splits(splits)
         run = nt.fit(
             model,
             splits,

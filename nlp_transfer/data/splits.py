@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.readers.bad_rows import some_numbers
@@ -57,6 +57,15 @@ class Splits:
         """A line for each span of characters that did not align with words, wherever its row has gone."""
         parts = (rows for rows in (self.train, self.validation, self.test) if rows is not None)
         return list(dict.fromkeys(line for rows in parts for line in rows.misaligned))
+
+    def taken_back(self) -> Splits:
+        """The same splits with the rows that were held out for validation in train again, if any were."""
+        if not self.held_out_share or self.validation is None:
+            return self
+        data = concatenate_datasets([self.train.data, self.validation.data])
+        train = replace(self.train, data=data, sha256=fingerprint(data))
+        note = f"Nothing is chosen by validation rows: the {len(self.validation.data):,} held out train too."
+        return replace(self, train=train, validation=None, held_out_share=0.0).noting(note)
 
     def noting(self, *notes: str) -> Splits:
         """The same splits with more notes."""

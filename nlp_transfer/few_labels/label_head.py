@@ -46,15 +46,17 @@ class LabelHead:
         return vectors @ self.weight.T + self.bias
 
 
-def fit_label_head(vectors: np.ndarray, labels: np.ndarray, count: int, texts: LabelVectors | None = None) -> LabelHead:
+def fit_label_head(
+    vectors: np.ndarray, labels: np.ndarray, count: int, texts: LabelVectors | None = None, *, is_balanced: bool = True
+) -> LabelHead:
     """Fit a head of `count` labels to the vectors of few rows, `(rows, width)`, in seconds.
 
     `labels` are ids, `(rows,)`, or 0 and 1 for each label where a row may have several, `(rows, labels)`. The texts of
     a label are further rows, which together count for as many rows as `prior` says, and which differ from real rows as
     a whole by an offset that is fitted too, and left out of the head. Prior and penalty are those of the least log loss
     where one row at a time is left out, which ridge regression has in closed form; so has the temperature by which the
-    logits are divided, so that probabilities mean something after 8 rows a label. Single labels count alike, however
-    many rows they have; one that no row has is known by its texts. Computed in float64.
+    logits are divided, so that probabilities mean something after 8 rows a label. Where it `is_balanced` single labels
+    count alike, however many rows they have. A label that no row has is known by its texts. Computed in float64.
 
     Weights that begin at label texts are the idea of LP++ (Huang et al. 2024, "LP++: A surprisingly strong linear probe
     for few-shot CLIP").
@@ -65,13 +67,16 @@ def fit_label_head(vectors: np.ndarray, labels: np.ndarray, count: int, texts: L
     targets = labels.astype(np.float64) if labels.ndim == 2 else np.eye(count)[labels]
     scale = np.sqrt(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=1).mean()) or 1.0
     calibrate = _sigmoid_calibration if labels.ndim == 2 else _softmax_calibration
+    # As in Platt's scaling, a row is not sure of its label: of k rows one more might have had another.
+    doubt = 1 / (1 + len(targets) / count) if labels.ndim == 1 else 0.0
+    doubted = (1 - doubt) * targets + doubt / count
     some = slice(None, None, max(1, len(targets) // _CHOSEN_ON))
     best, calibrated = None, _Calibration(np.inf, 1.0, 0.0)
     needs_texts = bool((targets.sum(axis=0) == 0).any())
     priors = (prior for prior in _PRIORS if prior >= needs_texts) if texts else _PRIORS[:1]
     for prior in priors:
-        for fit in _fits(vectors / scale, targets, texts, scale, prior, is_balanced=labels.ndim == 1):
-            now = calibrate(fit.held_out[some], targets[some])
+        for fit in _fits(vectors / scale, targets, texts, scale, prior, is_balanced and labels.ndim == 1):
+            now = calibrate(fit.held_out[some], doubted[some])
             if best is None or now.loss < calibrated.loss:
                 best, calibrated = fit, now
     assert best is not None

@@ -225,8 +225,8 @@ class MultiLabelHead(TextHead):
     def step_options(self) -> dict[str, bool]:
         return super().step_options() | {"loss": self.loss_name != "cross_entropy"}
 
-    def require_features(self, classifier: str) -> None:
-        super().require_features(classifier)
+    def require_features(self, classifier: str, strategy: str = "features") -> None:
+        super().require_features(classifier, strategy)
         if classifier not in self.classifiers:
             raise OptionError(
                 f"--classifier {classifier} gives a text one label; for several labels take "

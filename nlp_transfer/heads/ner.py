@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -267,8 +267,16 @@ class NERHead(TaskHead):
     def classifiers(self) -> tuple[str, ...]:
         return CLASSIFIERS
 
-    def require_features(self, classifier: str) -> None:
+    def require_features(self, classifier: str, strategy: str = "features") -> None:
         """No option of this head needs training by gradient descent."""
+
+    @property
+    def described(self) -> Mapping[str, tuple[int, ...]]:
+        numbers = {name: number for number, name in enumerate(self.labels)}
+        return {
+            kind: tuple(number for name, number in numbers.items() if name.partition("-")[2] == kind)
+            for kind in self.entity_types
+        }
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int

@@ -162,8 +162,8 @@ class RegressionHead(TextHead):
         """The default alone, which ridge regression replaces."""
         return LINEAR[:1]
 
-    def require_features(self, classifier: str) -> None:
-        super().require_features(classifier)
+    def require_features(self, classifier: str, strategy: str = "features") -> None:
+        super().require_features(classifier, strategy)
         if classifier not in self.classifiers:
             raise OptionError(
                 f"--classifier {classifier} is for labels; leave it out: numbers are fitted by ridge regression."

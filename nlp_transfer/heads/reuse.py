@@ -57,6 +57,8 @@ def reuse_head(checkpoint: Checkpoint, loaded: Loaded) -> Loaded:
         )
     output = _copy_output(network, earlier, shared, name)
     below = _copy_below(network, earlier, output)
+    if hasattr(earlier.config, "normalise"):  # what the copied layers were fitted to
+        network.config.normalise = earlier.config.normalise
     complete = below | (output if len(shared) == len(labels) else set())
     others = [label for label in labels.values() if label not in rows]
     log.info(

@@ -284,11 +284,17 @@ class TaskHead(ABC):
         """The classifiers of scikit-learn that can be fitted for it, the preferred ones first."""
         return ()
 
-    def require_features(self, classifier: str) -> None:
-        """Raise OptionError where a classifier of scikit-learn cannot do what this head does."""
-        raise OptionError(
-            f"--strategy features has no scikit-learn classifier for {self.title}; take --strategy freeze."
-        )
+    def require_features(self, classifier: str, strategy: str = "features") -> None:
+        """Raise OptionError where a classifier that `strategy` fits to features cannot do what this head does."""
+        raise OptionError(f"--strategy {strategy} has no classifier for {self.title}; take --strategy freeze.")
+
+    @property
+    def described(self) -> Mapping[str, tuple[int, ...]]:
+        """What texts can describe, by its name, with its label ids: the labels, or the types of entities.
+
+        Empty for a head whose outputs have no meaning that a text could tell.
+        """
+        return {}
 
     def for_features(self) -> Self:
         """The head for a classifier of scikit-learn on the frozen encoder."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -224,13 +224,17 @@ class TextHead(TaskHead):
             "long_texts": self.long_texts == "window",
         }
 
-    def require_features(self, classifier: str) -> None:
+    def require_features(self, classifier: str, strategy: str = "features") -> None:
         for option, is_set in self.step_options().items():
             if is_set:
                 raise OptionError(
-                    f"--{option} has no meaning with --strategy features, whose classifier is not trained by steps; "
+                    f"--{option} has no meaning with --strategy {strategy}, whose classifier is not trained by steps; "
                     f"leave it out, or take --strategy freeze."
                 )
+
+    @property
+    def described(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: (number,) for number, name in enumerate(self.labels)}
 
     def for_features(self) -> Self:
         """The same head with mean pooling in place of a native head's pooler."""

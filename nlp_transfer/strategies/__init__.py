@@ -5,6 +5,7 @@ None of them loads torch before it is used: `--help` shows the options of all.
 
 from nlp_transfer.strategies.auto import Auto
 from nlp_transfer.strategies.features import Features
+from nlp_transfer.strategies.few_shot import FewShot
 from nlp_transfer.strategies.freeze import Freeze
 from nlp_transfer.strategies.full import Full
 from nlp_transfer.strategies.gradual import Gradual
@@ -18,7 +19,7 @@ from nlp_transfer.strategies.strategy_options import StrategyOptions
 from nlp_transfer.strategies.strategy_registry import STRATEGIES, register_strategy, strategy_from, strategy_named
 
 __all__ = [
-    "L2SP", "STRATEGIES", "Auto", "Features", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part", "Replay",
-    "Scratch", "Stage", "Strategy", "StrategyOptions",
+    "L2SP", "STRATEGIES", "Auto", "Features", "FewShot", "Freeze", "Full", "Gradual", "HeadThenFull", "Lora", "Part",
+    "Replay", "Scratch", "Stage", "Strategy", "StrategyOptions",
     "register_strategy", "strategy_from", "strategy_named",
 ]  # fmt: skip

@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 _BATCH = 64  # rows whose features are read at a time
 
 
-def build_network(model: TransferModel, classifier: str) -> None:
+def build_network(model: TransferModel, classifier: str, *, normalise: bool = False) -> None:
     """Put a network in place whose last layer takes what is fitted: a linear layer, or a scikit-learn classifier.
 
-    Raises OptionError and ModelError as `Features` says.
+    With `normalise` a linear layer takes vectors of texts that have length 1. Raises OptionError and ModelError as
+    `Features` says.
     """
     is_linear = classifier in LINEAR
     if not is_linear:
         require_skops()
-    model.head.require_features(classifier)
     model.head = head = model.head.for_features()
     base = model.encoder.base
     shape: dict[str, Any] = {"encoder_config": model.encoder.config.to_dict(), **label_options(head.labels)}
@@ -45,7 +45,7 @@ def build_network(model: TransferModel, classifier: str) -> None:
         return
     shape |= head.feature_config()
     if is_linear:
-        model.network = PooledClassifier(PooledConfig(**shape), base)
+        model.network = PooledClassifier(PooledConfig(**shape, normalise=normalise), base)
         model.head.adjust(model.network)
     else:
         model.network = ShallowClassifier(ShallowConfig(**shape), base)

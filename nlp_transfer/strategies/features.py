@@ -54,6 +54,7 @@ class Features(Strategy):
         from nlp_transfer.strategies.feature_extraction import build_network  # loads torch
 
         self._seed = seed
+        model.head.require_features(self.classifier)
         build_network(model, self.classifier)
 
     def stages(self, encoder: Encoder, epochs: float, learning_rate: float) -> Sequence[Stage]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a strategy loads no torch before it is used
     from torch import Tensor, nn
 
     from nlp_transfer.data.inputs import Inputs
+    from nlp_transfer.data.splits import Splits
     from nlp_transfer.encoders.encoder import Encoder
     from nlp_transfer.models.transfer_model import TransferModel
 
@@ -63,6 +64,10 @@ class Strategy:
     trains_by_steps: ClassVar[bool] = True  # else options of training, such as the learning rate, mean nothing to it
     trains_all_weights: ClassVar[bool] = True  # else a run needs less memory for gradients and optimizer states
     works_sharded: ClassVar[bool] = False  # under FSDP, which allows no look at weights outside of what `trained` gives
+    chooses_epoch: ClassVar[bool] = (
+        True  # by validation rows; else the last weights are kept, and none need be held out
+    )
+    sums_over_rows: ClassVar[bool] = True  # its loss; else what is learned depends on processes and accumulation
     is_baseline: ClassVar[bool] = False  # `compare` always includes it
 
     def __post_init__(self) -> None:
@@ -103,6 +108,13 @@ class Strategy:
 
     def initialise(self, model: TransferModel, train: Inputs) -> None:
         """Give the weights of a stage a start that is made from the training rows; by default they keep theirs."""
+
+    def splits(self, splits: Splits) -> Splits:
+        """The splits to train on: those given, unless it needs no validation rows and these were held out of training.
+
+        They train too then, where there are test rows to score the run.
+        """
+        return splits if self.chooses_epoch or splits.test is None else splits.taken_back()
 
     @property
     def is_probe(self) -> bool:

@@ -76,6 +76,8 @@ def train_stage(run: Run, number: int, last: Step, saved: SavedCheckpoint | None
         point = ResumePoint.start_of(number, last, run.attempt.number, run.attempt.earlier_steps)
     plan = Plan.make(run.train, run.options, run.accelerator.num_processes, stage, last, is_last)
     plan = replace(plan, micro_batches=point.micro_batches or plan.micro_batches)
+    if not run.strategy.chooses_epoch:
+        plan = replace(plan, evaluations=plan.evaluations & {plan.last_step} if is_last else frozenset())
     if stage.epochs and not plan.steps:  # --max_train_steps ended the run in an earlier stage
         return last
     groups = _start_stage(run, number, is_new_run=number == 0 and not saved)
@@ -89,7 +91,7 @@ def train_stage(run: Run, number: int, last: Step, saved: SavedCheckpoint | None
             run.state.best.start_stage()
             run.strategy.initialise(run.model, rows)
         if not plan.steps:  # what there is to train, `initialise` has done
-            if evaluate:
+            if evaluate and (is_last or run.strategy.chooses_epoch):
                 evaluate(last, is_last)
             return last
         with prepared_trainer(run.strategy, run.model, groups, plan.steps, run.options, run.accelerator) as trainer:

@@ -105,7 +105,9 @@ class Short(nt.strategies.Full):
 NO_ROOM = "CUDA out of memory. Tried to allocate 2.00 GiB"
 OPTIONS: dict[str, dict[str, Any]] = {"freeze": {"trainable_layers": 1}, "head_then_full": {"head_epochs": 2}}
 FEW = [("classification", "full"), ("ner", "full")]
-OTHERS = [("classification", strategy) for strategy in STRATEGIES if strategy != "full"] + [("ner", "freeze")]
+OTHERS = [("classification", name) for name, kind in STRATEGIES.items() if name != "full" and kind.sums_over_rows] + [
+    ("ner", "freeze")
+]
 OTHERS += [("several", "full"), ("number", "full"), ("windows", "full"), ("windows", "freeze")]
 OTHERS += [("collapse", "full"), ("unsound", "full"), ("short", "full")]
 IN_SHARDS = [("classification", "full", 1), ("ner", "full", 3)]

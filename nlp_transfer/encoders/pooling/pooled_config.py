@@ -24,6 +24,8 @@ class PooledConfig(PreTrainedConfig):
     pooling: str = "mean"
     hidden: list[int] | tuple[int, ...] = ()
     dropout: float = 0.1
+    normalise: bool = False
+    """Whether the pooled vector is divided by its length, as sentence encoders are trained to be compared."""
 
 
 # Below the class: the first import of the Auto classes imports sklearn_config too (encoders/registration.py), which

@@ -102,12 +102,19 @@ class PooledClassifier(PreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Logits `(batch, labels)`; with `labels`, the mean loss of the config's `problem_type` as well."""
         encoded, attention_mask = encode(self.backbone, input_ids, attention_mask, inputs_embeds, **kwargs)
-        pooled = pool(encoded.last_hidden_state, attention_mask, self.config.pooling)
-        logits = self.classifier(self.dropout(self.hidden_layers(pooled)))
+        logits = self.classifier(self.dropout(self.hidden_layers(self._pooled(encoded, attention_mask))))
         loss = _LOSSES[self.config.problem_type](logits, labels) if labels is not None else None
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
         )
+
+    def vectors(self, input_ids: Tensor, attention_mask: Tensor, **kwargs: Any) -> Tensor:
+        """What the layers of the head read of each text, `(batch, width)`."""
+        return self._pooled(*encode(self.backbone, input_ids, attention_mask, None, **kwargs))
+
+    def _pooled(self, encoded: Any, attention_mask: Tensor) -> Tensor:
+        pooled = pool(encoded.last_hidden_state, attention_mask, self.config.pooling)
+        return F.normalize(pooled, dim=-1) if self.config.normalise else pooled
 
 
 _LOSSES: dict[str | None, Callable[[Tensor, Tensor], Tensor]] = {
