@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -168,6 +168,10 @@ class RegressionHead(TextHead):
             raise OptionError(
                 f"--classifier {classifier} is for labels; leave it out: numbers are fitted by ridge regression."
             )
+
+    @property
+    def described(self) -> Mapping[str, tuple[int, ...]]:
+        return {}
 
     def fit_classifier(
         self, classifier: str, features: np.ndarray, labels: np.ndarray, seed: int

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from nlp_transfer.encoders.encoder import Encoder
     from nlp_transfer.models.transfer_model import TransferModel
 
-_FEW = 50  # rows a label: with more, fine-tuning does better
-
 
 @register_strategy
 @dataclass
@@ -52,10 +50,6 @@ class FewShot(Strategy):
         None, help="YAML file with texts that say what each label means.", default_text="the names in words"
     )
     tune_encoder: bool = option(True, help="false fits the head alone, to the encoder as it is.")
-
-    @classmethod
-    def tried_by_auto(cls, rows: int, labels: int) -> bool:
-        return rows < _FEW * labels
 
     def setup(self, model: TransferModel, seed: int) -> None:
         from nlp_transfer.strategies.label_contrast import LabelContrast  # loads torch

@@ -191,4 +191,6 @@ def _log_head(head: LabelHead, labels: np.ndarray, what: str) -> None:
         if labels.ndim == 1
         else ""
     )
-    log.info("Head fitted to %s %s (%slabel texts count for %g each).", f"{len(labels):,}", what, right, head.prior)
+    log.info(
+        "Head fitted to %s %s (%slabel texts count for %g rows each).", f"{len(labels):,}", what, right, head.prior
+    )

@@ -24,6 +24,7 @@ from nlp_transfer.experiments.auto.try_candidates import (
     ENCODER_TRAINING,
     EVERYTHING,
     FEATURES,
+    FROM_FEW,
     LEAST,
     OTHERS,
     PROBE,
@@ -41,7 +42,7 @@ from nlp_transfer.training.defaults import with_defaults
 
 log = logging.getLogger(__name__)
 
-_ENOUGH, _SCARCE = 300, 10  # rows a label
+_ENOUGH, _FEW, _SCARCE = 300, 50, 10  # rows a label
 _MANY = 2000  # rows
 _HELD_OUT = 1 / 3  # share of the training rows that a trial is scored on
 _SHARE_OF_MEMORY = 0.8  # of what is free; how much training takes is an estimate
@@ -125,9 +126,10 @@ def choose_strategy(
     With fewer rows, candidates are trained on two thirds of the training rows, and scored on the last third: of the
     classifiers on features the one that successive halving leaves, and of what trains the encoder the one that leads on
     an eighth of these rows, of `head_then_full`, the same at half its learning rate, and the strategies that ask to be
-    tried (`Strategy.tried_by_auto`). The usual one is taken unless another leads by more than a standard error:
-    `head_then_full`, or below 10 rows a label, where a third less hurts a classifier on features most, `features`
-    (BANKING77, 5 rows a label: 78.0 and 70.6 in the end, 64.9 and 67.9 in the trial).
+    tried (`Strategy.tried_by_auto`). Below 50 rows a label `few_shot` is tried instead, on all these rows, where texts
+    can say what labels mean. The usual one is taken unless another leads by more than a standard error:
+    `head_then_full`, or below 10 rows a label, where a third less hurts most, `few_shot`, or `features` for heads that
+    it does not suit. With fewer than 40 rows it is that one without a trial.
 
     On five sources that no rule here was made on (glosses of WordNet, entries of FOLDOC, manual pages, one-line
     descriptions of Debian's packages, fortune cookies; 4 to 15 labels, 81 to 10,232 training rows, 400 to 2,000 test
@@ -151,7 +153,8 @@ def choose_strategy(
         train, held_out = hold_out(rows, _HELD_OUT, options.seed, "label")
     except DataError:
         why = "no label has rows enough to hold some out, so no trials are run"
-        return Choice(trains, {}, (facts, f"auto: {why}.", f"auto: {trains} ({OTHERS})."), {})
+        name = FROM_FEW if trains == ENCODER_TRAINING and _learns_from_few(model.head) else trains
+        return Choice(name, {}, (facts, f"auto: {why}.", f"auto: {name} ({OTHERS})."), {})
     trial = replace(
         options, early_stopping_patience=0, report_to=[], metric_for_best_model=None, eval_steps=None,
         checkpoint_every=[], torch_compile=False,
@@ -160,7 +163,9 @@ def choose_strategy(
     )  # fmt: skip
     usual_epochs = options.num_train_epochs or 1
     trials = Trials(model, train, held_out, trial, usual_epochs, cache, low_memory=trains != ENCODER_TRAINING)
-    return trials.choice(trains, facts, is_scarce=_rows_a_label(model, rows) < _SCARCE)
+    each, from_few = _rows_a_label(model, rows), trains == ENCODER_TRAINING and _learns_from_few(model.head)
+    usual = trains if each >= _SCARCE else FROM_FEW if from_few else FEATURES
+    return trials.choice(trains, facts, usual, from_few=from_few and each < _FEW)
 
 
 def _without_trials(trains: str, model: TransferModel, rows: Rows) -> tuple[str, str, str] | None:
@@ -182,6 +187,8 @@ def _without_trials(trains: str, model: TransferModel, rows: Rows) -> tuple[str,
     if head.labels_words:
         why = "tags want an encoder that is trained for them, so no trials are run"
         return trains, why, few_weights or "which does not need many rows"
+    if count < LEAST and trains == ENCODER_TRAINING and _learns_from_few(head):
+        return FROM_FEW, f"fewer than {LEAST} rows are too few to try anything on", "which begins with what labels mean"
     if count < LEAST:
         return _frozen(head), f"fewer than {LEAST} rows are too few to try anything on", "which has the least to learn"
     return None
@@ -226,6 +233,11 @@ def _frozen(head: TaskHead) -> str:
     except OptionError:
         return PROBE
     return FEATURES
+
+
+def _learns_from_few(head: TaskHead) -> bool:
+    """Whether texts can say what its labels mean, and its last layer can be fitted."""
+    return bool(head.described) and not head.labels_words and _frozen(head) == FEATURES
 
 
 def _is_freezable(encoder: Encoder) -> bool:

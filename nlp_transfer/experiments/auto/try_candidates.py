@@ -31,6 +31,9 @@ ENCODER_TRAINING, ADAPTER_TRAINING, FEATURES, PROBE = "head_then_full", "lora", 
 """The strategies that `auto` chooses from: that which trains all weights, that which needs less memory, and those that
 only run the encoder, `PROBE` for heads that no classifier of scikit-learn can replace."""
 
+FROM_FEW = "few_shot"
+"""The strategy for few rows a label, which begins with what labels mean."""
+
 EVERYTHING = "full"
 """The strategy for encoders of which nothing can be frozen."""
 
@@ -146,20 +149,28 @@ class Trials:
     cache: CacheOptions | None
     low_memory: bool = False
 
-    def choice(self, trains: str, facts: str, is_scarce: bool) -> Choice:
-        """The choice between `features` and what trains the encoder, `trains` unless another candidate does better."""
+    def choice(self, trains: str, facts: str, usual: str, from_few: bool) -> Choice:
+        """The choice between `features` and what trains the encoder, `trains` unless another candidate does better.
+
+        With `from_few` that other is `few_shot`, tried on as many rows: on fewer it would always do better. `usual` is
+        the strategy that the others have to lead.
+        """
         head = self.model.head
         features = Entry(halved(features_candidates(head), self._score_alone, self.train, self.options.seed))
-        trains_encoder, before = self._best_of_encoder_training(Entry(candidate_named(trains)))
+        trains_encoder, before = Entry(candidate_named(trains)), ()
+        if not from_few:
+            trains_encoder, before = self._best_of_encoder_training(trains_encoder)
+        entries = [features, trains_encoder, *([Entry(candidate_named(FROM_FEW))] if from_few else [])]
         scores: dict[str, float] = {}
-        for entry in (features, trains_encoder):
+        for entry in entries:
             score = self._score(entry, self.train)
             scores |= {} if score is None else {entry.name: score}
-        ordered = (features.name, trains_encoder.name) if is_scarce else (trains_encoder.name, features.name)
-        name, so = _decided(*ordered, scores, len(self.held_out.data))
+        entries.sort(key=lambda entry: entry.candidate.strategy != usual)
+        best = max(entries[1:], key=lambda entry: scores.get(entry.name, -math.inf))
+        name, so = _decided(entries[0].name, best.name, scores, len(self.held_out.data))
         listed = ", ".join(f"{one} {100 * score:.1f}" for one, score in scores.items()) or "nothing could be tried"
         why = f"auto: {head.choice_metric} on {len(self.held_out.data):,} rows held out of training: {listed}."
-        chosen = features if name == features.name else trains_encoder
+        chosen = next(entry for entry in entries if entry.name == name)
         reasons = (facts, *before, why, f"{so.removesuffix('.')} ({OTHERS}).")
         candidate = chosen.candidate
         return Choice(candidate.strategy, dict(candidate.options), reasons, scores, chosen.learning_rate)

@@ -22,11 +22,17 @@ from nlp_transfer.training.progress import Progress
 
 
 @pytest.fixture
+def rows_are_many(monkeypatch):
+    """The few rows of these tests count as so many a label that `few_shot` is not tried."""
+    monkeypatch.setattr(choose_strategy, "_FEW", 0)
+
+
+@pytest.fixture
 def asked(monkeypatch):
     """What each trial was asked, and the scores that they are given instead of being run."""
     calls = []
     scores = {"features:svm": 0.6, "features:linear_svm": 0.7, "features:logistic": 0.5, "head_then_full": 0.8,
-              "lora": 0.75}  # fmt: skip
+              "lora": 0.75, "few_shot": 0.78}  # fmt: skip
 
     def score(candidate, model, learned, judged, options, cache, settings):
         calls.append((candidate.name, set(learned.data["line"]), set(judged.data["line"]), options))
@@ -36,6 +42,7 @@ def asked(monkeypatch):
     return calls
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_epochs_of_the_run(
     asked, checkpoint, review_splits, options
 ):
@@ -60,6 +67,7 @@ def test_a_trial_is_scored_on_rows_that_it_has_not_seen_and_takes_the_epochs_of_
     )
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_what_trains_the_encoder_is_tried_on_an_eighth_of_the_rows_first(
     checkpoint, review_splits, options, monkeypatch, tmp_path
 ):
@@ -99,6 +107,7 @@ def test_what_trains_the_encoder_is_tried_on_an_eighth_of_the_rows_first(
     assert all(learning_rate is None for _, _, learning_rate in asked)
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_a_strategy_asks_to_be_tried_by_itself(checkpoint, review_splits, options, monkeypatch):
     monkeypatch.setattr(try_candidates, "LEAST", 5)
     monkeypatch.setattr(nt.strategies.Gradual, "tried_by_auto", classmethod(lambda cls, rows, labels: rows < 50))
@@ -108,6 +117,7 @@ def test_a_strategy_asks_to_be_tried_by_itself(checkpoint, review_splits, option
     assert "gradual" in asked
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_where_memory_is_short_nothing_that_trains_all_weights_is_tried(
     checkpoint, review_splits, options, monkeypatch
 ):
@@ -121,6 +131,7 @@ def test_where_memory_is_short_nothing_that_trains_all_weights_is_tried(
     assert not {"gradual", "head_then_full"} & set(asked)
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_where_the_usual_one_cannot_be_trained_the_best_of_the_others_is_tried(
     checkpoint, review_splits, options, monkeypatch
 ):
@@ -141,6 +152,7 @@ def test_many_rows_need_no_trial(asked, checkpoint, review_splits, options, monk
     assert asked == []
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_what_needs_validation_rows_does_not_keep_trials_from_running(checkpoint, review_splits, options):
     model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
     choice = nt.choose_strategy(model, review_splits, replace(options, restart_on_collapse=2, num_train_epochs=1))
@@ -178,6 +190,24 @@ def test_features_are_taken_where_more_than_chance_speaks_for_them():
     assert _decided("head_then_full", "features:svm", {}, 50)[0] == "head_then_full"
 
 
+def test_few_rows_a_label_are_learned_by_what_does_best_on_as_many(
+    asked, checkpoint, review_splits, options, monkeypatch
+):
+    """`few_shot` is tried beside the others on all rows that are left, and below 10 a label they have to lead it."""
+    model = nt.TransferModel.load(checkpoint(), nt.text_head_for(review_splits))
+    choice = nt.choose_strategy(model, review_splits, options)
+    assert [(name, len(learned)) for name, learned, *_ in asked[-3:]] == [
+        ("features:linear_svm", 43), ("head_then_full", 43), ("few_shot", 43)
+    ]  # fmt: skip
+    assert choice.name == "head_then_full"
+    assert choice.reasons[1].endswith("features:linear_svm 70.0, head_then_full 80.0, few_shot 78.0.")
+    monkeypatch.setattr(choose_strategy, "_SCARCE", 33)
+    choice = nt.choose_strategy(model, review_splits, options)
+    assert (choice.name, choice.strategy) == ("few_shot", nt.strategies.FewShot())
+    assert choice.reasons[2].startswith("auto: few_shot, since head_then_full leads by 2.0, no more than a standard")
+
+
+@pytest.mark.usefixtures("rows_are_many")
 def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
     asked, checkpoint, review_splits, options, monkeypatch
 ):
@@ -186,9 +216,17 @@ def test_the_number_of_rows_settles_it_where_they_are_many_or_few(
         return nt.choose_strategy(nt.TransferModel.load(checkpoint(), nt.text_head_for(splits)), splits, options)
 
     rows = review_splits.train.data.to_pandas()[["text", "label"]]
-    assert choice(rows[:24]).name == "features"
+    few = choice(rows[:24])
+    assert few.name == "few_shot"
+    assert few.reasons[1:] == (
+        "auto: fewer than 40 rows are too few to try anything on.",
+        "auto: few_shot, which begins with what labels mean (--strategy names another).",
+    )
+    assert choice(rows[:24].assign(label=[i / 7 for i in range(24)])).name == "features"
     alone = rows[:48].assign(label=[f"label {i}" for i in range(48)])
-    assert choice(alone).reasons[1] == "auto: no label has rows enough to hold some out, so no trials are run."
+    one_each = choice(alone)
+    assert one_each.reasons[1] == "auto: no label has rows enough to hold some out, so no trials are run."
+    assert one_each.name == "few_shot"
     monkeypatch.setattr(choose_strategy, "_SCARCE", 33)
     assert choice(rows).reasons[2] == (
         "auto: head_then_full, which leads by 10.0, more than a standard error (8.7) (--strategy names another)."
@@ -208,6 +246,7 @@ def test_tags_are_learned_by_the_encoder_whatever_their_number(asked, checkpoint
     assert asked == []
 
 
+@pytest.mark.usefixtures("rows_are_many")
 def test_what_does_not_fit_into_memory_is_not_chosen(asked, checkpoint, review_splits, sentences, options, monkeypatch):
     def choice(free, splits=review_splits, head=None):
         asked.clear()

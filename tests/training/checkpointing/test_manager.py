@@ -87,10 +87,15 @@ def stopped_and_resumed(fit: Callable[[str | None], Any], kills: Sequence[Kill])
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "full": {}, "freeze": {"trainable_layers": 1}, "gradual": {}, "lora": {}, "l2sp": {},
-    "head_then_full": {"head_epochs": 1}, "replay": {},
+    "head_then_full": {"head_epochs": 1}, "replay": {}, "few_shot": {},
 }  # fmt: skip
 IN_BF16 = ("head_then_full",)  # a later stage once trained in fp32 unless the run was resumed in it
-CASES = [("classification", name) for name in STRATEGIES] + [("ner", "full"), ("ner", "freeze"), ("ner", "gradual")]
+CASES = [("classification", name) for name in STRATEGIES] + [
+    ("ner", "full"),
+    ("ner", "freeze"),
+    ("ner", "gradual"),
+    ("ner", "few_shot"),
+]
 
 
 @pytest.mark.thinned(0.4)
