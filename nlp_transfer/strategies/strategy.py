@@ -88,6 +88,10 @@ class Strategy:
         """Whether `auto` tries it on so many training rows, of so many labels, beside its usual candidates."""
         return False
 
+    def usual_epochs(self, fine_tuning: float, rows: int) -> float:
+        """The epochs that it takes for so many rows, which `fine_tuning` would learn in so many."""
+        return fine_tuning * self.usual_epochs_factor
+
     def values(self, epochs: float) -> dict[str, Any]:
         """Its options in a run of so many epochs, which some of them follow unless given."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

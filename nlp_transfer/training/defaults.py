@@ -72,12 +72,12 @@ def usual_values(facts: Facts, strategy: Strategy) -> dict[str, Any]:
     >>> usual_values(Facts(rows=3_000, validation_rows=300, width=384, depth=6), strategy_named("full"))
     {'learning_rate': 0.0002, 'num_train_epochs': 2, ...}
     """
-    epochs = _up_to(_EPOCHS_OF_TAGS if facts.labels_words else _EPOCHS, facts.rows) * strategy.usual_epochs_factor
+    epochs = _up_to(_EPOCHS_OF_TAGS if facts.labels_words else _EPOCHS, facts.rows)
     is_few_each = not facts.labels_words and facts.rows < _FEW_EACH * facts.labels
     batch = min(_up_to(_BATCH, facts.rows), max(8, _MOST_TOKENS // facts.tokens))
     return {
         "learning_rate": usual_rate(strategy, facts.width, facts.depth),
-        "num_train_epochs": 2 * epochs if is_few_each else epochs,
+        "num_train_epochs": strategy.usual_epochs(2 * epochs if is_few_each else epochs, facts.rows),
         "per_device_train_batch_size": batch,
         "warmup_ratio": _WARMUP,
         "early_stopping_patience": _PATIENCE if facts.validation_rows >= _LEAST_TO_STOP_BY else 0,

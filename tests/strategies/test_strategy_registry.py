@@ -83,10 +83,12 @@ def test_compare_and_tune_know_it(registered):
     assert pickle.loads(sent).make() == TopLayers(lowest=1)
     nt.register_strategy(TopLayers)
     assert candidate.flags()[2:] == ["--strategy", "top_layers", "--lowest", "1"]
-    space = space_of(["top_layers"], [], nt.StrategyOptions(), nt.TrainingOptions(), width=384, depth=6, usual_epochs=3)
+    space = space_of(
+        ["top_layers"], [], nt.StrategyOptions(), nt.TrainingOptions(), width=384, depth=6, usual_epochs=3, rows=90
+    )
     assert space["top_layers"]["lowest"] == Range(1, 4)
     assert space["top_layers"]["learning_rate"] == Range(8e-5, 1.6e-3, log=True)
-    (first,) = usual(space, nt.StrategyOptions(), nt.TrainingOptions(), 3, width=384, depth=6)
+    (first,) = usual(space, nt.StrategyOptions(), nt.TrainingOptions(), 3, 90, width=384, depth=6)
     assert first["top_layers.lowest"] == 2
 
 

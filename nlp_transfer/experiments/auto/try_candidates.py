@@ -215,7 +215,8 @@ class Trials:
     def _score(self, entry: Entry, rows: Rows) -> float | None:
         settings = {} if entry.learning_rate is None else {"learning_rate": entry.learning_rate}
         if self.options.num_train_epochs is None:  # by the rule fewer rows would be seen more often than in the run
-            settings["num_train_epochs"] = self.usual_epochs * entry.candidate.make().usual_epochs_factor
+            all_rows = len(self.train.data) + len(self.held_out.data)
+            settings["num_train_epochs"] = entry.candidate.make().usual_epochs(self.usual_epochs, all_rows)
         return score_of(entry.candidate, self.model, rows, self.held_out, self.options, self.cache, settings)
 
 

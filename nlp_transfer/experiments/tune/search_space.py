@@ -41,9 +41,10 @@ def space_of(
     width: int,
     depth: int,
     usual_epochs: int,
+    rows: int,
 ) -> Space:
-    """What trials may be, for an encoder of `depth` layers and a `width`, and rows that are usually seen `usual_epochs`
-    times.
+    """What trials may be, for an encoder of `depth` layers and a `width`, and `rows` that fine-tuning usually sees
+    `usual_epochs` times.
 
     What the options say stays as they say, and is not searched. `searched` are NAME=LOW..HIGH or NAME=A,B,C, in place
     of the ranges from here. Raises OptionError for what is no option, belongs to no strategy, or is given twice.
@@ -66,7 +67,7 @@ def space_of(
             rate = usual_rate(strategy, width, depth, training.defaults)
             ranges["learning_rate"] = Range(rate / _SLOWER, rate * _FASTER, log=True)
             if not training.max_train_steps:
-                epochs = usual_epochs * strategy.usual_epochs_factor
+                epochs = strategy.usual_epochs(usual_epochs, rows)
                 ranges["num_train_epochs"] = Range(max(1, epochs // 2), 2 * epochs, whole=True)
         ranges |= kind.search_space(own_options, depth)
         shared = _TRAINING if kind.trains_by_steps else ()
@@ -83,7 +84,13 @@ def suggested(trial: BaseTrial, space: Space) -> tuple[str, dict[str, Any]]:
 
 
 def usual(
-    space: Space, given: StrategyOptions, training: TrainingOptions, usual_epochs: int, width: int, depth: int
+    space: Space,
+    given: StrategyOptions,
+    training: TrainingOptions,
+    usual_epochs: int,
+    rows: int,
+    width: int,
+    depth: int,
 ) -> list[dict[str, Any]]:
     """For each strategy the parameters of a trial that is a run with the defaults of all options.
 
@@ -93,7 +100,7 @@ def usual(
     for name, options in space.items():
         own_options = _of(name, given.given())
         strategy = _usual_strategy(name, own_options, depth)
-        epochs = usual_epochs * strategy.usual_epochs_factor
+        epochs = strategy.usual_epochs(usual_epochs, rows)
         values = vars(training) | strategy.values(epochs)
         values |= {"learning_rate": usual_rate(strategy, width, depth, training.defaults), "num_train_epochs": epochs}
         known = {

@@ -149,7 +149,8 @@ def tune(
     width, depth = loaded.encoder.width, loaded.encoder.depth
     usual_options = with_defaults(replace(training, num_train_epochs=None), loaded, splits, Full())
     epochs = round(usual_options.num_train_epochs or 1)
-    space = space_of(options.strategies, options.search, strategy, training, width, depth, epochs)
+    rows = len(splits.train.data)
+    space = space_of(options.strategies, options.search, strategy, training, width, depth, epochs, rows)
     search_fingerprint = fingerprint(setup, splits, groups=(own, strategy), metric_option="metric_for_best_model")
     search_fingerprint |= encoder_weights(model.model_name_or_path, model)
     search_fingerprint |= {f"--{name}": getattr(options, name) for name in ("task", "strategies", "search")}
@@ -158,7 +159,8 @@ def tune(
     folder = Path(options.output_dir or "runs/tune")
     search = Search(folder, space, runs, search_fingerprint, patience=max(2, epochs // 3))
     until = math.inf if options.timeout is None else time.time() + 60 * options.timeout
-    first = usual(space, strategy, usual_options, max(1, round(training.num_train_epochs or epochs)), width, depth)
+    fine_tuning = max(1, round(training.num_train_epochs or epochs))
+    first = usual(space, strategy, usual_options, fine_tuning, rows, width, depth)
     search.run(options.trials, until, first)
     trials = search.tried()
     if not any(trial.state == "done" for trial in trials):

@@ -20,7 +20,7 @@ LEARNED = [name for name in STRATEGIES if name != "replay"]
 
 def space(*strategies, search=(), width=384, depth=6, epochs=3, training=None, **given):
     training = training or nt.TrainingOptions()
-    return space_of(strategies, search, nt.StrategyOptions(**given), training, width, depth, epochs)
+    return space_of(strategies, search, nt.StrategyOptions(**given), training, width, depth, epochs, rows=900)
 
 
 @pytest.mark.parametrize("name", LEARNED)
@@ -35,7 +35,7 @@ def test_what_is_suggested_makes_a_strategy_and_options_of_training(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
-    (parameters,) = usual(space(name), nt.StrategyOptions(), TAKEN, 3, width=384, depth=6)
+    (parameters,) = usual(space(name), nt.StrategyOptions(), TAKEN, 3, 900, width=384, depth=6)
     assert parameters.keys() == {"strategy"} | {f"{name}.{option}" for option in space(name)[name]}
     study = optuna.create_study()
     study.enqueue_trial(parameters)
@@ -43,7 +43,7 @@ def test_what_a_run_would_take_that_is_told_nothing_is_within_the_space(name):
     default = nt.strategy_named(name, **({"trainable_layers": 1} if name == "freeze" else {}))
     if name != "features":
         assert settings.pop("learning_rate") == usual_rate(default, width=384, depth=6)
-        assert settings.pop("num_train_epochs") == 3 * default.usual_epochs_factor
+        assert settings.pop("num_train_epochs") == default.usual_epochs(3, 900)
     assert settings.pop("head_epochs", 3) == 3  # as many as those of all weights
     assert settings == {option: getattr(default, option) for option in settings}
 
