@@ -21,6 +21,7 @@ from nlp_transfer.system import hardware
 sys.path.insert(0, str(RECIPES / "benchmarks"))  # where a script finds the files beside it
 import benchmark
 import comparison
+import few_shot
 import peers
 
 
@@ -200,3 +201,35 @@ def test_a_turn_that_fails_leaves_nothing(task_flags, tmp_path, monkeypatch):
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1] == "error: the turn of machine failed: signal 9 ended it."
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_few_shots_are_drawn_by_label_scored_and_taken_up_again(tmp_path, checkpoint, reviews, monkeypatch, capsys):
+    """With a stand-in for the environment of SetFit; what is there already is not measured again."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "test"):
+        (data / f"{split}.csv").write_text(Path(reviews[split]).read_text())
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\n"
+        "import json, sys\n"
+        "job = json.load(open(sys.argv[2]))\n"
+        "assert len(job['train']) == 4\n"
+        "labels = sorted({row['label'] for row in job['train']})\n"
+        "answers = [[1.0, 0.0] if row['label'] == labels[0] else [0.4, 0.6] for row in job['test']]\n"
+        "print(json.dumps({'labels': labels, 'probabilities': answers, 'seconds': 1.5}))\n"
+    )
+    python.chmod(0o755)
+    flags = ["few_shot.py", "--folders", str(data), "--shots", "2", "--draws", "1", "--test_rows", "8",
+             "--model_name_or_path", checkpoint(), "--output_dir", str(tmp_path / "out")]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", flags)
+    few_shot.main()
+    kept = json.loads((tmp_path / "out" / "few_shot.json").read_text())["turns"]
+    assert [turn["way"] for turn in kept] == ["few_shot", "head alone"]
+    monkeypatch.setattr(sys, "argv", [*flags, "--setfit_python", str(python)])
+    few_shot.main()
+    turns = json.loads((tmp_path / "out" / "few_shot.json").read_text())["turns"]
+    assert turns[:2] == kept
+    assert turns[2]["accuracy"] == 1
+    assert turns[2]["calibration_error"] == pytest.approx(0.2, abs=0.05)  # half the rows are right with 0.6
+    assert "| data | 2 |" in capsys.readouterr().out
