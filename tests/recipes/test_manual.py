@@ -72,6 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.conll").write_text("".join(sentences))
     spans = [{"text": f"Anna was in Oslo {i}.", "entities": [[0, 3, "PER"], [12, 16, "LOC"]]} for i in range(24)]
     (folder / "spans.jsonl").write_text("".join(json.dumps(row) + "\n" for row in spans))
+    (folder / "labels.yaml").write_text("".join(f"{label}: a {label}\n" for label in sorted({own for _, own in lines})))
     numbers = [{"tokens": ["Anna", "was", "in", "Oslo", str(i)], "tags": [1, 0, 0, 3, 0]} for i in range(24)]
     (folder / "numbers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in numbers))
     return folder
@@ -119,11 +120,11 @@ def test_a_command_names_a_recipe_and_options_that_exist(command, folder, monkey
         raise ParsedError
 
     monkeypatch.setattr(nt, "parse", only_parse)
-    if name == "benchmarks/benchmark":
+    if name.startswith("benchmarks/") and name != "benchmarks/defaults":
         monkeypatch.syspath_prepend(RECIPES / "benchmarks")  # where a script finds the files beside it
-        monkeypatch.setattr(sys, "argv", ["benchmark.py", *flags])
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *flags])
         with pytest.raises(ParsedError):
-            importlib.import_module("benchmark").main()
+            importlib.import_module(name.removeprefix("benchmarks/")).main()
         return
     with pytest.raises(ParsedError):
         pytest.fail(run_recipe(name, flags, folder).err)
