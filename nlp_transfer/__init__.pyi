@@ -34,6 +34,7 @@ from .config import (
     SentimentOptions as SentimentOptions,
     TrainingOptions as TrainingOptions,
     TuningOptions as TuningOptions,
+    ZeroShotOptions as ZeroShotOptions,
     option as option,
 )
 from .config.parsing import parse as parse
@@ -41,6 +42,10 @@ from .data.load import (
     load_splits as load_splits,
     require_files as require_files,
     splits_from as splits_from,
+)
+from .data.raw_texts import (
+    load_raw_texts as load_raw_texts,
+    require_text_files as require_text_files,
 )
 from .data.rows import Rows as Rows
 from .data.readers.reader_registry import register_reader as register_reader
@@ -83,6 +88,13 @@ from .experiments.tune.tuning import (
     require_optuna as require_optuna,
     rows_to_tune_on as rows_to_tune_on,
     tune as tune,
+)
+from .few_labels.described_labels import described_labels as described_labels
+from .few_labels.teacher import open_teacher as open_teacher
+from .few_labels.zero_shot import (
+    ZeroShot as ZeroShot,
+    learn_from_label_texts as learn_from_label_texts,
+    zero_shot_baselines as zero_shot_baselines,
 )
 from .heads import (
     MultiLabelHead as MultiLabelHead,

@@ -320,6 +320,7 @@ class RunResult:
     is that of the last attempt, after `restarts` because of a collapse; all but `seconds` is of that attempt.
     `seconds_spared` is the time it took other runs to compute the cached activations that this one reused, less its
     wait for them; 0 if it was resumed. `options` are the TrainingOptions with a value for each that was left open.
+    `label_free` is what a run without labels expects of itself: its accuracy, and that of chance.
     """
 
     metric: str
@@ -334,6 +335,7 @@ class RunResult:
     restarts: int = 0
     seconds_spared: float = 0.0
     options: Any = None
+    label_free: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         score = (

@@ -7,6 +7,7 @@ from nlp_transfer.config.option_fields import PRECISIONS, PROBLEMS, Range, optio
 from nlp_transfer.config.output_options import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
 from nlp_transfer.config.prediction_options import PredictionOptions
 from nlp_transfer.config.training_options import TrainingOptions
+from nlp_transfer.config.zero_shot_options import ZeroShotOptions
 
 __all__ = [
     "CHECKPOINTS",
@@ -27,5 +28,6 @@ __all__ = [
     "SentimentOptions",
     "TrainingOptions",
     "TuningOptions",
+    "ZeroShotOptions",
     "option",
 ]

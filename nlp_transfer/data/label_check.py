@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nlp_transfer.data.labels import problem_of
@@ -95,27 +95,51 @@ def _others(splits: Splits) -> list[tuple[str, Rows]]:
     return [(split, rows) for split, rows in pairs if rows is not None]
 
 
+def require_known_labels(rows: Rows, known: Iterable[str], named_by: str) -> None:
+    """DataError for labels of rows that are none of `known`; `named_by` is what names these, as a file does."""
+    if unknown := _unknown(set(known), rows, _labels(rows)):
+        raise DataError(
+            f"{rows.source} has {_counted(unknown, 'label')} that {named_by} lacks: "
+            f"{_shown(unknown, known, rows.unit)}. Correct {_them(unknown)}, take those rows out, or describe "
+            f"{_them(unknown)} too."
+        )
+
+
 def _check_known(
     train: Rows, known: set[str], split: str, rows: Rows, names: Iterable[tuple[str, int]], kind: str
 ) -> None:
+    if unknown := _unknown(known, rows, names):
+        raise DataError(
+            f"{rows.source} ({split}) has {_counted(unknown, kind)} that no training row in {train.source} has: "
+            f"{_shown(unknown, known, rows.unit)}. Correct {_them(unknown)}, take those rows out, or add such rows to "
+            "the training file."
+        )
+
+
+def _unknown(known: set[str], rows: Rows, names: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    """The lines of each name that is none of `known`."""
     unknown: dict[str, list[int]] = {}
     for name, line in names:
         if name not in known:
             unknown.setdefault(name, []).append(line)
-    if not unknown:
-        return
-    shown = ", ".join(
-        f"'{name}' ({_place(name, lines, known, rows.unit)})" for name, lines in list(unknown.items())[:5]
-    )
-    kinds = f"one {kind}" if len(unknown) == 1 else f"{len(unknown)} {kind}s"
-    raise DataError(
-        f"{rows.source} ({split}) has {kinds} that no training row in {train.source} has: "
-        f"{shown}{' ...' * (len(unknown) > 5)}. Correct {'it' if len(unknown) == 1 else 'them'}, take those rows out, "
-        "or add such rows to the training file."
-    )
+    return unknown
 
 
-def _place(name: str, lines: list[int], known: set[str], unit: str) -> str:
+def _counted(unknown: Mapping[str, Sequence[int]], kind: str) -> str:
+    return f"one {kind}" if len(unknown) == 1 else f"{len(unknown)} {kind}s"
+
+
+def _them(unknown: Mapping[str, Sequence[int]]) -> str:
+    return "it" if len(unknown) == 1 else "them"
+
+
+def _shown(unknown: Mapping[str, Sequence[int]], known: Iterable[str], unit: str) -> str:
+    """The first names that are unknown, where they stand, and what may have been meant."""
+    first = [f"'{name}' ({_place(name, lines, known, unit)})" for name, lines in list(unknown.items())[:5]]
+    return f"{', '.join(first)}{' ...' * (len(unknown) > 5)}"
+
+
+def _place(name: str, lines: list[int], known: Iterable[str], unit: str) -> str:
     by_case = {other.lower(): other for other in sorted(known)}
     near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.8)
     odd = odd_characters(name)

@@ -125,6 +125,11 @@ def labelled_rows(
     return _rows(table, source.name, task, skip_bad_rows)
 
 
+def raw_text_rows(source: SplitSource, text_column: str | None, skip_bad_rows: bool) -> Rows:
+    """The texts of a source and nothing else of it, whether or not it has labels."""
+    return _rows(unwrapped(source.opened("prediction")), source.name, texts_alone(text_column, None), skip_bad_rows)
+
+
 def unlabelled_rows(
     source: SplitSource,
     given: tuple[str | None, str | None, str | None],

@@ -44,6 +44,11 @@ class Splits:
         return f"Splits(train {len(self.train.data):,} rows{others})"
 
     @property
+    def scored(self) -> Rows | None:
+        """The rows that a trained model is scored on in the end: test, else validation; None where neither is there."""
+        return self.test or self.validation
+
+    @property
     def are_tagged(self) -> bool:
         """Whether the rows are words with tags, and not texts with labels."""
         return "tags" in self.train.data.column_names

@@ -34,6 +34,7 @@ class Report:
 
     `split` names that one, of `rows` rows: test, or validation if there is no test split. `baselines`, `predictions`,
     `references`, `guesses` (the predictions of each baseline) and `raw_probabilities` (as in `TaskHead`) are of it.
+    Where no row has a label `split` is None, and all of these are empty.
     """
 
     head: TaskHead
@@ -41,7 +42,7 @@ class Report:
     baselines: Mapping[str, Scores]
     predictions: Sequence[Any]
     references: Sequence[Any]
-    split: str
+    split: str | None
     rows: int
     run: RunResult
     guesses: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -55,12 +56,14 @@ class Report:
     def compared(self) -> tuple[Sequence[str], list[tuple[str, list[float]]]]:
         """The names of the scores in tables, and these scores of the model and of each baseline."""
         names = self.head.table_scores
-        lines = [("this model", self.scores[self.split])]
+        lines = [("this model", self.scores[self.split])] if self.split else []
         lines += [(baseline_name(name), scores) for name, scores in self.baselines.items()]
         return names, [(name, [scores[score] for score in names]) for name, scores in lines]
 
     def table(self) -> str:
-        """The scores of the model and the baselines, as plain text."""
+        """The scores of the model and the baselines, as plain text; empty where no row has a label."""
+        if not self.split:
+            return ""
         names, lines = self.compared()
         heading = f"{self.split} ({self.rows:,} row{'s' * (self.rows != 1)})"
         width = max(len(heading), *(len(name) for name, _ in lines))
@@ -76,13 +79,17 @@ def evaluate_run(
     accelerator: Accelerator,
     batch_size: int = 64,
     cache: CacheOptions | None = None,
+    guesses: Mapping[str, Sequence[Any]] | None = None,
 ) -> Report | None:
     """Score a trained model on validation and, once, on test. Returns None on every process but the first.
 
     A network without frozen layers is scored in fp32; one with frozen layers on their activations, cached by `cache` as
-    in training. The baselines are fitted to train and scored on test, or on validation if there is no test split.
+    in training. The baselines are fitted to train and scored on test, or on validation if there is no test split;
+    `guesses` are the predictions of others in their place, as where train has no labels. Without either split nothing
+    is scored.
     """
-    scores = {}
+    scores: dict[str, Scores] = {}
+    predictions, references, split, raw = [], [], None, []
     for name, rows in (("validation", splits.validation), ("test", splits.test)):
         if rows is None:
             continue
@@ -94,10 +101,11 @@ def evaluate_run(
             raw = model.head.raw_probabilities(outputs, columns)
     if not accelerator.is_main_process:
         return None
-    last = splits.test or splits.validation
-    assert last is not None, "load_splits leaves one of them"
-    by_baseline = baseline_predictions(model.head, splits.train.data, [last.data])
-    guesses = {name: predicted for name, (predicted,) in by_baseline.items()}
+    last = splits.scored
+    if last is not None and guesses is None:
+        by_baseline = baseline_predictions(model.head, splits.train.data, [last.data])
+        guesses = {name: predicted for name, (predicted,) in by_baseline.items()}
+    guesses = guesses or {}
     return Report(
         head=model.head,
         scores=scores,

@@ -30,6 +30,9 @@ _SMOOTHING = 0.1
 _VECTOR_SHARPNESS, _WORD_SHARPNESS = 10.0, 1.5
 """Factors on the scores before a softmax: on those of the ridge, and on those of words after standardising."""
 
+_HALF_TRUSTED = 500
+"""From so many texts on, what was learned counts for more than half of what the label texts say by themselves."""
+
 _FOLDS = 4
 
 
@@ -42,16 +45,19 @@ def cotrained(view: TextView, start: np.ndarray) -> np.ndarray:
     """
     if not view.words.shape[1]:
         return start
+    trust = len(start) / (len(start) + _HALF_TRUSTED)
     probabilities = start
     for _ in range(_ROUNDS):
         by_words = _by_words(view, probabilities)
-        by_vectors = taught_vectors(view, _joint(by_words, start))
-        probabilities = _joint(by_words, by_vectors, start)
+        by_vectors = taught_vectors(view, joint((by_words, trust), (start, 1.0)))
+        probabilities = joint((by_words, trust), (by_vectors, trust), (start, 1.0))
     return probabilities
 
 
-def taught_vectors(view: TextView, probabilities: np.ndarray) -> np.ndarray:
+def taught_vectors(view: TextView, probabilities: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
     """What a linear classifier of the vectors says that learned from the surest labels and the label texts.
+
+    It says it of the view's texts, or of `others` `(texts, width)` where these are given.
 
     It is ridge regression to the corners of a simplex, which is linear discriminant analysis with one covariance for
     all labels, shrunk towards a sphere; each label counts for the square root of its texts.
@@ -67,7 +73,7 @@ def taught_vectors(view: TextView, probabilities: np.ndarray) -> np.ndarray:
     corners = np.full((len(rows), count), -1.0 / (count - 1))
     corners[np.arange(len(rows)), np.concatenate([labels, view.owners])] = 1.0
     weight, bias = _ridge(rows, corners, weights)
-    return softmax(_VECTOR_SHARPNESS * (view.vectors @ weight + bias))
+    return softmax(_VECTOR_SHARPNESS * ((view.vectors if others is None else others) @ weight + bias))
 
 
 def _ridge(rows: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,6 +124,7 @@ def _counts(labels: np.ndarray, count: int) -> np.ndarray:
     return counts
 
 
-def _joint(*several: np.ndarray) -> np.ndarray:
-    """The geometric mean of probabilities, which add up to 1 again."""
-    return softmax(sum(np.log(np.maximum(one, 1e-12)) for one in several) / len(several))
+def joint(*several: tuple[np.ndarray, float]) -> np.ndarray:
+    """The geometric mean of probabilities by their weights, which add up to 1 again."""
+    total = sum(weight for _, weight in several)
+    return softmax(sum(weight / total * np.log(np.maximum(one, 1e-12)) for one, weight in several))

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 
-_SHARPNESS = 10.0
+SHARPNESS = 10.0
 """The factor on cosines before a softmax: those of centred vectors of one label and another differ by about 0.1."""
 
 _FEWEST_WITH_A_WORD = 2  # texts: a word of one text alone tells nothing of others
@@ -48,7 +48,7 @@ class TextView:
 
     def nearest_labels(self) -> np.ndarray:
         """Probabilities `(texts, labels)` by the cosine of a text with each label's vector."""
-        return softmax(_SHARPNESS * self.vectors @ self.anchors.T)
+        return softmax(SHARPNESS * self.vectors @ self.anchors.T)
 
     def halves(self, rng: np.random.Generator) -> tuple[TextView, TextView]:
         """Two views of the same texts that share neither dimension nor word, and no label text where a label has two.
@@ -84,8 +84,11 @@ class TextView:
         """The same view of at most `most` texts, drawn at random."""
         if len(self.vectors) <= most:
             return self
-        rows = np.sort(rng.choice(len(self.vectors), most, replace=False))
-        return TextView(self.vectors[rows], self.words[rows], self.label_vectors, self.owners)
+        return self.rows(np.sort(rng.choice(len(self.vectors), most, replace=False)))
+
+    def rows(self, places: np.ndarray) -> TextView:
+        """The same view of some texts."""
+        return TextView(self.vectors[places], self.words[places], self.label_vectors, self.owners)
 
 
 _BOTH = -1  # the side of a label text that both halves have

@@ -17,6 +17,8 @@ BASELINE_NAMES = {
     "mean": "mean of train",
     "tfidf_ridge": "TF-IDF + ridge",
     "gazetteer": "gazetteer of train",
+    "chance": "chance",
+    "label_names": "nearest label name",
 }
 """Baseline -> its name in tables; by default its own."""
 

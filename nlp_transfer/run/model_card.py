@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nlp_transfer.data.splits import Splits
@@ -54,11 +54,20 @@ def _description(model: TransferModel, report: Report, base: str | None) -> Iter
 
 
 def _scores(report: Report, training_rows: int) -> Iterator[str]:
-    names, lines = report.compared()
-    yield f"## Scores on the {report.split} split ({report.rows:,} rows)"
+    if report.split:
+        names, lines = report.compared()
+        yield f"## Scores on the {report.split} split ({report.rows:,} rows)"
+        yield ""
+        yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
+    else:
+        yield "## Scores"
+        yield ""
+        yield "None: there were no rows with labels to score it on."
     yield ""
-    yield from _table(["", *names], [[name, *(f"{score:.4f}" for score in scores)] for name, scores in lines])
-    yield ""
+    if expected := report.run.label_free:
+        yield from label_free_sentences(expected)
+        yield ""
+        return
     if training_rows > MOST_BASELINE_ROWS:
         yield baseline_rows_note(training_rows)
         yield ""
@@ -75,6 +84,18 @@ def _scores(report: Report, training_rows: int) -> Iterator[str]:
         yield "There was no test split, so the scores are those of the rows that selected the weights: expect lower"
         yield "ones on other data."
     yield ""
+
+
+def label_free_sentences(expected: Mapping[str, float]) -> Iterator[str]:
+    """How a model was learned without labels, and what it is expected to be worth, as lines of Markdown."""
+    share, chance = expected["expected_accuracy"], expected["chance"]
+    yield "The encoder is the pretrained one, unchanged. The classifier on it was learned from texts that say what the"
+    yield "labels mean and from raw texts, without a labelled row. As two halves of what it saw agree, it is expected to"
+    yield f"give about {share:.0%} of texts the right label, where chance is {chance:.0%}; probabilities are scaled to"
+    yield "say no more than that."
+    if not expected["tells_labels_apart"]:
+        yield ""
+        yield "**The encoder hardly tells these labels apart: check predictions before relying on any.**"
 
 
 def _data(splits: Splits) -> Iterator[str]:

@@ -34,17 +34,17 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     options disable it report.html, with its data in report.json. Options that were left open are written with the
     values that they took.
 
-    test_predictions.jsonl has the predictions of test rows without labels, misaligned.txt the spans that were widened
-    or left out, if there are any, and `adapter/` an adapter that was merged. `options` are the dataclasses of options
-    of the run. Unless they disable it, the saved model is loaded in a fresh process and compared with the trained one;
-    ModelError if it differs.
+    test_predictions.jsonl has the predictions of test rows without labels, train_predictions.jsonl those of training
+    rows without labels, misaligned.txt the spans that were widened or left out, if there are any, and `adapter/` an
+    adapter that was merged. Where no row has a label there is no predictions.jsonl. `options` are the dataclasses of
+    options of the run. Unless they disable it, the saved model is loaded in a fresh process and compared with the
+    trained one; ModelError if it differs.
     """
     model.save(folder / "model")
     options = [_as_taken(group, model, splits, report) for group in options]
     training = next((group for group in options if isinstance(group, TrainingOptions)), TrainingOptions())
-    scored = splits.test or splits.validation
-    assert scored is not None, "load_splits leaves one of them"
-    reference = reference_logits(model, scored.data, precision(training.mixed_precision))
+    verified = splits.scored or splits.train
+    reference = reference_logits(model, verified.data, precision(training.mixed_precision))
     # Loading the model takes seconds, most of them imports, and so does the report: they run side by side.
     background = verify_in_background(folder / "model", reference) if training.verify else contextlib.nullcontext()
     with background as verification:
@@ -54,11 +54,14 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         transfer = _transfer(model, splits, report, options) | {"verification": reference}
         if choice := read_choice(folder):
             transfer["auto"] = asdict(choice)
-        with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
-            for row, (gold, predicted) in enumerate(zip(report.references, report.predictions, strict=True)):
-                file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
+        if report.split:
+            with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
+                for row, (gold, predicted) in enumerate(zip(report.references, report.predictions, strict=True)):
+                    file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
         if splits.unlabelled:
             _write_unlabelled(folder / "test_predictions.jsonl", model, splits.unlabelled, training)
+        if not splits.train.has_labels:
+            _write_unlabelled(folder / "train_predictions.jsonl", model, splits.train, training)
         if lines := splits.misaligned():
             _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
         _write(folder / "options.yaml", to_yaml(*(_without_resume(group) for group in options)))
@@ -66,9 +69,9 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
             write_run_report(folder, model, splits, report, transfer)
         entities = None
         if verification:
-            verified = verification()
-            log.info(verified)
-            entities = verified.entities
+            outcome = verification()
+            log.info(outcome)
+            entities = outcome.entities
         if entities and entities.differing:
             reference["pipeline"] = None  # the card shows no pipeline, and there is none to verify again
         base = next((group.model_name_or_path for group in options if isinstance(group, ModelOptions)), None)
@@ -114,6 +117,7 @@ def _metrics(report: Report) -> dict[str, Any]:
     return {
         **report.scores,
         "baselines": report.baselines,
+        **({"label_free": run.label_free} if run.label_free else {}),
         "train": {"seconds": run.seconds, "rows_per_second": run.rows_per_second, "steps": run.steps,
                   "trained_weights": run.trained_weights, "seed": run.seed, "restarts": run.restarts,
                   "best_epoch": run.best_epoch, "metric": run.metric, "history": run.history},

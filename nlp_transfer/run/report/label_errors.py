@@ -27,9 +27,10 @@ LONGEST_TEXT = 400
 def label_part(scored: ScoredRows) -> ReportPart:
     """The part of a report on labels: confusions, scores of each label, calibration, errors."""
     head, references = scored.head, scored.references
-    trained_on = dict.fromkeys(head.labels, 0) | Counter(values(scored.train, "label"))
+    has_labels = "label" in scored.train.column_names
+    trained_on = dict.fromkeys(head.labels, 0) | Counter(values(scored.train, "label") if has_labels else ())
     findings = label_findings(head, scored.predictions, references, scored.texts, trained_on)
-    return ReportPart(findings, [by_label_frequency(references, trained_on)])
+    return ReportPart(findings, [by_label_frequency(references, trained_on)] if has_labels else [])
 
 
 def label_findings(

@@ -26,12 +26,13 @@ _MOST_POINTS = 300  # of a curve
 def run_findings(model: TransferModel, splits: Splits, report: Report, transfer: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the page of a run shows, as plain JSON values; `transfer` is the content of transfer.json.
 
-    The rows are those of test, or of validation if there is no test split.
+    The rows are those of test, or of validation if there is no test split; where there is neither, nothing is scored.
     """
-    rows = splits.test or splits.validation
-    assert rows is not None, "load_splits leaves one of them"
-    head, train = model.head, splits.train.data
-    counts = head.all_counts(report.predictions, report.references)
+    head, train, rows = model.head, splits.train.data, splits.scored
+    of_rows: dict[str, Any] = {"scores": [], "slices": []}
+    if rows is not None:
+        counts = head.all_counts(report.predictions, report.references)
+        of_rows = {"scores": scores(head, report, counts), **_of_task(report, rows.data, train, counts)}
     return {
         "task": report.task,
         "title": head.title,
@@ -39,11 +40,11 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
         "split": report.split,
         "rows": report.rows,
         "encoder": {**transfer["encoder"], "layers": model.encoder.depth, "width": model.encoder.width},
-        "scores": scores(head, report, counts),
         "baselines_saw": baseline_rows_note(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
+        "label_free": dict(report.run.label_free),
         "run": _run(report, head.loss_unit),
         "cost": _cost(model, report),
-        **_of_task(report, rows.data, train, counts),
+        **of_rows,
         **{name: transfer[name] for name in ("data", "options", "versions")},
     }
 

@@ -11,7 +11,7 @@ from nlp_transfer.run.report.confusion_matrix import matrix_picture
 from nlp_transfer.run.report.entity_errors import KINDS
 from nlp_transfer.run.report.run_pictures import coverage_picture, curve_pictures, number_pictures, reliability_picture
 from nlp_transfer.run.report.slices import FEWEST_ROWS
-from nlp_transfer.run.report.wording import FORMATS, calibration_sentence, option_texts, verdict
+from nlp_transfer.run.report.wording import FORMATS, calibration_sentence, expectation_sentence, option_texts, verdict
 
 _PAIRS = 15  # of labels that are most often confused
 _FEW_LABELS = 12  # whose table is open
@@ -29,6 +29,7 @@ def run_page(findings: Mapping[str, Any]) -> str:
         "run_page.html",
         findings=findings,
         verdict=verdict(findings),
+        expectation=expectation_sentence(findings),
         curves=curve_pictures(findings["run"]),
         matrix=matrix,
         pairs=wrong[:_PAIRS],

@@ -31,6 +31,9 @@ def side_by_side(folders: Sequence[Path], findings: Sequence[Mapping[str, Any]])
             raise DataError(
                 f"{folder} is a run of {other['task']} and {folders[0]} one of {first['task']}; name runs of one task."
             )
+    for folder, other in zip(folders, findings, strict=True):
+        if not other["scores"]:
+            raise DataError(f"{folder} is a run without scored rows, which has no scores to compare; leave it out.")
     counts = _counts(folders[0], first)
     gains = [None if place == 0 else _gains(first, counts, folder, other)
              for place, (folder, other) in enumerate(zip(folders, findings, strict=True))]  # fmt: skip

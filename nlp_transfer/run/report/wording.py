@@ -49,6 +49,8 @@ def signed(value: float) -> str:
 
 def verdict(findings: Mapping[str, Any]) -> str:
     """The main score, and whether it is better than that of the best baseline, in a sentence or two."""
+    if not findings["scores"]:
+        return "Nothing was scored: no row has a label."
     main = findings["scores"][0]
     ours = main["model"]
     ends = f"95% {number(ours['low'])} to {number(ours['high'])}"
@@ -67,6 +69,20 @@ def verdict(findings: Mapping[str, Any]) -> str:
         return f"{score}. The gain over {baseline}, is not significant: {by}."
     by = f"{number(gain['score'])} (95% {number(gain['low'])} to {number(gain['high'])})"
     return f"{score}, better than {baseline} by {by}."
+
+
+def expectation_sentence(findings: Mapping[str, Any]) -> str | None:
+    """What a run without labels expects of itself; None of other runs."""
+    expected = findings.get("label_free")
+    if not expected:
+        return None
+    share, chance = expected["expected_accuracy"], expected["chance"]
+    told = (
+        f"Learned without a labelled row; about {share:.0%} of labels are expected to be right (chance: {chance:.0%})."
+    )
+    if expected["tells_labels_apart"]:
+        return told
+    return f"{told} The encoder hardly tells these labels apart: check predictions before relying on any."
 
 
 def calibration_sentence(findings: Mapping[str, Any], words: Mapping[str, str]) -> str:
