@@ -15,6 +15,7 @@ from nlp_transfer.data.readers.reader_registry import reader_options
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.split_sources import source_of
 from nlp_transfer.data.splits import Splits, left_out_notes
+from nlp_transfer.errors import DataError
 
 
 def load_raw_texts(options: ZeroShotOptions, labels: Sequence[str]) -> Splits:
@@ -24,6 +25,11 @@ def load_raw_texts(options: ZeroShotOptions, labels: Sequence[str]) -> Splits:
     """
     given = {name: getattr(options, name, None) for name in reader_options()}
     texts = raw_text_rows(source_of(str(options.text_file), **given), options.text_column_name, options.skip_bad_rows)
+    if len(texts.data) < len(labels):
+        raise DataError(
+            f"{texts.source} has {len(texts.data):,} raw text{'s' * (len(texts.data) != 1)} for {len(labels):,} labels; "
+            "give hundreds or more."
+        )
     notes = [*left_out_notes(texts), *texts.notes]
     if not options.test_file:
         return Splits(texts, None, None, tuple(notes))

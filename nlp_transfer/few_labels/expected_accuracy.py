@@ -80,11 +80,13 @@ def expectation(view: TextView, before: float, after: float, of_teacher: float =
     """The accuracy to expect after steps that brought the kappa of two views from `before` to `after`.
 
     It is the mean of what both promise: the label texts by themselves are less right than what is learned from them,
-    and after learning the errors of two views are less independent. A teacher's accuracy beyond chance counts where it
-    is more.
+    and after learning the errors of two views are less independent. Of each kappa a standard error over texts is taken
+    off, which is next to nothing for thousands. A teacher's accuracy beyond chance counts where it is more.
     """
     has_one = bool((np.bincount(view.owners) < 2).any())
-    beyond = (corrected_accuracy(before) + corrected_accuracy(after)) / 2 * (_OF_ONE_TEXT if has_one else 1.0)
+    error = len(view.vectors) ** -0.5
+    beyond = (corrected_accuracy(before - error) + corrected_accuracy(after - error)) / 2
+    beyond *= _OF_ONE_TEXT if has_one else 1.0
     return Expectation(max(beyond, of_teacher), int(view.owners.max()) + 1, before, after, has_one)
 
 

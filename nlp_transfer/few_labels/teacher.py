@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlp_transfer.errors import OptionError
+from nlp_transfer.encoders.pretrained import quiet_transformers
+from nlp_transfer.errors import OptionError, UserError
 from nlp_transfer.few_labels.label_texts import words_of
 from nlp_transfer.few_labels.text_view import TextView
 from nlp_transfer.few_labels.view_agreement import corrected_accuracy, kappa
@@ -44,12 +45,13 @@ def open_teacher(name_or_path: str, device: torch.device | None = None) -> ZeroS
     from transformers import pipeline  # a second to load, which only a teacher needs
 
     try:
-        teacher = pipeline("zero-shot-classification", model=name_or_path, device=device)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with quiet_transformers():
+            teacher = pipeline("zero-shot-classification", model=name_or_path, device=device)
+    except (OSError, ValueError, KeyError, RuntimeError, UserError) as error:
         reason = " ".join(str(error).split())
         raise OptionError(f"--teacher {name_or_path} does not open as an NLI model: {reason}") from error
     if teacher.entailment_id == -1:
-        labels = ", ".join(map(str, teacher.model.config.label2id))
+        labels = ", ".join(map(str, teacher.model.config.id2label.values()))
         raise OptionError(
             f"--teacher {name_or_path} is no NLI model: none of its labels ({labels}) is 'entailment'; name one that "
             "is, such as roberta-large-mnli."
