@@ -8,8 +8,8 @@ like any other, and their predictions stand beside it. Labels and texts teach ea
 what descriptions mean, and words know the texts. Before it is kept, what was learned must pass a test that needs no
 label, and the log says how many labels to expect to be right.
 
-On ten data sets, with MiniLM and a few sentences a label, accuracy was 77.6 on average, where label names alone have
-61.0; 10,000 texts take two minutes on two CPU cores. With --test_file it is scored beside chance and label names alone.
+On ten data sets, with MiniLM and a few sentences a label, accuracy was 79.4 on average, where label names alone have
+62.5. With --test_file it is scored beside chance and label names alone.
 """
 
 import logging
@@ -69,7 +69,14 @@ def main() -> None:
             guesses=nt.zero_shot_baselines(model, splits, learned.centre, batch_size=batch_size, seed=zero_shot.seed),
         )
         assert report, "one process runs this recipe"
-        nt.write_run(folder.path, model, splits=splits, report=report, options=options)
+        nt.write_run(
+            folder.path,
+            model,
+            splits=splits,
+            report=report,
+            options=options,
+            train_predictions=learned.predictions,
+        )
         if report.split:
             print(report.table())
         else:

@@ -133,7 +133,7 @@ def _them(unknown: Mapping[str, Sequence[int]]) -> str:
     return "it" if len(unknown) == 1 else "them"
 
 
-def _shown(unknown: Mapping[str, Sequence[int]], known: Iterable[str], unit: str) -> str:
+def _shown(unknown: Mapping[str, list[int]], known: Iterable[str], unit: str) -> str:
     """The first names that are unknown, where they stand, and what may have been meant."""
     first = [f"'{name}' ({_place(name, lines, known, unit)})" for name, lines in list(unknown.items())[:5]]
     return f"{', '.join(first)}{' ...' * (len(unknown) > 5)}"

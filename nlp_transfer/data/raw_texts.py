@@ -27,8 +27,8 @@ def load_raw_texts(options: ZeroShotOptions, labels: Sequence[str]) -> Splits:
     texts = raw_text_rows(source_of(str(options.text_file), **given), options.text_column_name, options.skip_bad_rows)
     if len(texts.data) < len(labels):
         raise DataError(
-            f"{texts.source} has {len(texts.data):,} raw text{'s' * (len(texts.data) != 1)} for {len(labels):,} labels; "
-            "give hundreds or more."
+            f"{texts.source} has {len(texts.data):,} raw text{'s' * (len(texts.data) != 1)} for {len(labels):,} "
+            "labels; give hundreds or more."
         )
     notes = [*left_out_notes(texts), *texts.notes]
     if not options.test_file:

@@ -31,10 +31,14 @@ _LEAST_TRUST = 0.1  # of a teacher that is listened to: accuracy beyond chance
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """The result of learning without labels: the run, and the mean `(width,)` of the vectors of raw texts."""
+    """The result of learning without labels: the run, and the mean `(width,)` of the vectors of raw texts.
+
+    `predictions` are those of all raw texts, in their order; None where a sample of them was learned from.
+    """
 
     run: RunResult
     centre: np.ndarray
+    predictions: list[Prediction] | None
 
 
 def learn_from_label_texts(
@@ -91,7 +95,8 @@ def learn_from_label_texts(
         seed=seed,
         label_free=expected.record(),
     )
-    return ZeroShot(run, centre)
+    predictions = _predictions(model, layer, vectors) if len(chosen) == len(raw.data) else None
+    return ZeroShot(run, centre, predictions)
 
 
 def learned_probabilities(
@@ -184,6 +189,13 @@ def _write_layer(model: TransferModel, layer: Layer) -> None:
     with torch.no_grad():
         model.network.classifier.weight.copy_(weight)
         model.network.classifier.bias.copy_(bias)
+
+
+def _predictions(model: TransferModel, layer: Layer, vectors: np.ndarray) -> list[Prediction]:
+    """What the network says of texts whose vectors are known, without the minutes that it takes."""
+    weight, bias = layer
+    logits = (vectors @ weight.T + bias).astype(np.float32)
+    return model.head.decode(list(logits[:, None, :]), {})
 
 
 def _sample(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:

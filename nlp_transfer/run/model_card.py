@@ -90,9 +90,9 @@ def label_free_sentences(expected: Mapping[str, float]) -> Iterator[str]:
     """How a model was learned without labels, and what it is expected to be worth, as lines of Markdown."""
     share, chance = expected["expected_accuracy"], expected["chance"]
     yield "The encoder is the pretrained one, unchanged. The classifier on it was learned from texts that say what the"
-    yield "labels mean and from raw texts, without a labelled row. As two halves of what it saw agree, it is expected to"
-    yield f"give about {share:.0%} of texts the right label, where chance is {chance:.0%}; probabilities are scaled to"
-    yield "say no more than that."
+    yield "labels mean and from raw texts, without a labelled row. From how far two halves of what it saw agree, it is"
+    yield f"expected to give about {share:.0%} of texts the right label, where chance is {chance:.0%}; probabilities"
+    yield "are scaled to say no more than that."
     if not expected["tells_labels_apart"]:
         yield ""
         yield "**The encoder hardly tells these labels apart: check predictions before relying on any.**"

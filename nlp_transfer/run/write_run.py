@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,16 +29,23 @@ from nlp_transfer.version import __version__
 log = logging.getLogger(__name__)
 
 
-def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report, options: Sequence[Any] = ()) -> None:
+def write_run(
+    folder: Path,
+    model: TransferModel,
+    splits: Splits,
+    report: Report,
+    options: Sequence[Any] = (),
+    train_predictions: Sequence[Any] | None = None,
+) -> None:
     """Write `model/`, metrics.json, transfer.json, predictions.jsonl, options.yaml and README.md, and unless the
     options disable it report.html, with its data in report.json. Options that were left open are written with the
     values that they took.
 
     test_predictions.jsonl has the predictions of test rows without labels, train_predictions.jsonl those of training
-    rows without labels, misaligned.txt the spans that were widened or left out, if there are any, and `adapter/` an
-    adapter that was merged. Where no row has a label there is no predictions.jsonl. `options` are the dataclasses of
-    options of the run. Unless they disable it, the saved model is loaded in a fresh process and compared with the
-    trained one; ModelError if it differs.
+    rows without labels (`train_predictions`, where they are known already), misaligned.txt the spans that were widened
+    or left out, if there are any, and `adapter/` an adapter that was merged. Where no row has a label there is no
+    predictions.jsonl. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is
+    loaded in a fresh process and compared with the trained one; ModelError if it differs.
     """
     model.save(folder / "model")
     options = [_as_taken(group, model, splits, report) for group in options]
@@ -56,12 +63,14 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
             transfer["auto"] = asdict(choice)
         if report.split:
             with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
-                for row, (gold, predicted) in enumerate(zip(report.references, report.predictions, strict=True)):
-                    file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
+                for row, (gold, one) in enumerate(zip(report.references, report.predictions, strict=True)):
+                    file.write(json.dumps(one.record(row, gold), ensure_ascii=False) + "\n")
         if splits.unlabelled:
-            _write_unlabelled(folder / "test_predictions.jsonl", model, splits.unlabelled, training)
+            predicted = _predicted(model, splits.unlabelled, training)
+            _write_unlabelled(folder / "test_predictions.jsonl", splits.unlabelled, predicted)
         if not splits.train.has_labels:
-            _write_unlabelled(folder / "train_predictions.jsonl", model, splits.train, training)
+            predicted = train_predictions or _predicted(model, splits.train, training)
+            _write_unlabelled(folder / "train_predictions.jsonl", splits.train, predicted)
         if lines := splits.misaligned():
             _write(folder / "misaligned.txt", "\n".join(lines) + "\n")
         _write(folder / "options.yaml", to_yaml(*(_without_resume(group) for group in options)))
@@ -80,11 +89,15 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         _write_json(folder / "transfer.json", transfer)  # last, as it marks a complete run
 
 
-def _write_unlabelled(path: Path, model: TransferModel, rows: Rows, options: TrainingOptions) -> None:
-    """A line for each row that has no label, as recipes/predict.py writes it."""
+def _predicted(model: TransferModel, rows: Rows, options: TrainingOptions) -> Iterable[Any]:
+    """A prediction for each row, made while they are written."""
     names = [name for name in ("text", "text_pair", "words") if name in rows.data.column_names]
     texts = (row[0] if len(names) == 1 else list(row) for row in rows_of(rows.data, *names))
-    predictions = model.predict(texts, options.per_device_eval_batch_size, precision(options.mixed_precision))
+    return model.predict(texts, options.per_device_eval_batch_size, precision(options.mixed_precision))
+
+
+def _write_unlabelled(path: Path, rows: Rows, predictions: Iterable[Any]) -> None:
+    """A line for each row that has no label, as recipes/predict.py writes it."""
     unit = "line" if rows.unit == "line" else "row"
     with open(path, "w", encoding="utf-8", errors=_ERRORS) as file:
         for line, predicted in zip(values(rows.data, "line"), predictions, strict=True):

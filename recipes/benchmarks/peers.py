@@ -69,6 +69,7 @@ def ours(job: Job) -> dict[str, Any]:
     run = nt.fit(model, splits, options=training, accelerator=accelerator, strategy=strategy, cache=cache)
     report = nt.evaluate_run(model, splits, run=run, accelerator=accelerator, cache=cache)
     assert report
+    assert report.split
     nt.write_run(Path(job.folder), model, splits=splits, report=report, options=(data, training))
     seconds = sum(len(part) for part in lengths) / run.rows_per_second
     precision = hardware.precision(job.mixed_precision)

@@ -1,4 +1,4 @@
-"""Co-training finds in words and vectors what label texts alone leave open, and holds on to them where texts are few."""
+"""Co-training finds in words and vectors what label texts leave open, and holds on to these where texts are few."""
 
 from __future__ import annotations
 

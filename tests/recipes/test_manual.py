@@ -63,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows.writerow([text, label, ("late", "late;rude", "rude")[i % 3], i % 2, i // 2 % 2, lines[-i][0]])
     with open(folder / "texts.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["id", "text"], *((i, text) for i, (text, _) in enumerate(lines[:8]))])
+    (folder / "labels.yaml").write_text("praise:\n- it was good\n- great\ncomplaint:\n- it was bad\n- awful\n")
     stars = {"praise": 5, "complaint": 1}
     reviews = [{"text": text, "stars": 3 if i % 5 == 0 else stars[label]} for i, (text, label) in enumerate(lines)]
     (folder / "reviews.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reviews))
@@ -148,6 +149,8 @@ def short(name: str, flags: list[str], tiny: list[str]) -> list[str]:
         return [*flags, "--encoders", encoder]
     if name == "check_data":
         return [*flags, "--model_name_or_path", encoder]
+    if name == "zero_shot":
+        return [*flags, "--model_name_or_path", encoder, "--overwrite_output_dir", "true"]
     if name == "predict":
         return [*flags, "--overwrite_output_file", "true", "--mixed_precision", "no"]
     return flags
@@ -160,7 +163,8 @@ def run_short(commands: list[str], folder: Path, tiny: list[str]) -> Iterator[tu
 
 
 ALL = [c for c in fenced(MANUAL) if c.startswith("nlp-transfer") and recipe_of(c)[0] in recipes()]
-FIRST = [next(c for c in ALL if recipe_of(c)[0] == name) for name in ("classify", "ner", "predict", "report", "verify")]
+QUICK = ("classify", "zero_shot", "ner", "predict", "report", "verify")
+FIRST = [next(c for c in ALL if recipe_of(c)[0] == name) for name in QUICK]
 
 
 @pytest.mark.usefixtures("with_reports")

@@ -144,7 +144,9 @@ BAD = {
     "empty description": (["the description of the label 'b' is empty"], {"labels.yaml": "a: x\nb:\n"}, []),
     "no labels file": (["cannot read labels.yml"], {}, ["--labels_file", "labels.yml"]),
     "both kinds of labels": (["--labels_file and --label_names both name the labels"], {}, ["--label_names", "a,b"]),
-    "empty text": (["raw.csv has 1 row with no text (line 3)", "--skip_bad_rows"], {"raw.csv": "n,text\n1,a\n2,\n"}, []),
+    "empty text": (
+        ["raw.csv has 1 row with no text (line 3)", "--skip_bad_rows"], {"raw.csv": "n,text\n1,a\n2,\n"}, [],
+    ),
     "fewer texts than labels": (["raw.csv has 1 raw text for 2 labels"], {"raw.csv": "text\na\n"}, []),
     "another column alone": (
         ["raw.csv has no column with a usual name for the text; its columns are: body"],
