@@ -73,7 +73,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.conll").write_text("".join(sentences))
     spans = [{"text": f"Anna was in Oslo {i}.", "entities": [[0, 3, "PER"], [12, 16, "LOC"]]} for i in range(24)]
     (folder / "spans.jsonl").write_text("".join(json.dumps(row) + "\n" for row in spans))
-    (folder / "labels.yaml").write_text("".join(f"{label}: a {label}\n" for label in sorted({own for _, own in lines})))
     numbers = [{"tokens": ["Anna", "was", "in", "Oslo", str(i)], "tags": [1, 0, 0, 3, 0]} for i in range(24)]
     (folder / "numbers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in numbers))
     return folder
