@@ -8,13 +8,20 @@ from pathlib import Path
 _HIDDEN = ".incomplete-"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file atomically: it is complete or, on an error, the one that was there stays. Raises OSError."""
+def write_atomically(path: Path, text: str, *, flushed: bool = False) -> None:
+    """Write a file atomically: it is complete or, on an error, the one that was there stays. Raises OSError.
+
+    With `flushed` this holds for a power cut too, at the cost of a wait for the disk.
+    """
     hidden = path.with_name(f"{_HIDDEN}{path.name}")
     try:
         # The name of a file need not be UTF-8: such bytes are written as \udc.. .
         hidden.write_text(text, encoding="utf-8", errors="backslashreplace")
+        if flushed:
+            flush(hidden)
         os.replace(hidden, path)
+        if flushed:
+            flush(path.parent)
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise
