@@ -3,6 +3,7 @@
 from nlp_transfer.config.experiment_options import CheckOptions, CompareOptions, SelectionOptions, TuningOptions
 from nlp_transfer.config.head_options import ClassificationOptions, NEROptions, SentimentOptions
 from nlp_transfer.config.input_options import DataOptions, ModelOptions
+from nlp_transfer.config.labelling_options import BATCH_FORMATS, LabellingOptions
 from nlp_transfer.config.option_fields import PRECISIONS, PROBLEMS, Range, option
 from nlp_transfer.config.output_options import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
 from nlp_transfer.config.prediction_options import PredictionOptions
@@ -10,6 +11,7 @@ from nlp_transfer.config.training_options import TrainingOptions
 from nlp_transfer.config.zero_shot_options import ZeroShotOptions
 
 __all__ = [
+    "BATCH_FORMATS",
     "CHECKPOINTS",
     "PRECISIONS",
     "PROBLEMS",
@@ -18,6 +20,7 @@ __all__ = [
     "ClassificationOptions",
     "CompareOptions",
     "DataOptions",
+    "LabellingOptions",
     "ModelOptions",
     "NEROptions",
     "OutputOptions",
