@@ -24,6 +24,7 @@ from .config import (
     ClassificationOptions as ClassificationOptions,
     CompareOptions as CompareOptions,
     DataOptions as DataOptions,
+    LabellingOptions as LabellingOptions,
     ModelOptions as ModelOptions,
     NEROptions as NEROptions,
     OutputOptions as OutputOptions,
@@ -109,6 +110,10 @@ from .heads import (
     text_head_for as text_head_for,
 )
 from .heads.sentiment import cut_into_levels as cut_into_levels
+from .labelling.label_status import LabelStatus as LabelStatus, label_status as label_status
+from .labelling.merging import merge_file as merge_file
+from .labelling.next_batch import next_batch as next_batch
+from .labelling.status_table import status_table as status_table
 from .metrics.metric_registry import register_metric as register_metric
 from .models.transfer_model import TransferModel as TransferModel
 from .run.report.redraw import draw_reports as draw_reports

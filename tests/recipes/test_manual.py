@@ -64,6 +64,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open(folder / "texts.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["id", "text"], *((i, text) for i, (text, _) in enumerate(lines[:8]))])
     (folder / "labels.yaml").write_text("praise:\n- it was good\n- great\ncomplaint:\n- it was bad\n- awful\n")
+    with open(folder / "raw.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([f"{text} {i}"] for i, (text, _) in enumerate(lines))])
+    with open(folder / "back.csv", "w", newline="", encoding="utf-8") as file:
+        back = ([f"{text} {i}", label] for i, (text, label) in enumerate(lines[:24]))
+        csv.writer(file).writerows([["text", "label"], *back])
     stars = {"praise": 5, "complaint": 1}
     reviews = [{"text": text, "stars": 3 if i % 5 == 0 else stars[label]} for i, (text, label) in enumerate(lines)]
     (folder / "reviews.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reviews))
@@ -150,6 +155,9 @@ def short(name: str, flags: list[str], tiny: list[str]) -> list[str]:
         return [*flags, "--model_name_or_path", encoder]
     if name == "zero_shot":
         return [*flags, "--model_name_or_path", encoder, "--overwrite_output_dir", "true"]
+    if name == "label":
+        is_first = flags[0] == "next" and "runs/ner" not in flags
+        return [*flags, *(["--model_name_or_path", encoder, "--rows", "20"] if is_first else [])]
     if name == "predict":
         return [*flags, "--overwrite_output_file", "true", "--mixed_precision", "no"]
     return flags
