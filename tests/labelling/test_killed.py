@@ -96,7 +96,7 @@ def test_a_state_that_is_written_is_on_the_disk(tmp_path, monkeypatch):
     assert ".incomplete-batch-001.csv" in names
 
 
-_SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.whole) for seed in range(2, 20))]
+_SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.whole) for seed in range(1, 20))]
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
@@ -113,11 +113,11 @@ def test_a_process_that_is_killed_at_any_instant(tmp_path, checkpoint, seed):
             last = max(written(tmp_path))
             batch = tmp_path / "labelling" / "batches" / f"batch-00{last}.csv"
             call = ["merge", "--labelled_file", str(annotated(batch, tmp_path / f"{last}.csv"))]
-        longest = 1.0
+        longest = 0.3
         for _ in range(20):
             process = started(tmp_path, RECIPES / "label.py", *call)
             process.join(draws.uniform(0.0, longest))
-            longest += 0.3  # however slow the machine is, it ends at some time
+            longest *= 2  # however slow the machine is, it ends at some time
             was_killed = process.is_alive()
             process.kill()
             process.join()
