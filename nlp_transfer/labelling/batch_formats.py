@@ -13,7 +13,7 @@ from nlp_transfer.config import BATCH_FORMATS
 from nlp_transfer.data.character_spans import word_offsets
 from nlp_transfer.errors import OptionError
 from nlp_transfer.labelling.labelling_folder import Answer, spans_of
-from nlp_transfer.labelling.raw_texts import RawText
+from nlp_transfer.labelling.texts_to_label import RawText
 
 ROW_ID = "row_id"
 """The name under which every form keeps the id of a row: tools number rows by an id of their own."""

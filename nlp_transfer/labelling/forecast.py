@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nlp_transfer.labelling.learning_curve import Curve
-from nlp_transfer.labelling.raw_texts import CHECK_SHARE
+from nlp_transfer.labelling.texts_to_label import CHECK_SHARE
 from nlp_transfer.metrics import Interval
 
 LEVEL = 0.8

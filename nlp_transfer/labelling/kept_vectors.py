@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nlp_transfer.errors import OptionError
-from nlp_transfer.labelling.raw_texts import RawText
+from nlp_transfer.labelling.texts_to_label import RawText
 
 _BLOCK = 1000  # texts in a file: what a kill can cost is the time of one block
 

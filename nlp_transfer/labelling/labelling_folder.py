@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.labelling.raw_texts import RawText, check_order
+from nlp_transfer.labelling.texts_to_label import RawText, check_order
 from nlp_transfer.system.atomic_files import write_atomically
 from nlp_transfer.system.locking import Lock
 

@@ -12,8 +12,8 @@ from nlp_transfer.data.readers.reader_registry import require_file
 from nlp_transfer.errors import OptionError
 from nlp_transfer.few_labels.label_texts import label_texts, read_label_texts
 from nlp_transfer.labelling.labelling_folder import LabellingFolder, State
-from nlp_transfer.labelling.raw_texts import read_raw_texts
 from nlp_transfer.labelling.text_encoder import TextEncoder
+from nlp_transfer.labelling.texts_to_label import read_raw_texts
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from nlp_transfer.data.readers.reader_registry import require_file
 from nlp_transfer.errors import DataError
 from nlp_transfer.labelling.batch_formats import ROW_ID
 from nlp_transfer.labelling.labelling_folder import Answer, LabellingFolder, labels_in
-from nlp_transfer.labelling.raw_texts import RawText, id_of
 from nlp_transfer.labelling.returned_rows import NO_LABEL, ReturnedRow, ReturnedRows, read_returned
+from nlp_transfer.labelling.texts_to_label import RawText, id_of
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from nlp_transfer.labelling.kept_vectors import comparable, kept_vectors
 from nlp_transfer.labelling.labelling_folder import Batch, LabellingFolder
 from nlp_transfer.labelling.loop_setup import begin_or_extend
 from nlp_transfer.labelling.picking import balancing_weights, pick
-from nlp_transfer.labelling.raw_texts import CHECK_SHARE, RawText
 from nlp_transfer.labelling.text_encoder import TextEncoder
+from nlp_transfer.labelling.texts_to_label import CHECK_SHARE, RawText
 from nlp_transfer.system.atomic_files import write_atomically
 
 log = logging.getLogger(__name__)

@@ -29,8 +29,8 @@ from nlp_transfer.labelling.guesses import guessed_labels, head_for
 from nlp_transfer.labelling.kept_vectors import comparable, kept_vectors
 from nlp_transfer.labelling.learning_curve import learning_curve
 from nlp_transfer.labelling.picking import balancing_weights, pick
-from nlp_transfer.labelling.raw_texts import CHECK_SHARE, RawText
 from nlp_transfer.labelling.text_encoder import TextEncoder
+from nlp_transfer.labelling.texts_to_label import CHECK_SHARE, RawText
 
 log = logging.getLogger("nlp_transfer.benchmarks.labelling")
 

@@ -15,8 +15,8 @@ from conftest import review_lines
 
 from nlp_transfer.config import LabellingOptions
 from nlp_transfer.labelling.batch_formats import ROW_ID
-from nlp_transfer.labelling.raw_texts import plain_text
 from nlp_transfer.labelling.text_encoder import TextEncoder
+from nlp_transfer.labelling.texts_to_label import plain_text
 
 GOLD = {f"{text} {number}": label for number, (text, label) in enumerate(review_lines(60))}
 """Sixty texts, each unlike the others, and their labels."""

@@ -10,8 +10,8 @@ from loops import options
 from nlp_transfer.config import BATCH_FORMATS
 from nlp_transfer.errors import OptionError
 from nlp_transfer.labelling.batch_formats import ROW_ID, studio_config, write_batch
-from nlp_transfer.labelling.raw_texts import RawText, id_of
 from nlp_transfer.labelling.returned_rows import read_returned
+from nlp_transfer.labelling.texts_to_label import RawText, id_of
 
 TEXTS = [
     'The 😀 train, "late" again;\nsaid Anna in Oslo.', "=SUM(1,2) costs 3,50 €", "  blanks  around\t",

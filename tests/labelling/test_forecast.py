@@ -7,7 +7,7 @@ import pytest
 
 from nlp_transfer.labelling.forecast import AHEAD, POINT, forecast
 from nlp_transfer.labelling.learning_curve import Curve
-from nlp_transfer.labelling.raw_texts import CHECK_SHARE
+from nlp_transfer.labelling.texts_to_label import CHECK_SHARE
 
 
 def law(rows, level, floor, speed):

@@ -8,7 +8,7 @@ from loops import embed
 
 from nlp_transfer.labelling import kept_vectors as module
 from nlp_transfer.labelling.kept_vectors import comparable, kept_vectors
-from nlp_transfer.labelling.raw_texts import RawText
+from nlp_transfer.labelling.texts_to_label import RawText
 
 
 @pytest.fixture

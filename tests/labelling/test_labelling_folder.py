@@ -8,7 +8,7 @@ import pytest
 
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.labelling.labelling_folder import Batch, LabellingFolder, State
-from nlp_transfer.labelling.raw_texts import RawText
+from nlp_transfer.labelling.texts_to_label import RawText
 
 TEXTS = [RawText("r1", "one\ntwo", 2), RawText("r2", "drei\u2028ü", 3)]  # lines of JSON, whatever is in the texts
 

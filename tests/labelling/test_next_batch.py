@@ -12,7 +12,7 @@ from nlp_transfer.labelling.batch_formats import ROW_ID
 from nlp_transfer.labelling.labelling_folder import LabellingFolder
 from nlp_transfer.labelling.merging import merge_file
 from nlp_transfer.labelling.next_batch import next_batch
-from nlp_transfer.labelling.raw_texts import check_order
+from nlp_transfer.labelling.texts_to_label import check_order
 
 __all__ = ["quick_encoder"]
 

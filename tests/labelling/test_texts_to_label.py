@@ -6,7 +6,7 @@ import pytest
 from loops import options
 
 from nlp_transfer.errors import DataError, OptionError
-from nlp_transfer.labelling.raw_texts import check_order, id_of, read_raw_texts
+from nlp_transfer.labelling.texts_to_label import check_order, id_of, read_raw_texts
 
 
 def test_an_id_is_that_of_the_text_and_begins_with_a_letter():
