@@ -68,19 +68,17 @@ def main() -> None:
             batch_size=batch_size,
             guesses=nt.zero_shot_baselines(model, splits, learned.centre, batch_size=batch_size, seed=zero_shot.seed),
         )
-        assert report, "one process runs this recipe"
-        nt.write_run(
-            folder.path,
-            model,
-            splits=splits,
-            report=report,
-            options=options,
-            train_predictions=learned.predictions,
-        )
-        if report.split:
-            print(report.table())
-        else:
-            log.info("Nothing was scored: there is no --test_file with labels.")
+        if report:  # on the first process
+            nt.write_run(
+                folder.path,
+                model,
+                splits=splits,
+                report=report,
+                options=options,
+                train_predictions=learned.predictions,
+            )
+            print(report.table() or "Nothing was scored: there is no --test_file with labels.")
+        accelerator.end_training()
     log.info("The run is in %s.", folder.target)
 
 

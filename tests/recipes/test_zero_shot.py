@@ -74,8 +74,7 @@ def test_descriptions_and_raw_texts_become_a_run(files, tmp_path):
 def test_without_test_rows_nothing_is_scored_and_everything_else_is_there(files, tmp_path):
     outcome = run_recipe("zero_shot", [*files, "--output_dir", "run"], tmp_path)
     assert outcome.status == 0, outcome.err
-    assert outcome.out == ""
-    assert "Nothing was scored: there is no --test_file with labels." in outcome.err
+    assert outcome.out == "Nothing was scored: there is no --test_file with labels.\n"
     assert "Expected to be right, without having seen a label" in outcome.err
     assert {path.name for path in (tmp_path / "run").iterdir()} == LEFT - {"predictions.jsonl"}
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -125,6 +124,14 @@ def test_labels_that_the_encoder_cannot_tell_apart_are_told_of(checkpoint, files
     lines = [json.loads(line) for line in (tmp_path / "run" / "train_predictions.jsonl").read_text().splitlines()]
     assert sum(line["probability"] for line in lines) / len(lines) < 0.72
     assert "hardly tells these labels apart" in (tmp_path / "run" / "README.md").read_text()
+
+
+def test_of_many_texts_a_sample_is_learned_from_and_all_are_predicted(checkpoint, files, tmp_path):
+    flags = [*files, "--model_name_or_path", checkpoint(), "--sample", "20", "--output_dir", "run"]
+    outcome = run_recipe("zero_shot", flags, tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "Learning from 20 of the 60 raw texts, drawn at random (--sample)." in outcome.err
+    assert len((tmp_path / "run" / "train_predictions.jsonl").read_text().splitlines()) == 60
 
 
 def test_predicting_reads_the_column_that_was_named(files, tmp_path):
