@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from conftest import PLACES, run_recipe
-from transformers import pipeline
+from conftest import PLACES, run_recipe, tiny_config, word_tokenizer
+from transformers import AutoModelForSequenceClassification, pipeline
 
 import nlp_transfer as nt
 
@@ -143,6 +144,24 @@ def test_predicting_reads_the_column_that_was_named(files, tmp_path):
     outcome = run_recipe("predict", predict, tmp_path)
     assert outcome.status == 0, outcome.err
     assert "--text_column_name message" in outcome.err
+
+
+def test_a_teacher_is_asked_and_trusted_no_further_than_it_agrees(files, tmp_path):
+    """A random network, whose answers have nothing to do with the texts."""
+    tokenizer, labels = word_tokenizer(), ["contradiction", "neutral", "entailment"]
+    config = tiny_config("bert", len(tokenizer))
+    config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "nli")
+    tokenizer.save_pretrained(tmp_path / "nli")
+    flags = [*files, "--teacher", "nli", "--teacher_texts", "30", "--no_report", "--output_dir", "run"]
+    outcome = run_recipe("zero_shot", flags, tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert "Asking the teacher about 30 raw texts." in outcome.err
+    assert "The teacher is left out" in outcome.err or "The teacher counts for" in outcome.err
+    written = [json.loads(line) for line in (tmp_path / "run" / "train_predictions.jsonl").read_text().splitlines()]
+    names = [name for _, name in labelled_lines()[:60]]
+    assert sum(line["label"] == name for line, name in zip(written, names, strict=True)) > 50
 
 
 BAD = {
