@@ -125,7 +125,7 @@ def test_a_command_names_a_recipe_and_options_that_exist(command, folder, monkey
         raise ParsedError
 
     monkeypatch.setattr(nt, "parse", only_parse)
-    if name.startswith("benchmarks/") and name != "benchmarks/defaults":
+    if name.startswith("benchmarks/"):
         monkeypatch.syspath_prepend(RECIPES / "benchmarks")  # where a script finds the files beside it
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *flags])
         with pytest.raises(ParsedError):
