@@ -110,8 +110,8 @@ def _merge(folder: LabellingFolder, returned: ReturnedRows, source: str, *, is_a
         merged.new.append(name)
     if matching.by_text:
         count = matching.by_text
-        rows = f"{count:,} rows with an unknown id are" if count > 1 else "1 row with an unknown id is"
-        log.warning("%s: %s known by the text.", source, rows)
+        known = f"{count:,} rows with an unknown id are" if count > 1 else "1 row with an unknown id is"
+        log.warning("%s: %s known by the text.", source, known)
     for name in rejected:
         if name not in answers and name not in state.answers and name not in state.rejected:
             state.rejected[name] = source
