@@ -157,7 +157,8 @@ class Trials:
         """
         head = self.model.head
         features = Entry(halved(features_candidates(head), self._score_alone, self.train, self.options.seed))
-        trains_encoder, before = Entry(candidate_named(trains)), tuple[str, ...]()
+        trains_encoder = Entry(candidate_named(trains))
+        before: tuple[str, ...] = ()
         if not from_few:
             trains_encoder, before = self._best_of_encoder_training(trains_encoder)
         entries = [features, trains_encoder, *([Entry(candidate_named(FROM_FEW))] if from_few else [])]
