@@ -11,6 +11,9 @@ from nlp_transfer.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
+IGNORED = -100
+"""The label id of a token or row that is not scored, as everywhere in transformers."""
+
 _DIGITS = 6  # of a probability in a file of predictions
 
 Scores = dict[str, Any]

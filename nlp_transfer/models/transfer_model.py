@@ -6,7 +6,6 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,6 +18,7 @@ from nlp_transfer.config import PRECISIONS, ModelOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import Lengths
 from nlp_transfer.data.row_store import SLICE, counted, slices, stored
+from nlp_transfer.decoding.decoder import abstaining, require_threshold
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.pooling.pooled_config import POOLINGS
 from nlp_transfer.encoders.precision import precision_for
@@ -284,12 +284,11 @@ class TransferModel:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}.")
         if abstain_below is not None:
             self.head.require_confidence()
-            if not 0 < abstain_below <= 1:
-                raise OptionError(f"abstain_below must be more than 0, and 1 at most; got {abstain_below}.")
+            require_threshold(abstain_below)
         head = self.head if calibrated else self.head.uncalibrated()
         stream = self._stream(iter(texts), head, batch_size, precision_for(self.encoder.family, precision))
         if abstain_below is not None:
-            stream = (replace(prediction, abstained=prediction.certainty < abstain_below) for prediction in stream)
+            stream = abstaining(stream, abstain_below)
         return list(stream) if isinstance(texts, Sequence) else stream
 
     def embed(
