@@ -24,6 +24,7 @@ from .config import (
     ClassificationOptions as ClassificationOptions,
     CompareOptions as CompareOptions,
     DataOptions as DataOptions,
+    ExportOptions as ExportOptions,
     ModelOptions as ModelOptions,
     NEROptions as NEROptions,
     OutputOptions as OutputOptions,
@@ -83,6 +84,14 @@ from .experiments.tune.tuning import (
     require_optuna as require_optuna,
     rows_to_tune_on as rows_to_tune_on,
     tune as tune,
+)
+from .exporting.export_run import (
+    export_run as export_run,
+    require_export_packages as require_export_packages,
+)
+from .exporting.export_table import (
+    add_to_report as add_to_report,
+    export_table as export_table,
 )
 from .heads import (
     MultiLabelHead as MultiLabelHead,

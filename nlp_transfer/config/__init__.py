@@ -1,6 +1,7 @@
 """Options of a run: dataclasses, named as the transformers examples name them."""
 
 from nlp_transfer.config.experiment_options import CheckOptions, CompareOptions, SelectionOptions, TuningOptions
+from nlp_transfer.config.export_options import FORMS, ExportOptions
 from nlp_transfer.config.head_options import ClassificationOptions, NEROptions, SentimentOptions
 from nlp_transfer.config.input_options import DataOptions, ModelOptions
 from nlp_transfer.config.option_fields import PRECISIONS, PROBLEMS, Range, option
@@ -10,6 +11,7 @@ from nlp_transfer.config.training_options import TrainingOptions
 
 __all__ = [
     "CHECKPOINTS",
+    "FORMS",
     "PRECISIONS",
     "PROBLEMS",
     "CacheOptions",
@@ -17,6 +19,7 @@ __all__ = [
     "ClassificationOptions",
     "CompareOptions",
     "DataOptions",
+    "ExportOptions",
     "ModelOptions",
     "NEROptions",
     "OutputOptions",

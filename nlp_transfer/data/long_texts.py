@@ -50,7 +50,7 @@ def tokens_of(
     Of a pair that is too long, the longer text loses tokens until both fit (longest first), whatever `long_texts` says.
     """
     both = [list(texts)] if seconds is None else [list(texts), list(seconds)]
-    has_types = seconds is not None and _has_types_of_pairs(tokenizer)
+    has_types = seconds is not None and gives_types_of_pairs(tokenizer)
     encoded = tokenizer(
         *both,
         truncation=True,
@@ -132,6 +132,6 @@ def _cut(ids: list[int], tokenizer: TextTokenizer, max_length: int, how: str) ->
     return [before + body[:head] + body[len(body) - (room - head) :] + after]
 
 
-def _has_types_of_pairs(tokenizer: TextTokenizer) -> bool:
+def gives_types_of_pairs(tokenizer: TextTokenizer) -> bool:
     """Whether the second text of a pair has other token types than the first (BERT's has, RoBERTa's has not)."""
     return any(tokenizer("a", "b").get("token_type_ids", []))

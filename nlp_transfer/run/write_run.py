@@ -20,6 +20,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.model_card import model_card
+from nlp_transfer.run.reference_rows import REFERENCE_FILE, write_reference_rows
 from nlp_transfer.run.report.write_report import write_run_report
 from nlp_transfer.run.verify_run import reference_logits, verify_in_background
 from nlp_transfer.strategies.choice import read_choice
@@ -34,6 +35,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
     options disable it report.html, with its data in report.json. Options that were left open are written with the
     values that they took.
 
+    reference_rows.jsonl keeps some rows of validation, with which an export is compared.
     test_predictions.jsonl has the predictions of test rows without labels, misaligned.txt the spans that were widened
     or left out, if there are any, and `adapter/` an adapter that was merged. `options` are the dataclasses of options
     of the run. Unless they disable it, the saved model is loaded in a fresh process and compared with the trained one;
@@ -57,6 +59,7 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
         with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
             for row, (gold, predicted) in enumerate(zip(report.references, report.predictions, strict=True)):
                 file.write(json.dumps(predicted.record(row, gold), ensure_ascii=False) + "\n")
+        write_reference_rows(folder / REFERENCE_FILE, (splits.validation or scored).data)
         if splits.unlabelled:
             _write_unlabelled(folder / "test_predictions.jsonl", model, splits.unlabelled, training)
         if lines := splits.misaligned():

@@ -15,6 +15,7 @@ from nlp_transfer.decoding import Decoder, decoder_from
 from nlp_transfer.decoding.decoder import Columns, abstaining, require_threshold
 from nlp_transfer.errors import ModelError
 from nlp_transfer.runtime.export_files import NETWORK_FILE, TOKENIZER_FILE, read_description, require_intact
+from nlp_transfer.runtime.processor import has_int8_products
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -47,6 +48,12 @@ def load(folder: str | Path, *, form: str | None = None, threads: int | None = N
         others = {name for name in forms.values() if name != network}  # which are not opened
         require_intact(folder, {name: of for name, of in description["files"].items() if name not in others})
     decoder = decoder_from(description["decoder"])
+    if (form or description["form"]) == "int8" and description["has_int8_products"] and not has_int8_products():
+        log.warning(
+            "%s was quantised for a processor with instructions for int8, which this one lacks: products may overflow "
+            "here, and labels differ; export the run on such a machine.",
+            folder,
+        )
     try:
         from nlp_transfer.runtime.fast_tokenizer import FastTokenizer  # of a package that may be missing
 
@@ -117,6 +124,11 @@ class Model:
         for place, row in enumerate(features["row"]):
             by_row[row].append(by_place[place])
         return [np.concatenate(parts) for parts in by_row]
+
+    def batch(self, texts: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The inputs of the network for texts, all in one batch; long texts have several rows in it."""
+        rows = self.decoder.columns_of(texts)
+        return self._batch(self.decoder.encode(rows, self.tokenizer, self.max_length))
 
     def _batch(self, features: Columns) -> dict[str, np.ndarray]:
         """`input_ids`, `attention_mask` and token types where the network takes them, `(batch, longest)`."""
