@@ -87,7 +87,10 @@ def write_forms(
     kept = [form for form in options.forms if not tried[form].fault]
     choice = [form for form in kept if options.take in (None, form)]
     if not choice:
-        raise ModelError(f"int8 is refused: {tried['int8'].fault}; raise --budget, or export fp32 (--forms fp32).")
+        raise ModelError(
+            f"int8 is refused: {tried['int8'].fault}; take fp32 (--forms fp32), or allow more by --budget and "
+            f"--least_agreement."
+        )
     in_torch = {f"PyTorch {name}": precision for name, precision in _precisions(model).items()}
     speeds = measure_speeds(
         {name: _in_torch(model, precision) for name, precision in in_torch.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,8 +160,11 @@ def _session(path: Path, threads: int | None, description: Mapping[str, Any]) ->
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many kinds, for operators that it lacks and for damaged files
-        reason = " ".join(str(error).split())
+        operator = re.search(r"No Op registered for (\w+)|implementation for (\w+)\(", str(error))
+        reason = str(error).rpartition(" failed:")[2].strip()[:200]
+        if operator:
+            reason = f"it lacks the operator {operator[1] or operator[2]}"
         raise ModelError(
-            f"onnxruntime {onnxruntime.__version__} cannot run {path}: {reason[:200]}; install the version that it was "
+            f"onnxruntime {onnxruntime.__version__} cannot run {path}: {reason}; install the version that it was "
             f"exported with ({description['versions'].get('onnxruntime', 'unknown')}), or export the run again."
         ) from error
