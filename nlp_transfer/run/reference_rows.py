@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class ReferenceRows:
     source: str
 
     @classmethod
-    def of(cls, columns: dict[str, Sequence[Any]], head: TaskHead, source: str) -> ReferenceRows:
+    def of(cls, columns: Mapping[str, Sequence[Any]], head: TaskHead, source: str) -> ReferenceRows:
         """The rows of columns of texts, pairs or words, and of their labels or tags."""
         if "words" in columns:
             texts: Sequence[Any] = list(map(list, columns["words"]))

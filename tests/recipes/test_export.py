@@ -59,7 +59,7 @@ def test_what_cannot_be_exported_is_one_line(run, tmp_path, monkeypatch):
         ("--budget", "1"): "the folder of a run comes first, then the options: export RUN --budget 0.3.",
         ("nowhere",): "nowhere holds no run (no transfer.json); give the folder that a training recipe wrote.",
         ("run",): "--output_dir run/exported is not empty, and holds no export; name another folder.",
-        ("run", "--forms", "fp16"): "--forms must be fp32 or int8; got fp16; did you mean fp32?",
+        ("run", "--forms", "fp16"): "--forms must be fp32 or int8; got fp16.",
         ("run", "--forms", "fp32", "--take", "int8"): "--take int8 is not among --forms fp32; add it there.",
         ("run", "--budget", "-1"): "--budget must be 0 or more; got -1.",
         ("run", "--output_dir", "here", "--validation_file", "missing.csv"): "missing.csv does not exist",
