@@ -30,6 +30,7 @@ from .config import (
     OutputOptions as OutputOptions,
     PredictionOptions as PredictionOptions,
     Range as Range,
+    RejectionOptions as RejectionOptions,
     ReportOptions as ReportOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
@@ -56,6 +57,10 @@ from .errors import (
     UserError as UserError,
 )
 from .evaluation.evaluate_run import evaluate_run as evaluate_run
+from .evaluation.fit_rejection import (
+    fit_rejection as fit_rejection,
+    require_rejection as require_rejection,
+)
 from .evaluation.predict_file import predict_file as predict_file
 from .experiments.auto.choose_strategy import (
     Choice as Choice,

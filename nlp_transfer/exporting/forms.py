@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nlp_transfer.config import ExportOptions
+from nlp_transfer.decoding.rejection import REJECTION_FILE
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.errors import ModelError
 from nlp_transfer.exporting.gate import Budget, Comparison, Gate, quantize_within
@@ -76,6 +77,8 @@ def write_forms(
     gate = Gate(model, rows)
     log.info("Compared on %s: %d rows, %s %.4f.", rows.source, len(rows.texts), gate.metric, gate.score)
     _write_tokenizer(model, folder)
+    if model.rejection:
+        model.rejection.save(folder / REJECTION_FILE)
     files = {form: f"model-{form}.onnx" for form in dict.fromkeys(("fp32", *options.forms))}
     description = _description(model, transfer) | {"forms": files, "form": "fp32", "files": {}}
     _write_json(folder / RUNTIME_FILE, description)
@@ -201,6 +204,7 @@ def _description(model: TransferModel, transfer: Mapping[str, Any]) -> dict[str,
             "truncation_side": tokenizer.truncation_side,
             "splits_special_tokens": bool(tokenizer.split_special_tokens),
         },
+        "rejection": model.rejection and {"method": model.rejection.method, **model.rejection.findings},
         "encoder": transfer.get("encoder", {}),
         "scores": transfer.get("scores", {}),
         "data": {

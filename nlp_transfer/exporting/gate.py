@@ -11,6 +11,7 @@ import numpy as np
 from datasets import Dataset
 
 from nlp_transfer.data.inputs import TokenInputs
+from nlp_transfer.decoding.rejection import decoded
 from nlp_transfer.errors import ModelError
 from nlp_transfer.exporting.quantization import Layer, layer_errors, layers_of, quantize
 from nlp_transfer.models.inference import infer
@@ -32,28 +33,38 @@ class Budget:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a form, or the run itself, answered on the reference rows: logits of each row, predictions, and a score."""
+    """What a form, or the run itself, answered on the reference rows: logits of each row, predictions, and a score.
+
+    `known` is whether each text is known, and empty where that is not told.
+    """
 
     logits: Sequence[np.ndarray]
     predictions: Sequence[Any]
     score: float
+    known: Sequence[bool] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A form beside the run: its score, the percent of labels that agree, and the differences of the logits."""
+    """A form beside the run: its score, the percent of labels that agree, and the differences of the logits.
+
+    `known_agreement` is the percent of texts that both mark as known, or both as unknown.
+    """
 
     score: float
     score_of_run: float
     agreement: float
     mean_difference: float
     largest_difference: float
+    known_agreement: float = 100.0
 
     def fault(self, budget: Budget) -> str:
         """What is over the budget, in words; empty where nothing is."""
         lost = 0.0 if np.isnan(self.score_of_run) else 100 * (self.score_of_run - self.score)
         if not self.agreement >= budget.agreement:
             return f"{self.agreement:.1f}% of labels agree with the run's, and {budget.agreement:g}% must"
+        if not self.known_agreement >= budget.agreement:
+            return f"{self.known_agreement:.1f}% of texts are known as by the run, and {budget.agreement:g}% must be"
         if not lost <= budget.points + 1e-9:  # true of NaN as well
             return f"it loses {lost:.2f} points of the score, and may lose {budget.points:g}"
         return ""
@@ -86,7 +97,9 @@ class Gate:
         return self._compared(self._outputs(precision))
 
     def _outputs(self, precision: str) -> list[np.ndarray]:
-        return infer(self._model.network, self.head, self._inputs, precision=precision)
+        rejection = self._model.rejection
+        states = rejection is not None and rejection.reads_states
+        return infer(self._model.network, self.head, self._inputs, precision=precision, with_states=states)
 
     def _compared(self, outputs: Sequence[np.ndarray]) -> Comparison:
         answers = self._answers(outputs)
@@ -101,11 +114,15 @@ class Gate:
             agreement=100 * same / max(items, 1),
             mean_difference=float(joined.mean()),
             largest_difference=float(joined.max()),
+            known_agreement=100 * float(np.mean(np.equal(answers.known, self._run.known))) if answers.known else 100.0,
         )
 
     def _answers(self, outputs: Sequence[np.ndarray]) -> Answers:
-        predictions = self.head.decode(outputs, self._columns)
-        return Answers(outputs, predictions, float(self.head.score(predictions, self.rows.references)[self.metric]))
+        predictions = decoded(self.head, outputs, self._columns, self._model.rejection)
+        known = [one.known for one in predictions] if self._model.rejection else []
+        logits = [one[:, : len(self.head.labels)] for one in outputs]
+        score = float(self.head.score(predictions, self.rows.references)[self.metric])
+        return Answers(logits, predictions, score, known)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nlp_transfer.data.long_texts import gives_types_of_pairs
 from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.errors import ModelError, OptionError
+from nlp_transfer.models.inference import last_states
 from nlp_transfer.models.transfer_model import TransferModel
 
 _OPSET = 17
@@ -22,7 +23,8 @@ _OPSET = 17
 def write_onnx(model: TransferModel, path: Path) -> None:
     """Write the network of a model, in fp32, for batches and texts of any size up to the encoder's positions.
 
-    Its inputs are `inputs_of(model)`, its output is `logits`. Raises OptionError for a head of scikit-learn that no
+    Its inputs are `inputs_of(model)`, its outputs are `logits`, and `states`, what the last layer reads, where unknown
+    texts are told by these. Raises OptionError for a head of scikit-learn that no
     network computes, ModelError where the network has a part that ONNX lacks.
     """
     require_network(model)
@@ -31,14 +33,20 @@ def write_onnx(model: TransferModel, path: Path) -> None:
     batch = _sample(model, names)
     sizes = {name: {0: "batch", 1: "tokens"} for name in names}
     sizes["logits"] = sizes["input_ids"] if model.head.labels_words else {0: "batch"}
+    outputs = ["logits"]
+    if model.rejection and model.rejection.reads_states:
+        outputs.append("states")
+        sizes["states"] = {0: "batch"}
     try:
         with torch.inference_mode(), _quiet():
             torch.onnx.export(
-                _Logits(network, names).eval(),  # in training mode the exporter would leave the network so
+                _Outputs(
+                    network, names, len(outputs) > 1
+                ).eval(),  # in training mode the exporter would leave the network so
                 tuple(batch[name] for name in names),
                 str(path),
                 input_names=list(names),
-                output_names=["logits"],
+                output_names=outputs,
                 dynamic_axes=sizes,
                 opset_version=_OPSET,
                 dynamo=False,
@@ -71,17 +79,20 @@ def inputs_of(model: TransferModel) -> tuple[str, ...]:
     return ("input_ids", "attention_mask", *["token_type_ids"] * has_types)
 
 
-class _Logits(nn.Module):
-    """A network that takes its inputs by place, and gives its logits alone, in fp32."""
+class _Outputs(nn.Module):
+    """A network that takes its inputs by place, and gives its logits alone, or with the states of the last layer."""
 
-    def __init__(self, network: nn.Module, names: tuple[str, ...]) -> None:
+    def __init__(self, network: nn.Module, names: tuple[str, ...], with_states: bool) -> None:
         super().__init__()
         self.network = network
         self.names = names
+        self.with_states = with_states
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        logits: Tensor = self.network(**dict(zip(self.names, inputs, strict=True))).logits
-        return logits.float()
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        states: list[Tensor] = []
+        with last_states(self.network, states) if self.with_states else nullcontext():
+            logits: Tensor = self.network(**dict(zip(self.names, inputs, strict=True))).logits
+        return (logits.float(), *(state.float() for state in states))
 
 
 def _sample(model: TransferModel, names: tuple[str, ...]) -> dict[str, Tensor]:

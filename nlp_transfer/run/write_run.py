@@ -54,6 +54,9 @@ def write_run(folder: Path, model: TransferModel, splits: Splits, report: Report
             model.save_adapter(folder / "adapter")
         _write_json(folder / "metrics.json", _metrics(report))
         transfer = _transfer(model, splits, report, options) | {"verification": reference}
+        if model.rejection:
+            transfer["rejection"] = {"method": model.rejection.method, "threshold": model.rejection.threshold}
+            transfer["rejection"] |= model.rejection.findings
         if choice := read_choice(folder):
             transfer["auto"] = asdict(choice)
         with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:

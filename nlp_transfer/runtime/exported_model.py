@@ -14,6 +14,7 @@ import numpy as np
 from nlp_transfer.data.length_batches import length_batches
 from nlp_transfer.decoding import Decoder, decoder_from
 from nlp_transfer.decoding.decoder import Columns, abstaining, require_threshold
+from nlp_transfer.decoding.rejection import REJECTION_FILE, Rejection, decoded
 from nlp_transfer.errors import ModelError
 from nlp_transfer.runtime.export_files import NETWORK_FILE, TOKENIZER_FILE, read_description, require_intact
 from nlp_transfer.runtime.processor import has_int8_products
@@ -62,7 +63,8 @@ def load(folder: str | Path, *, form: str | None = None, threads: int | None = N
         session = _session(folder / network, threads, description)
     except ImportError as error:
         raise ModelError(f"opening an export needs the package {error.name}; {_INSTALL}") from error
-    return Model(description, decoder, tokenizer, session)
+    rejection = Rejection.load(folder / REJECTION_FILE) if description.get("rejection") else None
+    return Model(description, decoder, tokenizer, session, rejection)
 
 
 class Model:
@@ -78,6 +80,7 @@ class Model:
         decoder: Decoder,
         tokenizer: TextTokenizer,
         session: onnxruntime.InferenceSession,
+        rejection: Rejection | None = None,
     ) -> None:
         self.metadata = description
         self.decoder = decoder
@@ -86,7 +89,9 @@ class Model:
         self.labels = decoder.labels
         self.max_length: int = description["max_length"]
         self._session = session
+        self.rejection = rejection
         self._inputs = {one.name for one in session.get_inputs()}
+        self._outputs = ["logits", *["states"] * (rejection is not None and rejection.reads_states)]
 
     def __repr__(self) -> str:
         count = len(self.labels)
@@ -108,19 +113,23 @@ class Model:
         predictions: list[Any] = []
         for start in range(0, len(texts), _WINDOW):
             rows = self.decoder.columns_of(texts[start : start + _WINDOW])
-            predictions += self.decoder.decode(self.outputs(rows, batch_size), rows)
+            predictions += decoded(self.decoder, self.outputs(rows, batch_size), rows, self.rejection)
         return predictions if abstain_below is None else list(abstaining(predictions, abstain_below))
 
     def outputs(self, rows: Columns, batch_size: int = 32) -> list[np.ndarray]:
-        """Logits of each row, `(items, labels)`, in row order; `rows` are columns (`decoder.columns_of`)."""
+        """Logits of each row, `(items, labels)`, in row order; `rows` are columns (`decoder.columns_of`).
+
+        Beside the logits stand the states that `rejection` reads, if it reads them.
+        """
         features = self.decoder.encode(rows, self.tokenizer, self.max_length)
         ids = features["input_ids"]
         by_place: dict[int, np.ndarray] = {}
         for places in length_batches([len(tokens) for tokens in ids], batch_size):
             at = places.tolist()
             chosen = {name: [column[place] for place in at] for name, column in features.items()}
-            logits = self._session.run(["logits"], self._batch(chosen))[0]
-            by_place.update(zip(at, self.decoder.outputs(logits, chosen), strict=True))
+            outputs = self._session.run(self._outputs, self._batch(chosen))
+            values = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
+            by_place.update(zip(at, self.decoder.outputs(values, chosen), strict=True))
         by_row: list[list[np.ndarray]] = [[] for _ in range(max(features["row"], default=-1) + 1)]
         for place, row in enumerate(features["row"]):
             by_row[row].append(by_place[place])

@@ -16,7 +16,8 @@ from nlp_transfer.models.transfer_model import TransferModel
 
 # Each of these modules registers its part of a report when it is imported.
 from nlp_transfer.run.report import entity_errors, label_errors, label_set_errors, number_errors, slices  # noqa: F401
-from nlp_transfer.run.report.report_parts import REPORT_PARTS, ScoredRows
+from nlp_transfer.run.report.rejection_table import rejection_tables
+from nlp_transfer.run.report.report_parts import REPORT_PARTS, ReportTable, ScoredRows
 from nlp_transfer.run.report.score_table import scores
 from nlp_transfer.system.hardware import peak_memory
 
@@ -43,9 +44,13 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
         "baselines_saw": baseline_rows_note(len(train)) if len(train) > MOST_BASELINE_ROWS else None,
         "run": _run(report, head.loss_unit),
         "cost": _cost(model, report),
-        **_of_task(report, rows.data, train, counts),
+        **_with_tables(_of_task(report, rows.data, train, counts), rejection_tables(model.rejection)),
         **{name: transfer[name] for name in ("data", "options", "versions")},
     }
+
+
+def _with_tables(findings: dict[str, Any], tables: Sequence[ReportTable]) -> dict[str, Any]:
+    return findings | {"tables": [*findings["tables"], *(table._asdict() for table in tables)]}
 
 
 def _of_task(report: Report, rows: Dataset, train: Dataset, counts: RowCounts) -> dict[str, Any]:
