@@ -15,7 +15,7 @@ from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.prediction_rows import open_texts
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.decoding.probabilities import softmax
-from nlp_transfer.decoding.rejection import METHODS, Rejection, distances, energies, split_states
+from nlp_transfer.decoding.rejection import METHODS, Gaussians, Rejection, energies, split_states
 from nlp_transfer.errors import OptionError
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
@@ -23,6 +23,7 @@ from nlp_transfer.models.transfer_model import TransferModel
 log = logging.getLogger(__name__)
 
 _FOLDS = 5  # of the labels, each left out once
+_MOST_FITTED = 5_000  # rows of a logistic regression
 _MOST_ROWS = 50_000  # of training, whose states are held in memory
 
 
@@ -60,12 +61,11 @@ def fit_rejection(
     _, train_states = states_of(train)
     logits, states = states_of(splits.validation.data)
     train_labels, labels = (_label_ids(model, rows) for rows in (train, splits.validation.data))
-    aurocs = _left_out(train_states, train_labels, logits, states, labels)
+    aurocs = _left_out(train_states, train_labels, states, labels)
     method = max(METHODS, key=lambda name: aurocs.get(name, 0.0))
-    means, whitening = _gaussians(train_states, train_labels)
-    fitted = Rejection(method, 0.0, means.astype(np.float32), whitening.astype(np.float32))
-    if not fitted.reads_states:
-        fitted = Rejection(method, 0.0)
+    fitted = Rejection(method, 0.0)
+    if fitted.reads_states:
+        fitted = _distance(train_states, train_labels)
     threshold = float(np.quantile(fitted.scores(logits, states), options.reject_keeps / 100))
     fitted = replace(fitted, threshold=threshold)
     findings: dict[str, Any] = {"auroc_of_left_out_labels": aurocs, "keeps": options.reject_keeps}
@@ -98,7 +98,11 @@ def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
     return float(roc_auc_score(is_unknown, np.concatenate([known, unknown])))
 
 
-def _gaussians(states: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _distance(states: np.ndarray, labels: np.ndarray) -> Rejection:
+    return Rejection("mahalanobis", 0.0, _gaussians(states, labels), _gaussians(states, np.zeros_like(labels)))
+
+
+def _gaussians(states: np.ndarray, labels: np.ndarray) -> Gaussians:
     """The mean of each label that occurs, and a root of the inverse of the covariance that they share.
 
     The covariance is shrunk (Ledoit and Wolf 2004), as there may be fewer rows than numbers in a state.
@@ -109,17 +113,18 @@ def _gaussians(states: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     means = np.stack([states[labels == i].mean(axis=0, dtype=np.float64) for i in ids])
     covariance, _ = ledoit_wolf(states.astype(np.float64) - means[places], assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
-    return means, vectors / np.sqrt(np.maximum(values, values.max() * 1e-10))
+    whitening = vectors / np.sqrt(np.maximum(values, values.max() * 1e-10))
+    return Gaussians(means.astype(np.float32), whitening.astype(np.float32))
 
 
-def _left_out(
-    train: np.ndarray, train_labels: np.ndarray, logits: np.ndarray, states: np.ndarray, labels: np.ndarray
-) -> dict[str, float]:
+def _left_out(train: np.ndarray, train_labels: np.ndarray, states: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """The AUROC of each method, the mean over folds of labels that are left out and then to be told.
 
-    The network has seen these labels, so this ranks methods; how well texts of other labels are told is another number.
+    The network's own logits have learned from the labels that are left out, so those of the energy are of a logistic
+    regression on the states that has not. The encoder has still seen them: this ranks methods, and how well texts of
+    other labels are told is another number.
     """
-    count = logits.shape[1]
+    count = int(max(train_labels.max(), labels.max())) + 1
     order = np.random.default_rng(0).permutation(count)
     found: dict[str, list[float]] = {name: [] for name in METHODS}
     for out in np.array_split(order, min(_FOLDS, count)):
@@ -129,12 +134,26 @@ def _left_out(
         if is_out.all() or not is_out.any() or not kept.any():
             continue
         scores = {
-            "mahalanobis": distances(states, *_gaussians(train[kept], train_labels[kept])),
-            "energy": energies(logits[:, rest]),
+            "mahalanobis": _distance(train[kept], train_labels[kept]).scores(states[:, :0], states),
+            "energy": energies(_logits_of_others(train[kept], train_labels[kept], states)),
         }
         for name, values in found.items():
             values.append(auroc(scores[name][~is_out], scores[name][is_out]))
     return {name: float(np.mean(values)) for name, values in found.items() if values}
+
+
+def _logits_of_others(train: np.ndarray, labels: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Logits of a logistic regression on the states of some labels, `(rows, labels)`; of one label they are 0."""
+    from sklearn.linear_model import LogisticRegression  # takes a second
+
+    if len(np.unique(labels)) < 2:
+        return np.zeros((len(states), 1))
+    places = np.random.default_rng(0).permutation(len(train))[:_MOST_FITTED]
+    places = np.union1d(places, np.unique(labels, return_index=True)[1])  # every label at least once
+    mean, deviation = train.mean(axis=0), train.std(axis=0) + 1e-12
+    fitted = LogisticRegression(C=0.1, max_iter=200).fit((train[places] - mean) / deviation, labels[places])
+    values = fitted.decision_function((states - mean) / deviation)
+    return np.stack([-values / 2, values / 2], axis=1) if values.ndim == 1 else values
 
 
 def _label_ids(model: TransferModel, rows: Dataset) -> np.ndarray:

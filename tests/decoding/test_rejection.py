@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 import nlp_transfer as nt
 from nlp_transfer.decoding import LabelDecoder
-from nlp_transfer.decoding.rejection import Rejection, decoded, distances, energies
+from nlp_transfer.decoding.rejection import Gaussians, Rejection, decoded, energies
 
 RANDOM = np.random.default_rng(0)
 STATES = RANDOM.normal(size=(50, 6)) @ RANDOM.normal(size=(6, 6)) + 100
@@ -25,7 +25,7 @@ def whitening() -> np.ndarray:
 def test_a_distance_is_that_to_the_nearest_mean():
     inverse = np.linalg.inv(COVARIANCE)
     expected = [min(mahalanobis(state, mean, inverse) ** 2 for mean in MEANS) for state in STATES]
-    assert distances(STATES, MEANS, whitening()) == pytest.approx(expected, rel=1e-6)
+    assert Gaussians(MEANS, whitening()).distances(STATES) == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_energy_is_minus_the_log_of_the_sum_and_does_not_overflow():
@@ -36,13 +36,13 @@ def test_an_energy_is_minus_the_log_of_the_sum_and_does_not_overflow():
 
 @pytest.mark.parametrize("method", ["mahalanobis", "energy"])
 def test_it_comes_back_as_it_was(tmp_path, method):
-    arrays = (MEANS.astype(np.float32), whitening().astype(np.float32)) if method == "mahalanobis" else ()
-    rejection = Rejection(method, 12.5, *arrays, findings={"rows": 3})
+    gaussians = [Gaussians(MEANS, whitening()), Gaussians(MEANS[:1], 0.1 * whitening())] * (method == "mahalanobis")
+    rejection = Rejection(method, 12.5, *gaussians, findings={"rows": 3})
     rejection.save(tmp_path / "rejection.npz")
     again = Rejection.load(tmp_path / "rejection.npz")
     assert (again.method, again.threshold, again.findings) == (method, 12.5, {"rows": 3})
-    assert np.array_equal(again.means, rejection.means)
-    assert np.array_equal(again.whitening, rejection.whitening)
+    logits, states = STATES[:, :3], STATES
+    assert np.array_equal(again.scores(logits, states), rejection.scores(logits, states))
     (tmp_path / "rejection.npz").write_bytes((tmp_path / "rejection.npz").read_bytes()[:50])
     with pytest.raises(
         nt.ModelError, match=r"rejection.npz is damaged; train again, or remove it to predict without\.$"
@@ -53,7 +53,7 @@ def test_it_comes_back_as_it_was(tmp_path, method):
 def test_predictions_say_whether_their_text_is_known_and_else_are_as_without():
     decoder = LabelDecoder(("no", "yes"))
     near, far = MEANS[0], MEANS[0] + 1000
-    rejection = Rejection("mahalanobis", 5.0, MEANS, whitening())
+    rejection = Rejection("mahalanobis", 5.0, Gaussians(MEANS, whitening()), Gaussians(MEANS[:1], 0.1 * whitening()))
     windows = [np.concatenate([[0.0, 2.0], state])[None] for state in (near, far)]
     windows.append(np.stack([np.concatenate([[0.0, 2.0], state]) for state in (near, near)]))  # two windows
     marked = decoded(decoder, windows, {}, rejection)
