@@ -20,7 +20,7 @@ METHODS = ("mahalanobis", "energy")
 
 
 class Gaussians(NamedTuple):
-    """Gaussians of one covariance: `means` `(labels, width)`, and `whitening`, a root of its inverse `(width, width)`."""
+    """Gaussians of one covariance: `means` `(labels, width)`; `whitening` `(width, width)` is a root of its inverse."""
 
     means: np.ndarray
     whitening: np.ndarray
@@ -83,7 +83,9 @@ class Rejection:
         """Read what `save` wrote. Raises ModelError for a file that is damaged."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                parts = {name: Gaussians(arrays[f"{name}_means"], arrays[f"{name}_whitening"]) for name in _PARTS}
+                parts: dict[str, Any] = {
+                    name: Gaussians(arrays[f"{name}_means"], arrays[f"{name}_whitening"]) for name in _PARTS
+                }
                 return cls(**parts, **json.loads(str(arrays["about"])))
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ModelError(f"{path} is damaged; train again, or remove it to predict without.") from error

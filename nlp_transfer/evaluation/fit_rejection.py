@@ -16,6 +16,7 @@ from nlp_transfer.data.prediction_rows import open_texts
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.decoding.probabilities import softmax
 from nlp_transfer.decoding.rejection import METHODS, Gaussians, Rejection, energies, split_states
+from nlp_transfer.encoders.sklearn_head.sklearn_network import ShallowClassifier
 from nlp_transfer.errors import OptionError
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
@@ -38,12 +39,17 @@ def fit_rejection(
 
     Of `METHODS` that one is taken which, with a fifth of the labels left out at a time, tells the validation rows of
     these labels from the others best (AUROC). The threshold keeps `reject_keeps` percent of the validation rows.
-    Raises OptionError where rows have no single label, or none is there for validation, and for a head whose last
-    layer is not linear; DataError for an `unknown_file` that cannot be read.
+    Raises OptionError where rows have no single label, or none is there for validation, and for a classifier of
+    scikit-learn; DataError for an `unknown_file` that cannot be read.
     """
     if not options.reject:
         return None
     require_rejection(model, splits)
+    if isinstance(model.network, ShallowClassifier):
+        raise OptionError(
+            "--reject goes by what the last layer of a network reads, and this classifier of scikit-learn is no layer; "
+            f"give --classifier {model.head.classifiers[0]}, or another --strategy."
+        )
     assert splits.validation is not None, "require_rejection has seen to that"
     train = splits.train.data
     if len(train) > _MOST_ROWS:

@@ -137,3 +137,12 @@ def test_what_cannot_be_told_is_refused_before_training(sentences, reviews, task
     files = ["--train_file", reviews["train"], "--test_file", reviews["test"], "--validation_split_percentage", "0"]
     outcome = run_recipe("classify", [*files, *training_flags, "--reject"], tmp_path)
     assert outcome.err.splitlines()[-1].startswith("error: --reject needs validation rows for its threshold; leave")
+
+
+def test_a_classifier_of_scikit_learn_is_refused_in_one_line(task_flags, training_flags, tmp_path):
+    flags = ["--reject", "--strategy", "features", "--classifier", "knn"]
+    outcome = run_recipe("classify", [*task_flags["classify"], *training_flags, *flags], tmp_path)
+    line = "error: --reject goes by what the last layer of a network reads, and this classifier of scikit-learn"
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1].startswith(line), outcome.err
+    assert not (tmp_path / "runs").exists()
