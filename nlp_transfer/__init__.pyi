@@ -24,12 +24,14 @@ from .config import (
     ClassificationOptions as ClassificationOptions,
     CompareOptions as CompareOptions,
     DataOptions as DataOptions,
+    ExportOptions as ExportOptions,
     LabellingOptions as LabellingOptions,
     ModelOptions as ModelOptions,
     NEROptions as NEROptions,
     OutputOptions as OutputOptions,
     PredictionOptions as PredictionOptions,
     Range as Range,
+    RejectionOptions as RejectionOptions,
     ReportOptions as ReportOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
@@ -61,6 +63,10 @@ from .errors import (
     UserError as UserError,
 )
 from .evaluation.evaluate_run import evaluate_run as evaluate_run
+from .evaluation.fit_rejection import (
+    fit_rejection as fit_rejection,
+    require_rejection as require_rejection,
+)
 from .evaluation.predict_file import predict_file as predict_file
 from .experiments.auto.choose_strategy import (
     Choice as Choice,
@@ -89,6 +95,14 @@ from .experiments.tune.tuning import (
     require_optuna as require_optuna,
     rows_to_tune_on as rows_to_tune_on,
     tune as tune,
+)
+from .exporting.export_run import (
+    export_run as export_run,
+    require_export_packages as require_export_packages,
+)
+from .exporting.export_table import (
+    add_to_report as add_to_report,
+    export_table as export_table,
 )
 from .few_labels.described_labels import described_labels as described_labels
 from .few_labels.teacher import open_teacher as open_teacher

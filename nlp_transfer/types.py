@@ -11,6 +11,9 @@ from nlp_transfer.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
+IGNORED = -100
+"""The label id of a token or row that is not scored, as everywhere in transformers."""
+
 _DIGITS = 6  # of a probability in a file of predictions
 
 Scores = dict[str, Any]
@@ -87,13 +90,15 @@ class AnyPrediction(Protocol):
 class Prediction:
     """A classifier's prediction for one text: the label, its probability, and the probability of every label.
 
-    Where it `abstained`, the label is the best guess, and not to be relied on.
+    Where it `abstained`, the label is the best guess, and not to be relied on. `known` is False for a text unlike
+    anything in training, and None where the model was not trained to tell (`--reject`).
     """
 
     label: str
     probability: float
     probabilities: Mapping[str, float]
     abstained: bool = field(default=False, kw_only=True)
+    known: bool | None = field(default=None, kw_only=True)
 
     @property
     def certainty(self) -> float:
@@ -118,6 +123,7 @@ class Prediction:
         """The columns in a file of predictions."""
         probability = round(self.probability, _DIGITS)
         columns = _with_abstention("label", self.label, probability, self.abstained if abstains else None)
+        columns |= {} if self.known is None else {"known": self.known}
         return columns | self._more_output() | _probabilities(self.probabilities, all_probabilities)
 
     def _more_output(self) -> dict[str, Any]:

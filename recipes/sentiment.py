@@ -27,6 +27,7 @@ class Options(NamedTuple):
     head: nt.SentimentOptions
     strategy: nt.StrategyOptions
     training: nt.TrainingOptions
+    unknown: nt.RejectionOptions
     cache: nt.CacheOptions
     output: nt.OutputOptions
 
@@ -50,6 +51,8 @@ def main() -> None:
         nt.set_seed(training.seed)
         model = nt.TransferModel.from_options(options.model, head)
         folder.require_room(2 * model.bytes)
+        if options.unknown.reject:
+            nt.require_rejection(model, splits)
 
         strategy, strategy_options = nt.resolve_strategy(
             strategy,
@@ -72,6 +75,7 @@ def main() -> None:
             checkpoints=folder.checkpoints,
             resume=output.resume,
         )
+        nt.fit_rejection(model, splits, options.unknown, accelerator, training.per_device_eval_batch_size)
         report = nt.evaluate_run(
             model,
             splits,

@@ -24,8 +24,9 @@ PACKAGE = Path(str(files("nlp_transfer")))
 RECIPES = PACKAGE.parent / "recipes"
 
 ROOMS = (
-    "errors", "version", "types", "system", "config", "data", "metrics", "encoders", "heads", "activations", "models",
-    "few_labels", "strategies", "training", "evaluation", "run", "checks", "labelling", "experiments", "__init__",
+    "errors", "version", "types", "system", "config", "data", "decoding", "runtime", "metrics", "encoders", "heads",
+    "activations", "models", "few_labels", "strategies", "training", "evaluation", "run", "exporting", "checks",
+    "labelling", "experiments", "__init__",
 )  # fmt: skip
 """A module imports from its own room and those before it."""
 

@@ -15,9 +15,10 @@ from nlp_transfer.config import CacheOptions, ModelOptions, TrainingOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding.probabilities import softmax
 from nlp_transfer.encoders.precision import precision_for
 from nlp_transfer.heads.registry import head_of_rows
-from nlp_transfer.heads.task_head import TaskHead, softmax
+from nlp_transfer.heads.task_head import TaskHead
 from nlp_transfer.models.inference import infer
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.strategies import Features

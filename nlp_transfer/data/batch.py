@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-IGNORED = -100
-"""The label id of a token or row that is not scored, as everywhere in transformers."""
+from nlp_transfer.data.length_batches import length_batches as length_batches
+from nlp_transfer.types import IGNORED as IGNORED
 
 _POOL = 50
 """Batches that are sorted by length together: padding falls to a few percent, and the pool is still a random draw."""
@@ -69,12 +69,6 @@ def shares(batch: Sequence[int], processes: int, micro_batches: int) -> list[lis
     parts = np.array_split(np.asarray(batch, dtype=int), processes * micro_batches)
     lists = [part.tolist() for part in parts]
     return [lists[p * micro_batches : (p + 1) * micro_batches] for p in range(processes)]
-
-
-def length_batches(lengths: Sequence[int] | np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Every row once in batches of similar length, longest first (running out of memory shows at once)."""
-    order = np.argsort(-np.asarray(lengths), kind="stable")
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
 def collate(features: Mapping[str, Sequence[Any]], pad_id: int) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from nlp_transfer.data.tag_schemes import TypedSpan
@@ -15,14 +16,11 @@ MANNERS = ("strict", "snap", "drop")
 Offsets = Sequence[tuple[int, int]]
 """Where each word stands in its text: its first character, one past its last one."""
 
-# Vowel signs, accents and joiners belong to the letter before them, though \w does not hold them.
-_MARKS = "\u200c\u200d" + "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c)[0] == "M")
 # Chinese characters and kana, and the scripts of Thailand, Laos, Burma and Cambodia: no blanks stand between words.
 _UNSPACED = (
     "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
-_WORD = re.compile(rf"[{_UNSPACED}][{_MARKS}]*|(?:(?![{_UNSPACED}])\w[{_MARKS}]*)+|[^\w\s][{_MARKS}]*")
 
 
 class CharSpan(NamedTuple):
@@ -47,7 +45,14 @@ def word_offsets(text: str) -> list[tuple[int, int]]:
     >>> word_offsets("Ann's 猫")
     [(0, 3), (3, 4), (4, 5), (6, 7)]
     """
-    return [match.span() for match in _WORD.finditer(text)]
+    return [match.span() for match in _word_pattern().finditer(text)]
+
+
+@cache  # made when it is first used: it takes a tenth of a second
+def _word_pattern() -> re.Pattern[str]:
+    # Vowel signs, accents and joiners belong to the letter before them, though \w does not hold them.
+    marks = "\u200c\u200d" + "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c)[0] == "M")
+    return re.compile(rf"[{_UNSPACED}][{marks}]*|(?:(?![{_UNSPACED}])\w[{marks}]*)+|[^\w\s][{marks}]*")
 
 
 def to_entities(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from transformers import PreTrainedTokenizerBase
+from typing import Any, NamedTuple, Protocol
 
 from nlp_transfer.data.windows import windows
 
@@ -15,6 +13,16 @@ LONG_TEXTS = ("truncate", "head_tail", "window")
 """The first tokens; the first and the last ones; all of them, in overlapping windows."""
 
 _HEAD = 0.25  # the share of the first tokens: 128 of 510 in Sun et al. 2019, "How to fine-tune BERT", section 5.3.1
+
+
+class TextTokenizer(Protocol):
+    """What is needed of a tokenizer: one of transformers is such, and so is that of an exported network."""
+
+    unk_token_id: int | None
+    pad_token_id: int | None
+
+    def __call__(self, *texts: Any, **options: Any) -> Any:
+        """Token ids of a text, of texts, or of pairs of them, as transformers' tokenizers are called."""
 
 
 class Tokens(NamedTuple):
@@ -33,7 +41,7 @@ class Tokens(NamedTuple):
 def tokens_of(
     texts: Sequence[str],
     seconds: Sequence[str] | None,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: TextTokenizer,
     max_length: int,
     long_texts: str = "truncate",
 ) -> Tokens:
@@ -42,7 +50,7 @@ def tokens_of(
     Of a pair that is too long, the longer text loses tokens until both fit (longest first), whatever `long_texts` says.
     """
     both = [list(texts)] if seconds is None else [list(texts), list(seconds)]
-    has_types = seconds is not None and _has_types_of_pairs(tokenizer)
+    has_types = seconds is not None and gives_types_of_pairs(tokenizer)
     encoded = tokenizer(
         *both,
         truncation=True,
@@ -95,7 +103,7 @@ class Lengths:
         return f"{are}, and {self.dropped / (self.read + self.dropped):.1%} of all tokens are not read"
 
 
-def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+def special_tokens(tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
     """The tokens that stand before and after a text."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     full = tokenizer("a")["input_ids"]
@@ -105,14 +113,14 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[
     return [], []
 
 
-def _whole(both: Sequence[list[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+def _whole(both: Sequence[list[str]], tokenizer: TextTokenizer) -> list[list[int]]:
     """All tokens of texts or pairs."""
     if not both[0]:
         return []
     return tokenizer(*both, return_attention_mask=False, return_token_type_ids=False, verbose=False)["input_ids"]
 
 
-def _cut(ids: list[int], tokenizer: PreTrainedTokenizerBase, max_length: int, how: str) -> list[list[int]]:
+def _cut(ids: list[int], tokenizer: TextTokenizer, max_length: int, how: str) -> list[list[int]]:
     before, after = special_tokens(tokenizer)
     body = ids[len(before) : len(ids) - len(after)]
     room = max_length - len(before) - len(after)
@@ -124,6 +132,6 @@ def _cut(ids: list[int], tokenizer: PreTrainedTokenizerBase, max_length: int, ho
     return [before + body[:head] + body[len(body) - (room - head) :] + after]
 
 
-def _has_types_of_pairs(tokenizer: PreTrainedTokenizerBase) -> bool:
+def gives_types_of_pairs(tokenizer: TextTokenizer) -> bool:
     """Whether the second text of a pair has other token types than the first (BERT's has, RoBERTa's has not)."""
     return any(tokenizer("a", "b").get("token_type_ids", []))

@@ -123,7 +123,7 @@ def _write_missing(
     """Write this process's share of the missing parts; returns its words with a tag, without one, and abstentions."""
     words = lost = abstained = 0
     mine = set(missing[accelerator.process_index :: accelerator.num_processes])
-    schema = _schema(model.head, texts.unit, options)
+    schema = _schema(model, texts.unit, options)
     bar = tqdm(
         total=_rows_in(mine, texts.count),
         desc="predicting",
@@ -166,10 +166,11 @@ def _line(row: Text, prediction: AnyPrediction, unit: str, options: PredictionOp
     return line | prediction.output(**_columns_of(options))
 
 
-def _schema(head: TaskHead, unit: str, options: PredictionOptions) -> pa.Schema:
+def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.Schema:
     """The columns of `_line` in a Parquet file."""
     fields = {unit: pa.int64()} | ({"id": pa.string()} if options.id_column_name else {})
-    return pa.schema(list((fields | head.prediction.output_schema(head.labels, **_columns_of(options))).items()))
+    fields |= model.head.prediction.output_schema(model.head.labels, **_columns_of(options))
+    return pa.schema(list((fields | ({"known": pa.bool_()} if model.rejection else {})).items()))
 
 
 def _columns_of(options: PredictionOptions) -> dict[str, bool]:
@@ -184,7 +185,7 @@ def _fingerprint(model: TransferModel, texts: Texts, options: PredictionOptions,
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     folder = Path(model_folder(str(options.model_name_or_path)))
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-        if path.is_file() and path.suffix in (".json", ".txt", ".model", ".skops"):
+        if path.is_file() and path.suffix in (".json", ".txt", ".model", ".skops", ".npz"):
             digest.update(path.read_bytes())
     values = [model.head.options(), model.max_length, texts.sha256, texts.unit, precision]
     values += [

@@ -17,6 +17,7 @@ from nlp_transfer.data.load import load_splits
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding import LabelDecoder
 from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
 from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
 from nlp_transfer.errors import OptionError
@@ -33,7 +34,7 @@ from nlp_transfer.heads.losses import (
     with_label_frequencies,
 )
 from nlp_transfer.heads.registry import register_head, text_head_for
-from nlp_transfer.heads.task_head import IGNORED, Columns, TaskHead, require_temperature, softmax
+from nlp_transfer.heads.task_head import IGNORED, Columns, TaskHead, require_temperature
 from nlp_transfer.heads.text_head import TextHead, are_pairs
 from nlp_transfer.metrics import RowCounts, classification_scores, label_counts
 from nlp_transfer.metrics.temperature import fitted_temperature
@@ -143,14 +144,8 @@ class TextClassificationHead(TextHead):
     def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
 
-    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[Prediction]:
-        logits = self.logits_of_rows(outputs)
-        best = logits.argmax(axis=1)  # of raw logits, so that no rounding at a temperature changes the label
-        return [self._prediction(int(i), p) for i, p in zip(best, softmax(logits, self.temperature), strict=True)]
-
-    def _prediction(self, best: int, probabilities: np.ndarray) -> Prediction:
-        named = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
-        return Prediction(self.labels.names[best], float(probabilities[best]), named)
+    def decoder(self) -> LabelDecoder:
+        return LabelDecoder(**self.decoding_options(), temperature=self.temperature)
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
         """Fit the temperature to these rows, if there are enough of them."""

@@ -13,6 +13,8 @@ from torch import Tensor
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding import LabelSetDecoder
+from nlp_transfer.decoding.probabilities import sigmoid
 from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_several
 from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.baselines import multi_label_baselines, texts_of
@@ -144,21 +146,8 @@ class MultiLabelHead(TextHead):
     def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return sigmoid_loss(logits, labels)
 
-    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[MultiLabelPrediction]:
-        logits = self.logits_of_rows(outputs).astype(np.float64)
-        # Of raw logits, as thresholds are: the scaling changes probabilities, but no predicted label.
-        positive = _sigmoid(logits) >= [self.thresholds[name] for name in self.labels]
-        predictions = []
-        for probabilities, row in zip(_sigmoid(self._scaled(logits)), positive, strict=True):
-            by_name = {name: float(p) for name, p in zip(self.labels, probabilities, strict=True)}
-            labels = tuple(name for name, is_positive in zip(self.labels, row, strict=True) if is_positive)
-            predictions.append(MultiLabelPrediction(labels, by_name))
-        return predictions
-
-    def _scaled(self, logits: np.ndarray) -> np.ndarray:
-        """Logits `(rows, labels)`, or one for each label, after the scaling."""
-        a, b = np.array([self.scaling.get(name, (1.0, 0.0)) for name in self.labels]).T
-        return a * logits + b
+    def decoder(self) -> LabelSetDecoder:
+        return LabelSetDecoder(**self.decoding_options(), thresholds=dict(self.thresholds), scaling=dict(self.scaling))
 
     def tune(self, outputs: Sequence[np.ndarray], rows: Columns) -> None:
         """Set the threshold of each label to that with the best F1 on these rows; if none has the label, it stays.
@@ -167,7 +156,7 @@ class MultiLabelHead(TextHead):
         there are enough rows.
         """
         logits = self.logits_of_rows(outputs).astype(np.float64)
-        probabilities = _sigmoid(logits)
+        probabilities = sigmoid(logits)
         positive = np.array([items[0] for items in self.targets(self.references(rows))]) > 0.5
         for i, name in enumerate(self.labels):
             if positive[:, i].any():
@@ -180,7 +169,7 @@ class MultiLabelHead(TextHead):
             return {}
         with np.errstate(divide="ignore"):  # a threshold may be 0 or 1
             p = np.array([self.thresholds[name] for name in self.labels])
-            scaled = _sigmoid(self._scaled(np.log(p) - np.log1p(-p)))
+            scaled = sigmoid(self.decoder().scaled(np.log(p) - np.log1p(-p)))
         return {"scaling": self.scaling, "thresholds": dict(zip(self.labels, scaled.tolist(), strict=True))}
 
     def forget_calibration(self) -> None:
@@ -270,10 +259,6 @@ class MultiLabelHead(TextHead):
         for name, pair in self.scaling.items():
             if name not in self.labels or len(pair) != 2 or not 0 < pair[0] < np.inf:
                 raise OptionError(f"scaling must be a and b of the labels, a > 0; got {pair} for {name}.")
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * logits))  # without overflow
 
 
 def best_threshold(probabilities: np.ndarray, positive: np.ndarray) -> float:

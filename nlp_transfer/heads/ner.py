@@ -20,6 +20,8 @@ from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import recognise, scheme_named
+from nlp_transfer.data.word_windows import encode_words
+from nlp_transfer.decoding import TagDecoder
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.encoders.sklearn_head.classifiers import CLASSIFIERS
 from nlp_transfer.encoders.sklearn_head.fitting import Fitted, fit_layer
@@ -33,13 +35,10 @@ from nlp_transfer.heads.task_head import (
     label_options,
     label_set,
     require_temperature,
-    softmax,
 )
-from nlp_transfer.heads.viterbi import decode as best_sequence
-from nlp_transfer.heads.word_tokens import encode_words, join_words, logits_of_words, words_of
 from nlp_transfer.metrics import RowCounts, span_counts, span_scores
 from nlp_transfer.metrics.temperature import fitted_temperature
-from nlp_transfer.types import Scores, Span, TagPrediction
+from nlp_transfer.types import Scores, TagPrediction
 
 
 @register_head
@@ -94,7 +93,7 @@ class NERHead(TaskHead):
         "probabilities": "Of the predicted entities: that of the least probable word of each.",
     }
     can_balance = False
-    no_confidence = "a tagger gives each span a score of its own"
+    no_confidence = TagDecoder.no_confidence
     no_probabilities = "a tagger gives the probability of each word's tag"
     is_tuned = True
 
@@ -114,7 +113,6 @@ class NERHead(TaskHead):
         self.labels = label_set(tag_names or tag_schemes.tag_names(self.entity_types, self.scheme))
         self.temperature = temperature
         require_temperature(temperature)
-        self._transitions = [np.array(part) for part in tag_schemes.allowed(self.scheme, self.labels)]
 
     @classmethod
     def for_splits(
@@ -163,8 +161,7 @@ class NERHead(TaskHead):
 
     def columns_of(self, texts: Sequence[Any]) -> dict[str, list[Any]]:
         """Words, their character offsets, and the text; a text may be a list of words."""
-        split = [words_of(text) for text in texts]
-        return {name: [row[name] for row in split] for name in ("words", "offsets", "text")}
+        return self.decoder().columns_of(texts)
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         """Columns as in `TaskHead.encode`, and `starts`: the places in `input_ids` of the words that are predicted."""
@@ -186,39 +183,14 @@ class NERHead(TaskHead):
         return [[self.labels.id(tag) for tag in tags] for tags in references]
 
     def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
-        return logits_of_words(logits, features)
+        return self.decoder().outputs(logits.float().cpu().numpy(), features)
 
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[TagPrediction]:
         """A prediction for each row; `rows["offsets"]`, if there, are the offsets of words in `rows["text"]`."""
-        return [
-            self._prediction(
-                logits,
-                rows["words"][i],
-                rows["text"][i] if "offsets" in rows else None,
-                rows["offsets"][i] if "offsets" in rows else None,
-            )
-            for i, logits in enumerate(outputs)
-        ]
+        return self.decoder().decode(outputs, rows)
 
-    def _prediction(
-        self,
-        logits: np.ndarray,
-        words: Sequence[str],
-        text: str | None,
-        offsets: Sequence[tuple[int, int]] | None,
-    ) -> TagPrediction:
-        if text is None or offsets is None:
-            text, offsets = join_words(words)
-        path, _ = best_sequence(np.log(softmax(logits)), *self._transitions)  # calibration changes no tag
-        tags = [self.labels.names[label] for label in path]
-        chosen = softmax(logits, self.temperature)[np.arange(len(path)), path] if path else np.zeros(0)
-        entities = []
-        for kind, first, end in tag_schemes.spans(tags, self.scheme):
-            start_character, end_character = offsets[first][0], offsets[end - 1][1]
-            surface = text[start_character:end_character]
-            # The probability of all its words together is at most that of the least probable one.
-            entities.append(Span(kind, surface, start_character, end_character, float(chosen[first:end].min())))
-        return TagPrediction(tuple(words), tuple(tags), tuple(map(float, chosen)), tuple(entities))
+    def decoder(self) -> TagDecoder:
+        return TagDecoder(self.labels.names, scheme=self.scheme, temperature=self.temperature)
 
     def references(self, rows: Columns) -> list[list[str]]:
         return [list(tags) for tags in rows["tags"]]

@@ -17,6 +17,7 @@ from nlp_transfer.data.labels import feature_of
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding import NumberDecoder
 from nlp_transfer.encoders.precision import Fp32Linear
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
@@ -25,7 +26,7 @@ from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.baselines import regression_baselines, texts_of
 from nlp_transfer.heads.losses import squared_loss
 from nlp_transfer.heads.registry import register_head
-from nlp_transfer.heads.task_head import Columns, TaskHead, output_layer
+from nlp_transfer.heads.task_head import TaskHead, output_layer
 from nlp_transfer.heads.text_head import TextHead, are_pairs
 from nlp_transfer.metrics import RowCounts, number_counts, regression_scores
 from nlp_transfer.system.text import inline_code
@@ -66,7 +67,7 @@ class RegressionHead(TextHead):
     report_parts = ("numbers",)
     can_collapse = False
     can_balance = False
-    no_confidence = "this model gives a number, which has no confidence estimate"
+    no_confidence = NumberDecoder.no_confidence
     no_probabilities = "this model gives a number"
     problem = "regression"
     problem_type = "regression"
@@ -132,8 +133,8 @@ class RegressionHead(TextHead):
     def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return squared_loss(logits[:, 0], labels)
 
-    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[RegressionPrediction]:
-        return [RegressionPrediction(float(number)) for number in self.logits_of_rows(outputs)[:, 0]]
+    def decoder(self) -> NumberDecoder:
+        return NumberDecoder(**self.decoding_options())
 
     def score(self, predictions: Sequence[RegressionPrediction], references: Sequence[float]) -> Scores:
         return regression_scores([p.value for p in predictions], references)

@@ -10,14 +10,13 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from nlp_transfer.config import DataOptions, SentimentOptions
 from nlp_transfer.data.labels import problem_of
 from nlp_transfer.data.load import load_splits
 from nlp_transfer.data.row_store import slices, stored, values
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding import ScaleDecoder
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.classification import TextClassificationHead
 from nlp_transfer.heads.losses import with_label_frequencies
@@ -118,10 +117,8 @@ class SentimentHead(TextClassificationHead):
     def options(self) -> dict[str, Any]:
         return super().options() | {"edges": list(self.edges)}
 
-    def _prediction(self, best: int, probabilities: np.ndarray) -> SentimentPrediction:
-        plain = super()._prediction(best, probabilities)
-        polarity = float(probabilities @ np.linspace(-1.0, 1.0, len(self.labels)))
-        return SentimentPrediction(plain.label, plain.probability, plain.probabilities, min(max(polarity, -1.0), 1.0))
+    def decoder(self) -> ScaleDecoder:
+        return ScaleDecoder(**self.decoding_options(), temperature=self.temperature)
 
     def read_scores(self, rows: Rows) -> tuple[Rows, str]:
         if not self.edges:

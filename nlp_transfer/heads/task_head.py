@@ -18,6 +18,8 @@ from nlp_transfer.config import DataOptions
 from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding import Decoder
+from nlp_transfer.decoding.probabilities import softmax as softmax  # outside heads may import it from here
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.errors import DataError, OptionError
 from nlp_transfer.heads.span_pipeline import SpanPipeline
@@ -185,6 +187,10 @@ class TaskHead(ABC):
     def summed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy summed over the items of `logits`, `(items, labels)`, without those labelled `IGNORED`."""
         return F.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+
+    def decoder(self) -> Decoder | None:
+        """What it does before and after the network, which an export takes along; None for a head without one."""
+        return None
 
     @abstractmethod
     def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[Any]:
@@ -372,13 +378,6 @@ class TaskHead(ABC):
         labels = torch.tensor([label for row in self.targets(references) for label in row])
         loss = F.cross_entropy(logits, labels).item()
         return self.all_scores(self.decode(outputs, rows), references) | {"loss": loss}
-
-
-def softmax(logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
-    """Probabilities of logits `(items, labels)` at a temperature, by default 1; computed in float64."""
-    scaled = logits.astype(np.float64) / (temperature or 1.0)
-    shifted = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def require_temperature(temperature: float | None) -> None:

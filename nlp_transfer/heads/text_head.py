@@ -15,19 +15,19 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from nlp_transfer.config import ClassificationOptions, DataOptions
 from nlp_transfer.data.batch import continues, continuing
 from nlp_transfer.data.load import load_splits
-from nlp_transfer.data.long_texts import LONG_TEXTS, tokens_of
+from nlp_transfer.data.long_texts import LONG_TEXTS
 from nlp_transfer.data.splits import Splits
+from nlp_transfer.decoding.probabilities import WINDOW_POOLINGS, pooled_windows
+from nlp_transfer.decoding.text_decoders import TextDecoder
 from nlp_transfer.encoders.pooling.pooled_config import POOLINGS, PooledConfig
 from nlp_transfer.encoders.pooling.pooled_network import PooledClassifier
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
-from nlp_transfer.errors import DataError, OptionError
+from nlp_transfer.errors import OptionError
 from nlp_transfer.heads.task_head import Columns, TaskHead, label_options, label_set
 from nlp_transfer.types import LabelSet, Scores
 
 log = logging.getLogger(__name__)
-
-WINDOW_POOLINGS = ("mean", "max")
 
 _LONG_TEXTS = {
     "truncate": "Texts are truncated to {} tokens.",
@@ -152,7 +152,7 @@ class TextHead(TaskHead):
             _set_head_dropout(network, self.dropout)
 
     def columns_of(self, texts: Sequence[Any]) -> dict[str, list[Any]]:
-        return texts_or_pairs(texts, self.pairs)
+        return self.decoder().columns_of(texts)
 
     def encode(self, rows: Columns, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[Any]]:
         """Columns as in `TaskHead.encode`; `dropped`: how many tokens of a row are not read.
@@ -160,23 +160,18 @@ class TextHead(TaskHead):
         `token_type_ids` are there for pairs, if the tokenizer has them. Of the windows of a row the first has its
         label, the others have the marker that `continues` recognises.
         """
-        self._require_texts(rows)
-        seconds = rows["text_pair"] if self.pairs else None
-        tokens = tokens_of(rows["text"], seconds, tokenizer, max_length, self.long_texts)
-        features: dict[str, list[Any]] = {"input_ids": tokens.input_ids, "row": tokens.row, "dropped": tokens.dropped}
-        if tokens.token_types is not None:
-            features["token_type_ids"] = tokens.token_types
+        features = self.decoder().encode(rows, tokenizer, max_length)
         if "label" in rows:
             labels = [items[0] for items in self.targets(rows["label"])]
-            before = [-1, *tokens.row]
+            before = [-1, *features["row"]]
             features["labels"] = [
                 labels[row] if row != previous else continuing(labels[row])
-                for previous, row in zip(before, tokens.row, strict=False)
+                for previous, row in zip(before, features["row"], strict=False)
             ]
         return features
 
     def outputs(self, logits: Tensor, features: Columns) -> list[np.ndarray]:
-        return list(logits.float().cpu().numpy()[:, None, :])
+        return self.decoder().outputs(logits.float().cpu().numpy(), features)
 
     def loss(self, logits: Tensor, labels: Tensor, count: int | float) -> Tensor:
         """The loss of the rows of a batch, summed and divided by `count`, the rows of the whole step.
@@ -198,10 +193,23 @@ class TextHead(TaskHead):
 
     def logits_of_rows(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """Logits `(rows, labels)` of rows that have `(windows, labels)` each."""
-        pool = np.mean if self.window_pooling == "mean" else np.max
-        if not len(outputs):
-            return np.zeros((0, len(self.labels)), np.float32)
-        return np.stack([logits[0] if len(logits) == 1 else pool(logits, axis=0) for logits in outputs])
+        return pooled_windows(outputs, self.window_pooling, len(self.labels))
+
+    @abstractmethod
+    def decoder(self) -> TextDecoder:
+        """What it does before and after the network."""
+
+    def decoding_options(self) -> dict[str, Any]:
+        """The arguments of the decoder that all heads for texts share."""
+        return {
+            "labels": self.labels.names,
+            "pairs": self.pairs,
+            "long_texts": self.long_texts,
+            "window_pooling": self.window_pooling,
+        }
+
+    def decode(self, outputs: Sequence[np.ndarray], rows: Columns) -> list[Any]:
+        return self.decoder().decode(outputs, rows)
 
     def references(self, rows: Columns) -> list[Any]:
         return list(rows["label"])
@@ -273,12 +281,6 @@ class TextHead(TaskHead):
     def plain_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss summed over rows, without smoothing or weights, as transformers computes it for this task."""
 
-    def _require_texts(self, rows: Columns) -> None:
-        if self.pairs and "text_pair" not in rows:
-            raise DataError("this model was trained on pairs of texts; give each text with its second one.")
-        if not self.pairs and "text_pair" in rows:
-            raise DataError("this model was trained on single texts, not on pairs; give one text a row.")
-
     def _validate_shape(self) -> None:
         if self.pooling not in (None, "native", *POOLINGS):
             raise OptionError(f"unknown pooling '{self.pooling}'; known are native, {', '.join(POOLINGS)}.")
@@ -300,17 +302,6 @@ class TextHead(TaskHead):
 def are_pairs(splits: Splits) -> bool:
     """Whether the rows hold pairs of texts."""
     return "text_pair" in splits.train.data.column_names
-
-
-def texts_or_pairs(texts: Sequence[Any], pairs: bool) -> dict[str, list[Any]]:
-    """Columns of texts, or of `pairs` of them. DataError for the first item that is neither."""
-    for number, text in enumerate(texts, start=1):
-        if isinstance(text, str) == pairs or (pairs and len(text) != 2):
-            wanted = "pairs of texts, such as ('a text', 'its second text')" if pairs else "single texts"
-            raise DataError(f"text {number}: this model was trained on {wanted}; got {str(text)[:40]!r}.")
-    if not pairs:
-        return {"text": list(texts)}
-    return {"text": [first for first, _ in texts], "text_pair": [second for _, second in texts]}
 
 
 def _set_head_dropout(network: PreTrainedModel, dropout: float) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nlp_transfer.data.batch import length_batches
 from nlp_transfer.data.inputs import Inputs, ahead, moved, pinned
 from nlp_transfer.encoders.precision import computing_in
-from nlp_transfer.heads.task_head import Columns, TaskHead
+from nlp_transfer.heads.task_head import Columns, TaskHead, output_layer
 from nlp_transfer.system.progress_bars import tqdm
 
 
@@ -27,8 +27,9 @@ def infer(
     accelerator: Accelerator | None = None,
     progress: str | None = None,
     precision: str = "no",
+    with_states: bool = False,
 ) -> list[np.ndarray]:
-    """Logits of each row, `(items, labels)`, in row order.
+    """Logits of each row, `(items, labels)`, in row order; `with_states` beside them what the last layer reads.
 
     With an `accelerator` the batches are dealt out to its processes and the logits gathered on each; an assertion holds
     that every row comes back exactly once. `progress` is the label of a bar that the first process shows on a terminal.
@@ -39,7 +40,7 @@ def infer(
     batches = length_batches(inputs.lengths, batch_size)[rank::processes]
     bar = tqdm(batches, desc=progress, unit="batch", leave=False, disable=None if progress and rank == 0 else True)
     with computing_in(network, precision):
-        outputs = list(_run(network, head, inputs, bar))
+        outputs = list(_run(network, head, inputs, bar, with_states))
     features = inputs.features
     if processes > 1:
         outputs = gather_object(outputs)
@@ -53,7 +54,7 @@ def infer(
 
 
 def _run(
-    network: nn.Module, head: TaskHead, inputs: Inputs, batches: tqdm[np.ndarray]
+    network: nn.Module, head: TaskHead, inputs: Inputs, batches: tqdm[np.ndarray], with_states: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
     device = next(network.parameters()).device
     was_training = network.training
@@ -62,10 +63,28 @@ def _run(
     try:
         with torch.inference_mode(), contextlib.closing(prepared if inputs.runs_network else ahead(prepared)) as ready:
             for places, features, batch in ready:
-                logits = network(**moved(batch, device)).logits
+                states: list[Tensor] = []
+                with last_states(network, states) if with_states else contextlib.nullcontext():
+                    logits = network(**moved(batch, device)).logits
+                if states:
+                    logits = torch.cat([logits.float(), states[0].float()], dim=-1)
                 yield from zip(places, head.outputs(logits, features), strict=True)
     finally:
         network.train(was_training)
+
+
+@contextlib.contextmanager
+def last_states(network: nn.Module, into: list[Tensor]) -> Iterator[None]:
+    """Inside, what the last layer of a head reads is added to `into` whenever the network runs: `(batch, width)`."""
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        into.append(inputs[0])
+
+    handle = output_layer(network)[1].register_forward_pre_hook(keep)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _prepared(

@@ -6,7 +6,6 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,6 +18,8 @@ from nlp_transfer.config import PRECISIONS, ModelOptions
 from nlp_transfer.data.inputs import TokenInputs
 from nlp_transfer.data.long_texts import Lengths
 from nlp_transfer.data.row_store import SLICE, counted, slices, stored
+from nlp_transfer.decoding.decoder import abstaining, require_threshold
+from nlp_transfer.decoding.rejection import REJECTION_FILE, Rejection, decoded
 from nlp_transfer.encoders.encoder import Encoder
 from nlp_transfer.encoders.pooling.pooled_config import POOLINGS
 from nlp_transfer.encoders.precision import precision_for
@@ -51,6 +52,7 @@ class TransferModel:
 
     `new_parameters` names the weights that the checkpoint did not have: they are random until trained. `checkpoint` is
     the one that the others were loaded from, `keeps_head` whether its head was reused, and `adapter` the PEFT adapter.
+    `rejection` tells texts unlike anything in training, where that was fitted.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class TransferModel:
         self.checkpoint = checkpoint
         self.keeps_head = False
         self.adapter: Adapter | None = None
+        self.rejection: Rejection | None = None
 
     def __repr__(self) -> str:
         encoder, labels = self.encoder, len(self.head.labels)
@@ -96,10 +99,14 @@ class TransferModel:
         positions or an earlier head that does not fit.
         """
         name = model_folder(name_or_path)
-        if head is None and holds_adapter(name):
-            return cls._load_adapted(name, max_length, trust_remote_code)
         if head is None:
-            return cls._load_trained(name, max_length, revision, trust_remote_code)
+            if holds_adapter(name):
+                model = cls._load_adapted(name, max_length, trust_remote_code)
+            else:
+                model = cls._load_trained(name, max_length, revision, trust_remote_code)
+            if (Path(name) / REJECTION_FILE).is_file():
+                model.rejection = Rejection.load(Path(name) / REJECTION_FILE)
+            return model
         checkpoint = Checkpoint.find(name, revision=revision, trust_remote_code=trust_remote_code)
         tokenizer = checkpoint.tokenizer(of_words=head.labels_words)
         max_length = _fitting(max_length, max_positions(checkpoint.encoder_config), checkpoint.name, tokenizer)
@@ -212,6 +219,8 @@ class TransferModel:
             for save in (*parts, self.tokenizer.save_pretrained):
                 save(folder)
         mode = (Path(folder) / "config.json").stat().st_mode & 0o777
+        if self.rejection:
+            self.rejection.save(Path(folder) / REJECTION_FILE)
         for path in Path(folder).glob("*.safetensors"):
             path.chmod(mode)  # safetensors makes files that only their owner may read
 
@@ -284,12 +293,11 @@ class TransferModel:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}.")
         if abstain_below is not None:
             self.head.require_confidence()
-            if not 0 < abstain_below <= 1:
-                raise OptionError(f"abstain_below must be more than 0, and 1 at most; got {abstain_below}.")
+            require_threshold(abstain_below)
         head = self.head if calibrated else self.head.uncalibrated()
         stream = self._stream(iter(texts), head, batch_size, precision_for(self.encoder.family, precision))
         if abstain_below is not None:
-            stream = (replace(prediction, abstained=prediction.certainty < abstain_below) for prediction in stream)
+            stream = abstaining(stream, abstain_below)
         return list(stream) if isinstance(texts, Sequence) else stream
 
     def embed(
@@ -317,8 +325,11 @@ class TransferModel:
             rows = self.head.columns_of(chunk)
             features = Dataset.from_dict(self.head.encode(rows, self.tokenizer, self.max_length))
             inputs = TokenInputs(features, self.pad_id)
-            outputs = infer(self.network, self.head, inputs, batch_size=batch_size, precision=precision)
-            yield from head.decode(outputs, rows)
+            states = self.rejection is not None and self.rejection.reads_states
+            outputs = infer(
+                self.network, self.head, inputs, batch_size=batch_size, precision=precision, with_states=states
+            )
+            yield from decoded(head, outputs, rows, self.rejection)
 
 
 def _head_of(name: str, spec: Mapping[str, Any]) -> TaskHead:

@@ -20,6 +20,7 @@ from nlp_transfer.data.splits import Splits
 from nlp_transfer.evaluation.evaluate_run import Report
 from nlp_transfer.models.transfer_model import TransferModel
 from nlp_transfer.run.model_card import model_card
+from nlp_transfer.run.reference_rows import REFERENCE_FILE, write_reference_rows
 from nlp_transfer.run.report.write_report import write_run_report
 from nlp_transfer.run.verify_run import reference_logits, verify_in_background
 from nlp_transfer.strategies.choice import read_choice
@@ -42,10 +43,11 @@ def write_run(
     values that they took.
 
     test_predictions.jsonl has the predictions of test rows without labels, train_predictions.jsonl those of training
-    rows without labels (`train_predictions`, where they are known already), misaligned.txt the spans that were widened
-    or left out, if there are any, and `adapter/` an adapter that was merged. Where no row has a label there is no
-    predictions.jsonl. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is
-    loaded in a fresh process and compared with the trained one; ModelError if it differs.
+    rows without labels (`train_predictions`, where they are known already), reference_rows.jsonl some rows of
+    validation, with which an export is compared, misaligned.txt the spans that were widened or left out, if there are
+    any, and `adapter/` an adapter that was merged. Where no row has a label there are no predictions.jsonl and no
+    reference rows. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is loaded in a fresh process and
+    compared with the trained one; ModelError if it differs.
     """
     model.save(folder / "model")
     options = [_as_taken(group, model, splits, report) for group in options]
@@ -59,12 +61,17 @@ def write_run(
             model.save_adapter(folder / "adapter")
         _write_json(folder / "metrics.json", _metrics(report))
         transfer = _transfer(model, splits, report, options) | {"verification": reference}
+        if model.rejection:
+            transfer["rejection"] = {"method": model.rejection.method, "threshold": model.rejection.threshold}
+            transfer["rejection"] |= model.rejection.findings
         if choice := read_choice(folder):
             transfer["auto"] = asdict(choice)
         if report.split:
             with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
                 for row, (gold, one) in enumerate(zip(report.references, report.predictions, strict=True)):
                     file.write(json.dumps(one.record(row, gold), ensure_ascii=False) + "\n")
+        if kept := splits.validation or splits.scored:
+            write_reference_rows(folder / REFERENCE_FILE, kept.data)
         if splits.unlabelled:
             predicted = _predicted(model, splits.unlabelled, training)
             _write_unlabelled(folder / "test_predictions.jsonl", splits.unlabelled, predicted)

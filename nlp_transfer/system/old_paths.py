@@ -78,6 +78,8 @@ MOVED = {
     "heads.text": "heads.text_head",
     "heads.earlier": "heads.reuse",
     "heads.stock": "heads.from_transformers",
+    "heads.viterbi": "decoding.viterbi",
+    "heads.word_tokens": "data.word_windows",
     "frozen": "activations.frozen_layers",
     "grafting": "activations.truncation",
     "kept_states": "activations.cached_inputs",

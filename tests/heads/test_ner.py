@@ -22,7 +22,7 @@ from nlp_transfer.data.rows import Rows
 from nlp_transfer.data.splits import Splits
 from nlp_transfer.data.tag_schemes import SCHEMES
 from nlp_transfer.data.windows import windows
-from nlp_transfer.heads.ner import join_words
+from nlp_transfer.data.word_windows import join_words
 from nlp_transfer.heads.task_head import IGNORED
 from nlp_transfer.models.inference import infer
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nlp_transfer as nt
+from nlp_transfer.data.word_windows import words_of
 from nlp_transfer.heads.span_pipeline import SpanPipeline
-from nlp_transfer.heads.word_tokens import words_of
 
 
 @pytest.mark.parametrize("scheme", ["IOB1", "IOB2"])

@@ -11,7 +11,7 @@ import pytest
 from conftest import review_lines, run_recipe
 
 import nlp_transfer as nt
-from nlp_transfer.heads.task_head import softmax
+from nlp_transfer.decoding.probabilities import softmax
 from nlp_transfer.metrics.temperature import LEAST_ERRORS, LEAST_ROWS, fitted_scaling, platt_scaling_of, temperature_of
 
 

@@ -16,11 +16,12 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBas
 import nlp_transfer as nt
 from nlp_transfer.config import NEROptions
 from nlp_transfer.data.row_store import rows_of, values
+from nlp_transfer.data.word_windows import encode_words, logits_of_words, words_of
+from nlp_transfer.decoding.probabilities import softmax
 from nlp_transfer.encoders.pretrained import Checkpoint, Loaded
 from nlp_transfer.encoders.sklearn_head.classifiers import LINEAR
 from nlp_transfer.encoders.sklearn_head.fitting import fit_layer
-from nlp_transfer.heads.task_head import Columns, label_options, label_set, softmax
-from nlp_transfer.heads.word_tokens import encode_words, logits_of_words, words_of
+from nlp_transfer.heads.task_head import Columns, label_options, label_set
 from nlp_transfer.metrics import RowCounts
 from nlp_transfer.run.report.report_parts import ReportPart, ReportTable, ScoredRows, register_report_part
 from nlp_transfer.strategies import Stage

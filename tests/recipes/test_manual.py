@@ -160,6 +160,8 @@ def short(name: str, flags: list[str], tiny: list[str]) -> list[str]:
         return [*flags, *(["--model_name_or_path", encoder, "--rows", "20"] if is_first else [])]
     if name == "predict":
         return [*flags, "--overwrite_output_file", "true", "--mixed_precision", "no"]
+    if name == "export":
+        return [*flags, "--overwrite_output_dir", "true"]
     return flags
 
 

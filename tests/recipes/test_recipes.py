@@ -26,6 +26,7 @@ from nlp_transfer.training import steps
 LEFT = {
     "README.md", "metrics.json", "model", "options.yaml", "predictions.jsonl", "transfer.json", "model/README.md",
     "model/config.json", "model/model.safetensors", "model/tokenizer.json", "model/tokenizer_config.json",
+    "reference_rows.jsonl",
 }  # fmt: skip
 TASKS = ("classify", "ner", "sentiment")
 

@@ -16,7 +16,8 @@ from nlp_transfer.models.transfer_model import TransferModel
 
 # Each of these modules registers its part of a report when it is imported.
 from nlp_transfer.run.report import entity_errors, label_errors, label_set_errors, number_errors, slices  # noqa: F401
-from nlp_transfer.run.report.report_parts import REPORT_PARTS, ScoredRows
+from nlp_transfer.run.report.rejection_table import rejection_tables
+from nlp_transfer.run.report.report_parts import REPORT_PARTS, ReportTable, ScoredRows
 from nlp_transfer.run.report.score_table import scores
 from nlp_transfer.system.hardware import peak_memory
 
@@ -29,7 +30,7 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
     The rows are those of test, or of validation if there is no test split; where there is neither, nothing is scored.
     """
     head, train, rows = model.head, splits.train.data, splits.scored
-    of_rows: dict[str, Any] = {"scores": [], "slices": []}
+    of_rows: dict[str, Any] = {"scores": [], "slices": [], "tables": []}
     if rows is not None:
         counts = head.all_counts(report.predictions, report.references)
         of_rows = {"scores": scores(head, report, counts), **_of_task(report, rows.data, train, counts)}
@@ -44,9 +45,13 @@ def run_findings(model: TransferModel, splits: Splits, report: Report, transfer:
         "label_free": dict(report.run.label_free),
         "run": _run(report, head.loss_unit),
         "cost": _cost(model, report),
-        **of_rows,
+        **_with_tables(of_rows, rejection_tables(model.rejection)),
         **{name: transfer[name] for name in ("data", "options", "versions")},
     }
+
+
+def _with_tables(findings: dict[str, Any], tables: Sequence[ReportTable]) -> dict[str, Any]:
+    return findings | {"tables": [*findings["tables"], *(table._asdict() for table in tables)]}
 
 
 def _of_task(report: Report, rows: Dataset, train: Dataset, counts: RowCounts) -> dict[str, Any]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from nlp_transfer.data.batch import IGNORED
 from nlp_transfer.data.character_spans import word_offsets
-from nlp_transfer.data.long_texts import special_tokens
+from nlp_transfer.data.long_texts import TextTokenizer, special_tokens
 from nlp_transfer.data.windows import Window, windows
+from nlp_transfer.types import IGNORED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def encode_words(
     rows: Sequence[Sequence[str]],
     targets: Sequence[Sequence[int]] | None,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: TextTokenizer,
     max_length: int,
 ) -> dict[str, list[Any]]:
     """Features of the words of rows, in overlapping windows if a row is too long; each word is predicted in one.
@@ -48,8 +49,12 @@ def encode_words(
 
 def logits_of_words(logits: Tensor, features: Mapping[str, Sequence[Any]]) -> list[np.ndarray]:
     """Logits `(words, labels)` of each feature's predicted words, out of `(batch, tokens, labels)`."""
-    values = logits.float().cpu().numpy()
-    return [values[i, starts] for i, starts in enumerate(features["starts"])]
+    return logits_at(logits.float().cpu().numpy(), features["starts"])
+
+
+def logits_at(logits: np.ndarray, starts: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """Logits `(words, labels)` of each feature at the places of its words, out of `(batch, tokens, labels)`."""
+    return [logits[i, places] for i, places in enumerate(starts)]
 
 
 def words_of(text: str | Sequence[str]) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
     return " ".join(words), offsets
 
 
-def subwords_of(rows: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+def subwords_of(rows: Sequence[Sequence[str]], tokenizer: TextTokenizer) -> list[list[list[int]]]:
     """Token ids of each word of each row. A word without any token (a lone joiner) becomes the unknown token."""
     encoded = tokenizer(
         [list(words) for words in rows],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nlp_transfer.data.tag_schemes import SCHEMES, allowed, convert, tag_names
-from nlp_transfer.heads.viterbi import decode
+from nlp_transfer.decoding.viterbi import decode
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
 
