@@ -56,6 +56,7 @@ from .errors import (
 )
 from .evaluation.evaluate_run import evaluate_run as evaluate_run
 from .evaluation.predict_file import predict_file as predict_file
+from .evaluation.scorer import Scorer as Scorer
 from .experiments.auto.choose_strategy import (
     Choice as Choice,
     choose_strategy as choose_strategy,
