@@ -32,6 +32,7 @@ from .config import (
     ReportOptions as ReportOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
+    ServingOptions as ServingOptions,
     TrainingOptions as TrainingOptions,
     TuningOptions as TuningOptions,
     option as option,
@@ -104,6 +105,7 @@ from .run.report.redraw import draw_reports as draw_reports
 from .run.run_folder import RunFolder as RunFolder
 from .run.verify_run import verify_run as verify_run
 from .run.write_run import write_run as write_run
+from .serving.serve_models import serve as serve
 from .strategies import (
     Strategy as Strategy,
     StrategyOptions as StrategyOptions,

@@ -25,7 +25,8 @@ RECIPES = PACKAGE.parent / "recipes"
 
 ROOMS = (
     "errors", "version", "types", "system", "config", "data", "metrics", "encoders", "heads", "activations", "models",
-    "few_labels", "strategies", "training", "evaluation", "run", "checks", "experiments", "__init__",
+    "few_labels", "strategies", "training", "evaluation", "run", "serving", "checks", "experiments",
+    "__init__",
 )  # fmt: skip
 """A module imports from its own room and those before it."""
 

@@ -13,6 +13,7 @@ from nlp_transfer.errors import ModelError, OptionError
 from nlp_transfer.types import AnyPrediction
 
 _EXPORTED = "runtime.json"
+_MARKS = (_EXPORTED, "config.json", "model/config.json")
 _HALVES = ("bf16", "fp16")
 
 
@@ -41,6 +42,17 @@ class ModelSource:
         inner = folder / "model"
         files = (path for home in (folder, inner) if home.is_dir() for path in home.iterdir() if path.is_file())
         return tuple(sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
+
+    def require_there(self) -> None:
+        """ModelError for a folder that holds no model; what is no folder may be a hub id."""
+        folder = Path(self.path)
+        if folder.is_dir() and not any((folder / name).is_file() for name in _MARKS):
+            raise ModelError(
+                f"{self.path} is no run: it holds neither model/ nor {_EXPORTED}; name the folder that a training "
+                "recipe wrote, or an exported one."
+            )
+        if folder.is_file():
+            raise ModelError(f"{self.path} is a file; name the folder of a run, or an exported one.")
 
     def open(self, threads: int | None = None) -> Predictor:
         """Load the model; an exported one computes with `threads`. Raises ModelError and OptionError."""
@@ -81,7 +93,7 @@ class _Trained(Predictor):
         from nlp_transfer.encoders.precision import cast_once, precision_for
         from nlp_transfer.models.transfer_model import TransferModel
 
-        _require_there(source.path)
+        source.require_there()
         self._model = TransferModel.load(
             source.path, max_length=source.max_length, trust_remote_code=source.trust_remote_code
         )
@@ -125,18 +137,6 @@ class _Exported(Predictor):
 
     def about(self) -> dict[str, Any]:
         return _about(self._folder) or _about(self._folder.parent)
-
-
-def _require_there(path: str) -> None:
-    """ModelError for a folder that holds no model; what is no folder may be a hub id."""
-    folder = Path(path)
-    if folder.is_dir() and not any((folder / name).is_file() for name in ("config.json", "model/config.json")):
-        raise ModelError(
-            f"{path} is no run: it holds neither model/ nor {_EXPORTED}; name the folder that a training recipe wrote, "
-            "or an exported one."
-        )
-    if folder.is_file():
-        raise ModelError(f"{path} is a file; name the folder of a run, or an exported one.")
 
 
 def _about(folder: Path) -> dict[str, Any]:
