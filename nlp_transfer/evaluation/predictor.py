@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,9 +122,14 @@ class _Exported(Predictor):
             raise OptionError(f"{source.path}: an exported model keeps its calibration; name the run to go without.")
         if source.max_length is not None:
             raise OptionError(f"{source.path}: an exported model keeps its max_length; export it again with another.")
-        from nlp_transfer.runtime import load  # loads onnxruntime
-
-        self._model = load(source.path)
+        try:
+            runtime = importlib.import_module("nlp_transfer.runtime")  # it loads onnxruntime
+        except ImportError as error:
+            raise OptionError(
+                f"{source.path}: an exported model needs {error.name}, not installed here; install with: "
+                'pip install "nlp-transfer[export]"'
+            ) from error
+        self._model = runtime.load(source.path)
         decoder = self._model.decoder
         self.form = f"{self._model.metadata.get('runtime', 'onnxruntime')}, {self._model.metadata.get('form', 'fp32')}"
         self.task, self.labels, self.pairs = self._model.task, tuple(self._model.labels), decoder.pairs

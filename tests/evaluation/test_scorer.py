@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,31 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import run_recipe
-from contract_cases import HEADS
+from contract_cases import HEADS, lively
+from random_models import models
 
 import nlp_transfer as nt
 from nlp_transfer.evaluation import scorer as scorer_module
 from nlp_transfer.evaluation.predictor import ModelSource
 
+__all__ = ["lively", "models"]
+
 TEXTS = ["good", "the coffee was bad, and the train was sad", "a zebra", "Anna was in Oslo. " * 30, "bad"] * 7
-
-
-@pytest.fixture(scope="session")
-def models(checkpoint, tmp_path_factory) -> Callable[[str], Path]:
-    """`models(head)` is a folder with a tiny model whose predictions differ between texts."""
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(head: str) -> Path:
-        if not (folder / head).exists():
-            model = nt.TransferModel.load(checkpoint(), HEADS[head]())
-            torch.manual_seed(0)
-            for layer in model.network.modules():
-                if isinstance(layer, torch.nn.Linear) and layer.out_features <= 16:
-                    torch.nn.init.normal_(layer.weight)
-            model.save(folder / head)
-        return folder / head
-
-    return make
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ class Tab:
 
     def open(self, url: str, width: int, height: int = 900) -> None:
         """Open a page in a window of this size."""
+        self._session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -33,6 +34,7 @@ class Tab:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Page.navigate", url=url)
+        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Call a method of the protocol, and wait for its answer."""
@@ -88,8 +90,8 @@ def opened(profile: Path) -> Iterator[Tab]:
         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}",
         "--remote-debugging-pipe",
     ]  # fmt: skip
-    # Chromium reads from 3 and writes to 4: a shell puts them there.
-    shell = ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "sh", *command]
+    # Chromium reads from 3 and writes to 4: bash puts them there, whatever their numbers are here.
+    shell = ["bash", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "bash", *command]
     process = subprocess.Popen(
         shell, pass_fds=(to_read, from_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
