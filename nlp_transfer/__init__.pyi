@@ -30,6 +30,7 @@ from .config import (
     PredictionOptions as PredictionOptions,
     Range as Range,
     ReportOptions as ReportOptions,
+    ScoringOptions as ScoringOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
     ServingOptions as ServingOptions,
@@ -57,6 +58,11 @@ from .errors import (
 )
 from .evaluation.evaluate_run import evaluate_run as evaluate_run
 from .evaluation.predict_file import predict_file as predict_file
+from .evaluation.scored_parts import (
+    PartScorer as PartScorer,
+    ScoringPlan as ScoringPlan,
+    require_engine as require_engine,
+)
 from .evaluation.scorer import Scorer as Scorer
 from .experiments.auto.choose_strategy import (
     Choice as Choice,

@@ -6,6 +6,7 @@ from nlp_transfer.config.input_options import DataOptions, ModelOptions
 from nlp_transfer.config.option_fields import PRECISIONS, PROBLEMS, Range, option
 from nlp_transfer.config.output_options import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
 from nlp_transfer.config.prediction_options import PredictionOptions
+from nlp_transfer.config.scoring_options import ScoringOptions
 from nlp_transfer.config.serving_options import ServingOptions
 from nlp_transfer.config.training_options import TrainingOptions
 
@@ -24,6 +25,7 @@ __all__ = [
     "PredictionOptions",
     "Range",
     "ReportOptions",
+    "ScoringOptions",
     "SelectionOptions",
     "SentimentOptions",
     "ServingOptions",

@@ -23,7 +23,7 @@ class ServingOptions:
     token_file: str | None = option(
         None, help="File with a token; requests without it (Authorization: Bearer ...) are refused.", most_used=3
     )
-    max_batch: int = option(32, help="Texts in one forward pass, of as many requests as it takes.", above=0)
+    max_batch: int = option(32, help="Texts that are predicted together, of as many requests as it takes.", above=0)
     max_wait_ms: float = option(
         5.0, help="Milliseconds that a text waits for others to share its batch, while nothing else computes.",
         at_least=0, at_most=10_000,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from nlp_transfer.config.remembered_options import remembered_options
 from nlp_transfer.errors import ModelError, OptionError
-from nlp_transfer.types import AnyPrediction
+from nlp_transfer.types import AnyPrediction, TagPrediction
 
 _EXPORTED = "runtime.json"
 _MARKS = (_EXPORTED, "config.json", "model/config.json")
 _HALVES = ("bf16", "fp16")
+_TOLD = ("scores", "versions", "calibration", "encoder")
 
 
 @dataclass(frozen=True)
@@ -129,20 +130,22 @@ class _Exported(Predictor):
                 f"{source.path}: an exported model needs {error.name}, not installed here; install with: "
                 'pip install "nlp-transfer[export]"'
             ) from error
-        self._model = runtime.load(source.path)
-        decoder = self._model.decoder
-        self.form = f"{self._model.metadata.get('runtime', 'onnxruntime')}, {self._model.metadata.get('form', 'fp32')}"
+        self._model = runtime.load(source.path, threads=threads)
+        self.metadata, decoder = self._model.metadata, self._model.decoder
         self.task, self.labels, self.pairs = self._model.task, tuple(self._model.labels), decoder.pairs
-        self.require_confidence, self.no_probabilities = decoder.require_confidence, decoder.no_probabilities
-        self.labels_words, self.prediction = decoder.labels_words, decoder.prediction
-        self.max_length, self.remembered = self._model.metadata.get("max_length"), {}
-        self._folder = Path(source.path)
+        self.form = f"onnxruntime, {self.metadata['form']}"
+        self.require_confidence, self.remembered = decoder.require_confidence, {}
+        self.max_length = self._model.max_length
+        (sample,) = self.predict([["a", "b"] if self.pairs else "a"], 1)
+        self.prediction, self.labels_words = type(sample), isinstance(sample, TagPrediction)
+        has_all = "probabilities" in sample.output(all_probabilities=True, abstains=False)
+        self.no_probabilities = None if has_all else "this model gives none of all labels"
 
     def predict(self, texts: Sequence[Any], batch_size: int) -> list[Any]:
         return list(self._model.predict(texts, batch_size=batch_size))
 
     def about(self) -> dict[str, Any]:
-        return _about(self._folder) or _about(self._folder.parent)
+        return _known(self.metadata)
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -154,9 +157,14 @@ def _about(folder: Path) -> dict[str, Any]:
         transfer = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{path} is damaged: {error}.") from error
+    return _known(transfer)
+
+
+def _known(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is told of a run, the part that anybody may know who may ask the model: no file names."""
     data = {
         name: {key: rows[key] for key in ("rows", "sha256") if key in rows}
-        for name, rows in transfer.get("data", {}).items()
+        for name, rows in (told.get("data") or {}).items()
+        if isinstance(rows, Mapping)
     }
-    known: Iterable[str] = ("scores", "versions", "calibration", "encoder")
-    return {name: transfer[name] for name in known if name in transfer} | {"data": data}
+    return {name: told[name] for name in _TOLD if name in told} | {"data": data}

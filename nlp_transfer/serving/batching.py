@@ -18,6 +18,10 @@ from nlp_transfer.serving.server_metrics import ServerMetrics
 
 log = logging.getLogger(__name__)
 
+_ROWS_OF_A_PASS = 16
+"""A batch goes through the network in passes of texts of like length. Of 32 texts of 10 to 45 tokens, MiniLM on one
+core predicts 21 a second in one pass of 32, 27 in passes of 16, 23 of 8, 21 of 4, 9 of 1."""
+
 _SMOOTHING = 0.2  # of the rate, from which the wait of a client that is sent away follows
 
 
@@ -161,7 +165,7 @@ class Batcher:
     def _predictions(self, model: Predictor, texts: list[Any]) -> list[Any]:
         """A prediction for each text, or the exception that it raises: one bad text does not fail the others."""
         try:
-            return model.predict(texts, self._max_batch)
+            return model.predict(texts, min(self._max_batch, _ROWS_OF_A_PASS))
         except Exception as error:
             if len(texts) == 1:
                 log.exception("A text of %s characters could not be predicted.", f"{_length(texts[0]):,}")

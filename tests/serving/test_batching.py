@@ -27,7 +27,7 @@ class Upper:
     def predict(self, texts: Sequence[Any], batch_size: int) -> list[Any]:
         self.began.set()
         assert self.may_go.wait(20)
-        assert len(texts) <= batch_size
+        assert batch_size <= 16
         self.batches.append(list(texts))
         if "bad" in texts:
             raise ValueError("bad is among them")
