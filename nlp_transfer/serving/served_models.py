@@ -45,7 +45,9 @@ def name_models(paths: Sequence[str], options: ServingOptions) -> dict[str, Mode
 
 def _short(path: str) -> str:
     folder = Path(path).resolve() if Path(path).exists() else Path(path)
-    return f"{folder.parent.name}-{folder.name}" if folder.name in _PARTS else folder.name or str(path)
+    if folder.name in _PARTS and folder.parent.name:
+        return f"{folder.parent.name}-{folder.name}"
+    return folder.name or str(path)
 
 
 def open_models(sources: Mapping[str, ModelSource], threads: int | None) -> dict[str, Predictor]:
