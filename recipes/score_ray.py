@@ -30,10 +30,8 @@ def score(plan: nt.ScoringPlan, options: nt.ScoringOptions) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray starts: it would tell its makers
     import ray
 
-    cluster = os.environ.get("RAY_ADDRESS")
-    ray.init(
-        address=cluster, num_cpus=None if cluster else options.workers, include_dashboard=False, log_to_driver=False
-    )
+    here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": options.workers, "_node_ip_address": "127.0.0.1"}
+    ray.init(include_dashboard=False, log_to_driver=False, **here)
     workers = options.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // options.threads)
     ray.data.DataContext.get_current().enable_progress_bars = False
     parts = ray.data.from_items(plan.items(), override_num_blocks=len(plan.missing))

@@ -39,7 +39,8 @@ def score(plan: nt.ScoringPlan, options: nt.ScoringOptions) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     builder = SparkSession.builder.appName("nlp-transfer").config("spark.ui.showConsoleProgress", "false")
     if "SPARK_ENV_LOADED" not in os.environ:  # spark-submit names the master
-        builder = builder.master(f"local[{options.workers or '*'},{TRIES}]")
+        builder = builder.master(f"local[{options.workers or '*'},{TRIES}]").config("spark.ui.enabled", "false")
+        builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
     spark = builder.config("spark.task.cpus", str(options.threads)).getOrCreate()
     scorer = plan.score
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import time
@@ -60,14 +60,13 @@ def killed_one(driver: subprocess.Popen, named: str, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_gives_what_predict_gives_though_a_worker_is_killed(engine, models, source, tmp_path):
+def test_an_engine_gives_what_predict_gives_though_a_worker_is_killed(engine, models, source, tmp_path, monkeypatch):
     package, worker = ENGINES[engine]
     pytest.importorskip(package)
-    environment = os.environ | {"RAY_AUTH_MODE": "disabled"}
+    # A process of Ray asks the system for the address of this machine as if it would reach another one.
+    monkeypatch.setenv("PYTHONPATH", str(RECIPES.parent))
     with open(tmp_path / "log", "w") as log:
-        driver = subprocess.Popen(
-            command(engine, models("native"), source), cwd=tmp_path, stdout=log, stderr=log, env=environment
-        )
+        driver = subprocess.Popen(command(engine, models("native"), source), cwd=tmp_path, stdout=log, stderr=log)
         killed = killed_one(driver, worker, tmp_path)
         status = driver.wait(500)
     told = (tmp_path / "log").read_text()
@@ -91,35 +90,38 @@ def test_an_engine_gives_what_predict_gives_though_a_worker_is_killed(engine, mo
     )  # fmt: skip
 
 
-def test_a_scorer_is_a_function_of_ray_data(models, source):
-    ray = pytest.importorskip("ray")
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
-        rows = ray.data.read_parquet(str(source))
-        scored = rows.map_batches(nt.Scorer(models("native"), precision="no").table, batch_format="pyarrow")
-        given = sorted(scored.take_all(), key=lambda row: row["id"])
-    finally:
-        ray.shutdown()
+USED_DIRECTLY = {
+    "ray": """
+import ray
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+rows = ray.data.read_parquet(source)
+scored = rows.map_batches(nt.Scorer(model, precision="no").table, batch_format="pyarrow").take_all()
+ray.shutdown()
+""",
+    "pyspark": """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+scorer = nt.Scorer(model, precision="no")
+def score(batches):
+    for batch in batches:
+        yield from scorer.table(pa.Table.from_batches([batch])).to_batches()
+rows = spark.read.parquet(source)
+scored = rows.mapInArrow(score, "id long, text string, label string, probability double").collect()
+scored = [row.asDict() for row in scored]
+spark.stop()
+""",
+}
+
+
+@pytest.mark.parametrize("engine", USED_DIRECTLY)
+def test_a_scorer_is_a_function_of_the_rows_of_an_engine(engine, models, source, tmp_path, monkeypatch):
+    pytest.importorskip(engine)
+    monkeypatch.setenv("PYTHONPATH", str(RECIPES.parent))
+    head = "import json, sys, pyarrow as pa, nlp_transfer as nt\nmodel, source = sys.argv[1:]\n"
+    end = "print(json.dumps(sorted(([row['id'], row['label']] for row in scored))))\n"
+    script = ["-c", head + USED_DIRECTLY[engine] + end, str(models("native")), str(source)]
+    run = subprocess.run([sys.executable, *script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
     texts = pq.read_table(source).column("text").to_pylist()
-    expected = nt.Scorer(models("native"), precision="no")({"text": texts})
-    assert [row["label"] for row in given] == expected["label"]
-
-
-def test_a_scorer_is_a_function_of_spark(models, source):
-    sql = pytest.importorskip("pyspark.sql")
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    spark = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    try:
-        rows, scorer = spark.read.parquet(str(source)), nt.Scorer(models("native"), precision="no")
-
-        def score(batches):
-            for batch in batches:
-                yield from scorer.table(pa.Table.from_batches([batch])).to_batches()
-
-        scored = rows.mapInArrow(score, "id long, text string, label string, probability double")
-        given = sorted(scored.collect(), key=lambda row: row["id"])
-    finally:
-        spark.stop()
-    texts = pq.read_table(source).column("text").to_pylist()
-    assert [row["label"] for row in given] == scorer({"text": texts})["label"]
+    expected = nt.Scorer(models("native"), precision="no")({"text": texts})["label"]
+    assert json.loads(run.stdout.splitlines()[-1]) == [[place, label] for place, label in enumerate(expected)]
