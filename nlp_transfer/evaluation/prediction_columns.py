@@ -38,21 +38,27 @@ class Predicts(Protocol):
 
 @dataclass(frozen=True)
 class PredictionColumns:
-    """The columns of predictions of one class, with the probabilities of all labels, or with those of abstention."""
+    """The columns of predictions of one class, with the probabilities of all labels, or with those of abstention.
+
+    `marks_known` says whether the model marks texts that are unlike those of its training.
+    """
 
     prediction: type[AnyPrediction]
     labels: tuple[str, ...]
     all_probabilities: bool = False
     abstains: bool = False
+    marks_known: bool = False
 
     @classmethod
-    def of(cls, model: Predicts, *, all_probabilities: bool, abstain_below: float | None) -> PredictionColumns:
+    def of(
+        cls, model: Predicts, *, all_probabilities: bool, abstain_below: float | None, marks_known: bool = False
+    ) -> PredictionColumns:
         """The columns of a model's predictions. Raises OptionError for what its predictions do not have."""
         if abstain_below is not None:
             model.require_confidence()
         if all_probabilities and model.no_probabilities:
             raise OptionError(f"--all_probabilities is for classifiers; {model.no_probabilities}.")
-        return cls(model.prediction, tuple(model.labels), all_probabilities, abstain_below is not None)
+        return cls(model.prediction, tuple(model.labels), all_probabilities, abstain_below is not None, marks_known)
 
     def row(self, prediction: AnyPrediction) -> dict[str, Any]:
         """The values of a prediction by column, as plain JSON values."""
@@ -60,9 +66,10 @@ class PredictionColumns:
 
     def schema(self) -> dict[str, pa.DataType]:
         """The Arrow types of the columns."""
-        return self.prediction.output_schema(
+        columns = self.prediction.output_schema(
             self.labels, all_probabilities=self.all_probabilities, abstains=self.abstains
         )
+        return columns | ({"known": pa.bool_()} if self.marks_known else {})
 
 
 def require_as_many_texts(model: Predicts, text_pair_column_name: str | None) -> None:

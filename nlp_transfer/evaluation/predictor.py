@@ -78,6 +78,9 @@ class Predictor(Protocol):
     pairs: bool
     require_confidence: Callable[[], None]
     no_probabilities: str | None
+    marks_known: bool
+    """Whether it marks texts that are unlike those of its training."""
+
     max_length: int | None
     remembered: Mapping[str, Any]
     """The options by which the run has read its rows."""
@@ -107,6 +110,7 @@ class _Trained(Predictor):
         self.task, self.labels, self.prediction = head.task, tuple(head.labels), head.prediction
         self.labels_words, self.pairs = head.labels_words, head.pairs
         self.require_confidence, self.no_probabilities = head.require_confidence, head.no_probabilities
+        self.marks_known = getattr(self._model, "rejection", None) is not None
         self.max_length, self.remembered = self._model.max_length, remembered_options(source.path)
 
     def predict(self, texts: Sequence[Any], batch_size: int) -> list[Any]:
@@ -138,6 +142,7 @@ class _Exported(Predictor):
         self.max_length = self._model.max_length
         (sample,) = self.predict([["a", "b"] if self.pairs else "a"], 1)
         self.prediction, self.labels_words = type(sample), isinstance(sample, TagPrediction)
+        self.marks_known = getattr(sample, "known", None) is not None
         has_all = "probabilities" in sample.output(all_probabilities=True, abstains=False)
         self.no_probabilities = None if has_all else "this model gives none of all labels"
 

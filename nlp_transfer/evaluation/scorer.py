@@ -124,8 +124,12 @@ class Scorer:
 
     @property
     def _columns(self) -> PredictionColumns:
+        model = self.predictor
         return PredictionColumns.of(
-            self.predictor, all_probabilities=self.all_probabilities, abstain_below=self.abstain_below
+            model,
+            all_probabilities=self.all_probabilities,
+            abstain_below=self.abstain_below,
+            marks_known=model.marks_known,
         )
 
     def _text_columns(self, names: tuple[str, ...]) -> tuple[str, str | None]:
