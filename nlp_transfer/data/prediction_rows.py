@@ -161,10 +161,11 @@ def _texts(
         at = record.file or record.line
         try:
             id_ = plain(Cell(values.get(key), key, _ID.flag)) if key else None
-            text = usable_text(values.get(column), column, values.get(pair), pair or None, tagged=tagged)
+            second = values.get(pair) if pair else None
+            read = usable_text(values.get(column), column, second, pair or None, tagged=tagged)
             if id_ and not is_unicode(id_):
                 raise WrongKind(HALF_CHARACTER)
-            yield Text(record.line, text, id_)
+            yield Text(record.line, read, id_)
         except WrongKind as fault:
             yield BadRow(record.line, str(fault), at)
 

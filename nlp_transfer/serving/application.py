@@ -28,13 +28,13 @@ from nlp_transfer.version import __version__
 log = logging.getLogger(__name__)
 
 _REFUSALS = {
-    "401": "the token is missing or wrong",
-    "404": "no model of that name is served",
-    "408": "the request arrived too slowly",
-    "413": "the body, a text or their number is too large",
-    "422": "the body is no such JSON, or the text is none",
-    "429": "too many texts wait: come back after Retry-After seconds",
-    "503": "the models are being loaded, or the server is stopping",
+    401: "the token is missing or wrong",
+    404: "no model of that name is served",
+    408: "the request arrived too slowly",
+    413: "the body, a text or their number is too large",
+    422: "the body is no such JSON, or the text is none",
+    429: "too many texts wait: come back after Retry-After seconds",
+    503: "the models are being loaded, or the server is stopping",
 }
 
 
@@ -100,7 +100,7 @@ def make_application(
     async def health() -> Response:
         return _json({"status": "alive"})
 
-    @app.get("/ready", summary="Whether requests are taken", responses={503: {"description": _REFUSALS["503"]}})
+    @app.get("/ready", summary="Whether requests are taken", responses={503: {"description": _REFUSALS[503]}})
     async def ready() -> Response:
         if state.is_stopping or not batcher.models:
             return _json({"status": "stopping" if state.is_stopping else "loading"}, 503)

@@ -110,9 +110,9 @@ class BodyReader:
 
     async def read(self, request: Request) -> bytes:
         """The body. Raises Refused: 413 if it is too large, 408 if too slow, 429 if too many are being read."""
-        most, parts, size = self.options.max_body_bytes, [], 0
+        most, size, kept = self.options.max_body_bytes, 0, 0
+        parts: list[bytes] = []
         too_large = Refused(413, f"a body of more than {most:,} bytes.")
-        kept = 0
         try:
             async with asyncio.timeout(self.options.read_timeout):
                 async for part in request.stream():

@@ -73,8 +73,8 @@ def main() -> None:
     print(f"ratio {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), {options.clients} clients")
     folder = Path(options.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    results = {"run": runs[0], "options": asdict(options), "turns": turns, "ratios": ratios}
-    (folder / "serving.json").write_text(json.dumps(results, indent=2))
+    written = {"run": runs[0], "options": asdict(options), "turns": turns, "ratios": ratios}
+    (folder / "serving.json").write_text(json.dumps(written, indent=2))
 
 
 def read_texts(path: str | None) -> list[str]:
