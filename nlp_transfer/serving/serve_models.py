@@ -86,7 +86,8 @@ def serve(paths: Sequence[str], options: ServingOptions) -> None:
 def _threads(given: int | None, uses_torch: bool) -> int:
     """How many threads compute: those given, or one for each core; torch is told."""
     if not uses_torch:
-        return given or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else given or 1
+        may_use = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        return given or len(may_use)
     import torch  # loaded with the models, while the server listens already
 
     from nlp_transfer.system import hardware

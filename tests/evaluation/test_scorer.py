@@ -196,3 +196,24 @@ def test_what_cannot_be_scored_is_one_line(models, case):
         make(models)({"text": ["good"]})
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_exported_model_scores_as_its_run(finished, reviews, tmp_path):
+    pytest.importorskip("nlp_transfer.runtime", reason="there is no export yet")
+    pytest.importorskip("onnxruntime")
+    run, _ = finished("classify")
+    folder = shutil.copytree(run, tmp_path / "run")
+    flags = ["--forms", "fp32", "--validation_file", reviews["validation"]]
+    outcome = run_recipe("export", [str(folder), *flags], tmp_path)
+    assert outcome.status == 0, outcome.err
+    exported = nt.Scorer(folder / "exported", all_probabilities=True)
+    assert exported.predictor.form == "onnxruntime, fp32"
+    trained = nt.Scorer(folder, precision="no", all_probabilities=True)
+    assert exported.schema() == trained.schema()
+    assert_alike(pickle.loads(pickle.dumps(exported))({"text": TEXTS}), trained({"text": TEXTS}))
+    for option, message in (
+        ({"calibrated": False}, "keeps its calibration"),
+        ({"max_length": 9}, "keeps its max_length"),
+    ):
+        with pytest.raises(nt.OptionError, match=message):
+            nt.Scorer(folder / "exported", **option)({"text": ["good"]})
