@@ -33,7 +33,6 @@ def score(plan: nt.ScoringPlan, options: nt.ScoringOptions) -> None:
 
     here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": options.workers, "_node_ip_address": "127.0.0.1"}
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **here)
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     workers = options.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // options.threads)
     ray.data.DataContext.get_current().enable_progress_bars = False
     parts = ray.data.from_items(plan.items(), override_num_blocks=len(plan.missing))

@@ -117,6 +117,7 @@ spark.stop()
 def test_a_scorer_is_a_function_of_the_rows_of_an_engine(engine, models, source, tmp_path, monkeypatch):
     pytest.importorskip(engine)
     monkeypatch.setenv("PYTHONPATH", str(RECIPES.parent))
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     head = "import json, sys, pyarrow as pa, nlp_transfer as nt\nmodel, source = sys.argv[1:]\n"
     end = "print(json.dumps(sorted(([row['id'], row['label']] for row in scored))))\n"
     script = ["-c", head + USED_DIRECTLY[engine] + end, str(models("native")), str(source)]
