@@ -33,8 +33,10 @@ from .config import (
     Range as Range,
     RejectionOptions as RejectionOptions,
     ReportOptions as ReportOptions,
+    ScoringOptions as ScoringOptions,
     SelectionOptions as SelectionOptions,
     SentimentOptions as SentimentOptions,
+    ServingOptions as ServingOptions,
     TrainingOptions as TrainingOptions,
     TuningOptions as TuningOptions,
     ZeroShotOptions as ZeroShotOptions,
@@ -68,6 +70,12 @@ from .evaluation.fit_rejection import (
     require_rejection as require_rejection,
 )
 from .evaluation.predict_file import predict_file as predict_file
+from .evaluation.scored_parts import (
+    PartScorer as PartScorer,
+    ScoringPlan as ScoringPlan,
+    require_engine as require_engine,
+)
+from .evaluation.scorer import Scorer as Scorer
 from .experiments.auto.choose_strategy import (
     Choice as Choice,
     choose_strategy as choose_strategy,
@@ -134,6 +142,7 @@ from .run.report.redraw import draw_reports as draw_reports
 from .run.run_folder import RunFolder as RunFolder
 from .run.verify_run import verify_run as verify_run
 from .run.write_run import write_run as write_run
+from .serving.serve_models import serve as serve
 from .strategies import (
     Strategy as Strategy,
     StrategyOptions as StrategyOptions,

@@ -25,8 +25,8 @@ RECIPES = PACKAGE.parent / "recipes"
 
 ROOMS = (
     "errors", "version", "types", "system", "config", "data", "decoding", "runtime", "metrics", "encoders", "heads",
-    "activations", "models", "few_labels", "strategies", "training", "evaluation", "run", "exporting", "checks",
-    "labelling", "experiments", "__init__",
+    "activations", "models", "few_labels", "strategies", "training", "evaluation", "run", "exporting", "serving",
+    "checks", "labelling", "experiments", "__init__",
 )  # fmt: skip
 """A module imports from its own room and those before it."""
 

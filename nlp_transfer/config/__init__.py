@@ -9,6 +9,8 @@ from nlp_transfer.config.option_fields import PRECISIONS, PROBLEMS, Range, optio
 from nlp_transfer.config.output_options import CHECKPOINTS, CacheOptions, OutputOptions, ReportOptions
 from nlp_transfer.config.prediction_options import PredictionOptions
 from nlp_transfer.config.rejection_options import RejectionOptions
+from nlp_transfer.config.scoring_options import ScoringOptions
+from nlp_transfer.config.serving_options import ServingOptions
 from nlp_transfer.config.training_options import TrainingOptions
 from nlp_transfer.config.zero_shot_options import ZeroShotOptions
 
@@ -32,8 +34,10 @@ __all__ = [
     "Range",
     "RejectionOptions",
     "ReportOptions",
+    "ScoringOptions",
     "SelectionOptions",
     "SentimentOptions",
+    "ServingOptions",
     "TrainingOptions",
     "TuningOptions",
     "ZeroShotOptions",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import datasets
 
 from nlp_transfer.config import PredictionOptions
-from nlp_transfer.data.readers import BadRow, Record, Table, hub_table, is_saved, open_table, saved_table, text_lines
+from nlp_transfer.data.readers import BadRow, Table, hub_table, is_saved, open_table, saved_table, text_lines
 from nlp_transfer.data.readers.bad_rows import faults, nothing_left
 from nlp_transfer.data.readers.cells import HALF_CHARACTER, Cell, WrongKind, is_unicode, plain, plain_list
 from nlp_transfer.data.readers.columns import TEXT, TEXT_PAIR, WORDS, Column, choose_column
@@ -157,25 +157,39 @@ def _texts(
         if isinstance(record, BadRow):
             yield record
             continue
-        cell = Cell(record.values.get(column), column, TEXT.flag)
-        second = Cell(record.values.get(pair), pair, TEXT_PAIR.flag) if pair else None
+        values = record.values
+        at = record.file or record.line
         try:
-            id_ = plain(Cell(record.values.get(key), key, _ID.flag)) if key else None
-            yield _text(record, cell, second, id_, tagged)
+            id_ = plain(Cell(values.get(key), key, _ID.flag)) if key else None
+            second = values.get(pair) if pair else None
+            read = usable_text(values.get(column), column, second, pair or None, tagged=tagged)
+            if id_ and not is_unicode(id_):
+                raise WrongKind(HALF_CHARACTER)
+            yield Text(record.line, read, id_)
         except WrongKind as fault:
-            yield BadRow(record.line, str(fault), record.file or record.line)
+            yield BadRow(record.line, str(fault), at)
 
 
-def _text(record: Record, cell: Cell, second: Cell | None, id_: str | None, tagged: bool) -> Text | BadRow:
-    line, at = record.line, record.file or record.line
-    if second:
-        texts = [plain(cell), plain(second)]
+def usable_text(
+    value: Any, column: str, second: Any = None, pair_column: str | None = None, *, tagged: bool = False
+) -> str | list[str]:
+    """The text of a row from the value of its column; with a `pair_column` two of them; for a tagger a list of words.
+
+    WrongKind for what is none: it is empty, of another kind, or cannot be written.
+    """
+    cell = Cell(value, column, TEXT.flag)
+    if pair_column:
+        texts = [plain(cell), plain(Cell(second, pair_column, TEXT_PAIR.flag))]
         for name, one in zip(("text", "second text"), texts, strict=True):
             if not one.strip():
-                return BadRow(line, f"no {name}", at)
-        return Text(line, texts, id_) if is_unicode("".join((*texts, id_ or ""))) else BadRow(line, HALF_CHARACTER, at)
-    text: Any = plain_list(cell) if tagged and isinstance(cell.value, list) else plain(cell)
+                raise WrongKind(f"no {name}")
+        if not is_unicode("".join(texts)):
+            raise WrongKind(HALF_CHARACTER)
+        return texts
+    text: Any = plain_list(cell) if tagged and isinstance(value, list) else plain(cell)
     words = text if isinstance(text, list) else [text.strip()]
     if not words or not all(words):
-        return BadRow(line, "no text" if isinstance(text, str) else "no words, or an empty one", at)
-    return Text(line, text, id_) if is_unicode("".join((*words, id_ or ""))) else BadRow(line, HALF_CHARACTER, at)
+        raise WrongKind("no text" if isinstance(text, str) else "no words, or an empty one")
+    if not is_unicode("".join(words)):
+        raise WrongKind(HALF_CHARACTER)
+    return text

@@ -24,7 +24,7 @@ from nlp_transfer.config.remembered_options import remembered_options
 from nlp_transfer.data.prediction_rows import Text, Texts, open_texts
 from nlp_transfer.data.remembered_reading import as_in_training
 from nlp_transfer.encoders.precision import precision_for
-from nlp_transfer.errors import OptionError
+from nlp_transfer.evaluation.prediction_columns import PredictionColumns, require_as_many_texts
 from nlp_transfer.evaluation.resumable_output import ResumableOutput
 from nlp_transfer.heads import TaskHead
 from nlp_transfer.models.transfer_model import WINDOW, TransferModel, model_folder
@@ -56,7 +56,13 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     )
     remembered = remembered_options(str(options.model_name_or_path))
     options, notes = as_in_training(options, remembered, tagged=model.head.labels_words)
-    _validate_options(model.head, options)
+    columns = PredictionColumns.of(
+        model.head,
+        all_probabilities=options.all_probabilities,
+        abstain_below=options.abstain_below,
+        marks_known=model.rejection is not None,
+    )
+    require_as_many_texts(model.head, options.text_pair_column_name)
     texts = open_texts(options, tagged=model.head.labels_words)
     require_launched(options.processes)
     hardware.claim_device()
@@ -82,7 +88,7 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     missing = [number for number in range(count) if not output.has(number)]
     accelerator.wait_for_everyone()  # so that all have listed the missing parts before one is written
     started = time.perf_counter()
-    counts = _write_missing(output, model, texts, missing, options, accelerator, precision)
+    counts = _write_missing(output, model, texts, columns, missing, options, accelerator, precision)
     tagged, lost, abstained = accelerator.reduce(torch.tensor(counts, device=accelerator.device)).tolist()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
@@ -98,23 +104,11 @@ def _predict_into(output: ResumableOutput, options: PredictionOptions) -> None:
     accelerator.end_training()
 
 
-def _validate_options(head: TaskHead, options: PredictionOptions) -> None:
-    if options.abstain_below is not None:
-        head.require_confidence()
-    if options.all_probabilities and head.no_probabilities:
-        raise OptionError(f"--all_probabilities is for classifiers; {head.no_probabilities}.")
-    if head.pairs and not options.text_pair_column_name:
-        raise OptionError(
-            "this model was trained on pairs of texts; name the second ones with --text_pair_column_name."
-        )
-    if options.text_pair_column_name and not head.pairs:
-        raise OptionError("this model was trained on single texts; leave --text_pair_column_name out.")
-
-
 def _write_missing(
     output: ResumableOutput,
     model: TransferModel,
     texts: Texts,
+    columns: PredictionColumns,
     missing: Sequence[int],
     options: PredictionOptions,
     accelerator: Accelerator,
@@ -123,7 +117,7 @@ def _write_missing(
     """Write this process's share of the missing parts; returns its words with a tag, without one, and abstentions."""
     words = lost = abstained = 0
     mine = set(missing[accelerator.process_index :: accelerator.num_processes])
-    schema = _schema(model, texts.unit, options)
+    schema = _schema(columns, texts.unit, options)
     bar = tqdm(
         total=_rows_in(mine, texts.count),
         desc="predicting",
@@ -141,7 +135,7 @@ def _write_missing(
                     options.calibrated,
                     options.abstain_below,
                 )
-                lines = [_line(*pair, texts.unit, options) for pair in zip(rows, predictions, strict=True)]
+                lines = [_line(*pair, columns, texts.unit, options) for pair in zip(rows, predictions, strict=True)]
                 output.write(number, lines, schema)
                 bar.update(len(rows))
                 tagged, untagged = model.head.words_tagged(predictions)
@@ -161,20 +155,17 @@ def _rows_in(numbers: Sequence[int] | set[int], count: int) -> int:
     return sum(min(WINDOW, count - number * WINDOW) for number in numbers)
 
 
-def _line(row: Text, prediction: AnyPrediction, unit: str, options: PredictionOptions) -> dict[str, Any]:
+def _line(
+    row: Text, prediction: AnyPrediction, columns: PredictionColumns, unit: str, options: PredictionOptions
+) -> dict[str, Any]:
     line: dict[str, Any] = {unit: row.line} | ({"id": row.id} if options.id_column_name else {})
-    return line | prediction.output(**_columns_of(options))
+    return line | columns.row(prediction)
 
 
-def _schema(model: TransferModel, unit: str, options: PredictionOptions) -> pa.Schema:
+def _schema(columns: PredictionColumns, unit: str, options: PredictionOptions) -> pa.Schema:
     """The columns of `_line` in a Parquet file."""
     fields = {unit: pa.int64()} | ({"id": pa.string()} if options.id_column_name else {})
-    fields |= model.head.prediction.output_schema(model.head.labels, **_columns_of(options))
-    return pa.schema(list((fields | ({"known": pa.bool_()} if model.rejection else {})).items()))
-
-
-def _columns_of(options: PredictionOptions) -> dict[str, bool]:
-    return {"all_probabilities": options.all_probabilities, "abstains": options.abstain_below is not None}
+    return pa.schema(list((fields | columns.schema()).items()))
 
 
 def _fingerprint(model: TransferModel, texts: Texts, options: PredictionOptions, precision: str) -> str:

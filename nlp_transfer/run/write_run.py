@@ -46,8 +46,8 @@ def write_run(
     rows without labels (`train_predictions`, where they are known already), reference_rows.jsonl some rows of
     validation, with which an export is compared, misaligned.txt the spans that were widened or left out, if there are
     any, and `adapter/` an adapter that was merged. Where no row has a label there are no predictions.jsonl and no
-    reference rows. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is loaded in a fresh process and
-    compared with the trained one; ModelError if it differs.
+    reference rows. `options` are the dataclasses of options of the run. Unless they disable it, the saved model is
+    loaded in a fresh process and compared with the trained one; ModelError if it differs.
     """
     model.save(folder / "model")
     options = [_as_taken(group, model, splits, report) for group in options]

@@ -49,9 +49,8 @@ def csv_table(
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB refuses long documents
     if quoting not in (None, *QUOTINGS):
         raise OptionError(f"--quoting must be {' or '.join(QUOTINGS)}; got {quoting}.")
-    usual = "\t" if form_of(path) == ".tsv" else ","
-    named = _named_by_excel(path)
-    chosen = delimiter_named(delimiter) if delimiter else named or _sniffed(path, usual, quoting)
+    usual, named = _usual(path), _named_by_excel(path)
+    chosen = delimiter_of(path, delimiter, quoting)
     manner = _manner(path, chosen, quoting)
     rows = _csv_rows(path, chosen, manner, skipped=1 if named else 0)
     line, header, pieces = next(rows, (0, [], []))
@@ -81,6 +80,17 @@ def csv_table(
             counts.refuse()
 
     return Table(columns, records, notes=tuple(notes), remarks=counts.remarks, about_columns=hint)
+
+
+def delimiter_of(path: Path, given: str | None = None, quoting: str | None = None) -> str:
+    """The delimiter of a file as `csv_table` has it. Raises OptionError for one that none can be."""
+    if given:
+        return delimiter_named(given)
+    return _named_by_excel(path) or _sniffed(path, _usual(path), quoting)
+
+
+def _usual(path: Path) -> str:
+    return "\t" if form_of(path) == ".tsv" else ","
 
 
 def _numbered(fields: list[str]) -> str:
