@@ -64,7 +64,7 @@ def main() -> None:
             cache=cache,
             folder=folder.path,
         )
-        splits = strategy.splits(splits)
+        splits = splits if options.unknown.reject else strategy.splits(splits)
         run = nt.fit(
             model,
             splits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from nlp_transfer.data.readers.bad_rows import some_numbers
 from nlp_transfer.data.row_store import values
 from nlp_transfer.data.rows import Rows, fingerprint
 from nlp_transfer.errors import DataError, OptionError
+
+log = logging.getLogger(__name__)
 
 _SHARE, _MOST_HELD_OUT = 0.1, 1000  # of the training rows, unless told otherwise
 
@@ -70,6 +73,7 @@ class Splits:
         data = concatenate_datasets([self.train.data, self.validation.data])
         train = replace(self.train, data=data, sha256=fingerprint(data))
         note = f"Nothing is chosen by validation rows: the {len(self.validation.data):,} held out train too."
+        log.info(note)
         return replace(self, train=train, validation=None, held_out_share=0.0).noting(note)
 
     def noting(self, *notes: str) -> Splits:
@@ -96,6 +100,11 @@ def make_splits(
     notes = [note for rows in (train, validation, test) if rows is not None for note in left_out_notes(rows)]
     if validation is None and not share:
         notes.append("No validation rows: every training row is trained on, and the last weights are used.")
+    elif validation is None and test is not None and _only_one_each(train.data, label_column):
+        notes.append(
+            "No label has two rows, so none is held out: every row is trained on, and the last weights are used."
+        )
+        held_out_share = 0.0
     elif validation is None:
         whole = len(train.data)
         train, validation = hold_out(train, share, seed, label_column)
@@ -106,6 +115,12 @@ def make_splits(
             f"({len(validation.data) / whole:.0%}), {manner}, seed {seed}."
         )
     return Splits(train, validation, test, tuple(notes), held_out_share)
+
+
+def _only_one_each(data: Dataset, label_column: str | None) -> bool:
+    """Whether every label has a single row, so that none can be held out."""
+    is_single = label_column is not None and len(data) > 0 and problem_of(data) == "single_label"
+    return is_single and all(len(places) == 1 for places in places_by_label(data, label_column).values())
 
 
 def left_out_notes(rows: Rows) -> tuple[str, ...]:

@@ -133,3 +133,13 @@ def test_splits_are_shown_in_one_line():
     train, test = labelled(["a", "b"] * 1000), labelled(["a"] * 7)
     assert repr(make_splits(train, labelled(["b"] * 5), test)) == "Splits(train 2,000 rows, validation 5, test 7)"
     assert repr(make_splits(train, test=test, share=0)) == "Splits(train 2,000 rows, test 7)"
+
+
+def test_rows_of_one_each_all_train_where_test_rows_score_the_run():
+    rows = labelled(["x", "y", "z"])
+    splits = make_splits(rows, test=rows)
+    assert splits.validation is None
+    assert splits.held_out_share == 0
+    assert splits.notes[0].startswith("No label has two rows, so none is held out: every row is trained on")
+    with pytest.raises(DataError, match="too few rows of a label to hold some out"):
+        make_splits(rows)
