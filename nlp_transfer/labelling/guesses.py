@@ -37,7 +37,7 @@ def guessed_labels(vectors: np.ndarray, head: LabelHead | None, names: Sequence[
 
 def head_for(vectors: np.ndarray, targets: np.ndarray, count: int, texts: LabelVectors | None) -> LabelHead:
     """The head of labelled rows `(rows, width)`; label texts count as rows while labels have few rows of their own."""
-    is_few = len(targets) < _FEW * count
+    is_few = len(targets) < _FEW * count or len(set(targets.tolist())) < count  # one without a row has its text alone
     return fit_label_head(vectors, targets, count, texts if is_few else None)
 
 

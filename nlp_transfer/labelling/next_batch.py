@@ -33,11 +33,14 @@ def next_batch(options: LabellingOptions) -> Path:
     folder of other texts or labels or that another process uses, and where fewer rows are left; DataError for texts
     that cannot be read.
     """
-    if options.output_file and Path(options.output_file).exists():
-        raise OptionError(f"--output_file {options.output_file} is there already; name another, nothing is replaced.")
+    given = os.path.abspath(options.output_file) if options.output_file else ""
+    if not Path(options.folder).exists():
+        _require_new(given)
     with LabellingFolder(options.folder) as folder:
         encoder = begin_or_extend(folder, options)
         unfinished = [batch for batch in folder.state.batches if not batch.is_written]
+        if not unfinished or unfinished[0].file != given:
+            _require_new(given)
         if unfinished:
             log.info("Batch %d was picked before an interruption; it is written now.", unfinished[0].number)
             return _write(folder, unfinished[0], options.output_file)
@@ -47,6 +50,12 @@ def next_batch(options: LabellingOptions) -> Path:
             folder.state.rejected.pop(name, None)  # where it is offered again
         folder.save()
         return _write(folder, batch, None)
+
+
+def _require_new(path: str) -> None:
+    """Raise OptionError for a file that is there: somebody may have labelled rows in it."""
+    if path and Path(path).exists():
+        raise OptionError(f"--output_file {path} is there already; name another, nothing is replaced.")
 
 
 def _picked(folder: LabellingFolder, options: LabellingOptions, encoder: TextEncoder) -> Batch:

@@ -28,8 +28,8 @@ def pick(
     draw clusters to where they are great.
     """
     random = np.random.default_rng(seed)
-    if count >= len(free):
-        return free
+    if count >= len(free) or not count:
+        return free[:count]
     candidates = free
     if uncertainty is not None:
         most = max(count, round(_SHARE * len(free)))

@@ -62,3 +62,7 @@ def test_rare_labels_weigh_more_and_get_more_rows():
     vectors = np.random.default_rng(0).normal(size=(120, 2)) + 3 * kinds[:, None]
     plain = kinds[pick(vectors, np.arange(120), 20)].sum()
     assert kinds[pick(vectors, np.arange(120), 20, weights=np.where(kinds, 8.0, 0.125))].sum() > plain
+
+
+def test_no_row_is_picked_where_none_is_wanted():
+    assert len(pick(np.eye(5), np.arange(5), 0, np.ones(5))) == 0
