@@ -22,6 +22,7 @@ ZeroShotPipeline = Callable[..., Any]
 """A `transformers.pipeline("zero-shot-classification")`, or what is called as it is."""
 
 _DRAWS = 8
+_LEAST_VOUCHED = 0.1  # accuracy of the label texts beyond chance
 
 
 @dataclass(frozen=True)
@@ -92,4 +93,6 @@ def trust_in(teacher: np.ndarray, view: TextView, seed: int = 0) -> Trust:
         of_teacher.append((kappa(first, teacher) + kappa(second, teacher)) / 2)
     label_texts = corrected_accuracy(float(np.mean(of_halves)))
     with_teacher = max(float(np.mean(of_teacher)), 0.0)
-    return Trust(min(with_teacher / max(label_texts, 1e-9), 1.0), label_texts)
+    if label_texts < _LEAST_VOUCHED:  # halves that say nothing sure cannot vouch for anybody
+        return Trust(min(with_teacher, _LEAST_VOUCHED), label_texts)
+    return Trust(min(with_teacher / label_texts, 1.0), label_texts)

@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 
 from nlp_transfer.errors import OptionError
 from nlp_transfer.few_labels.teacher import open_teacher, teacher_probabilities, trust_in
+from nlp_transfer.few_labels.text_view import TextView
 from nlp_transfer.few_labels.zero_shot import learned_probabilities
 
 
@@ -81,3 +82,13 @@ def test_a_good_teacher_helps_and_a_random_one_is_left_out(caplog):
         still, _ = learned_probabilities(view, (places, rng.dirichlet(np.ones(3), size=400)))
     assert "The teacher is left out" in caplog.text
     assert np.allclose(still, alone)
+
+
+def test_views_that_agree_in_nothing_vouch_for_no_teacher():
+    """Else any chance agreement, divided by next to nothing, would be a teacher who is always right."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(300, 16)).astype(np.float32)
+        texts = [" ".join(f"w{word}" for word in rng.integers(200, size=6)) for _ in range(300)]
+        view = TextView.of_texts(texts, vectors, rng.normal(size=(2, 16)).astype(np.float32), np.arange(2))
+        assert trust_in(rng.integers(2, size=300), view, seed).teacher <= 0.5
