@@ -71,7 +71,7 @@ def _texts(name: str, value: Any, path: str | Path) -> tuple[str, ...]:
     for text in several:
         if isinstance(text, dict | list):
             raise OptionError(f"{path}: the description of the label '{name}' must be a text, or a list of texts.")
-    texts = tuple(dict.fromkeys(" ".join((text or "").split()) for text in several))
+    texts = tuple(dict.fromkeys(" ".join(("" if text is None else str(text)).split()) for text in several))
     if not texts or "" in texts:
         raise OptionError(f"{path}: the description of the label '{name}' is empty; write what it means, or its name.")
     return texts

@@ -41,6 +41,8 @@ def test_a_file_holds_one_text_or_several(tmp_path):
         ("a: x\nb: []\n", "the description of the label 'b' is empty"),
         ("a: x\nb: X\n", "the labels 'a' and 'b' have the same description 'X'"),
         ("a: x\nb: {c: d}\n", "must be a text, or a list of texts"),
+        ("a: x\nb: y\na: z\n", "'a' stands there twice"),
+        ("a: !!int x\nb: y\n", "is not YAML"),
         ("", "holds no labels"),
         ("a: [", "is not YAML"),
         ("- a\n- b\n", "must hold lines such as"),
