@@ -70,7 +70,7 @@ def write_run(
             with open(folder / "predictions.jsonl", "w", encoding="utf-8", errors=_ERRORS) as file:
                 for row, (gold, one) in enumerate(zip(report.references, report.predictions, strict=True)):
                     file.write(json.dumps(one.record(row, gold), ensure_ascii=False) + "\n")
-        if kept := splits.validation or splits.scored:
+        if (kept := splits.validation or splits.train).has_labels:  # what an export is chosen by is never test
             write_reference_rows(folder / REFERENCE_FILE, kept.data)
         if splits.unlabelled:
             predicted = _predicted(model, splits.unlabelled, training)
