@@ -74,7 +74,8 @@ def train_stage(run: Run, number: int, last: Step, saved: SavedCheckpoint | None
         last = replace(last, number=point.first_step, epoch=point.first_epoch)
     else:
         point = ResumePoint.start_of(number, last, run.attempt.number, run.attempt.earlier_steps)
-    plan = Plan.make(run.train, run.options, run.accelerator.num_processes, stage, last, is_last)
+    takes_the_rest = not any(later.epochs for later in run.stages[number + 1 :])  # of --max_train_steps
+    plan = Plan.make(run.train, run.options, run.accelerator.num_processes, stage, last, takes_the_rest)
     plan = replace(plan, micro_batches=point.micro_batches or plan.micro_batches)
     if not run.strategy.chooses_epoch:
         plan = replace(plan, evaluations=plan.evaluations & {plan.last_step} if is_last else frozenset())

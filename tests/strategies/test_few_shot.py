@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import run_recipe
 from contract_cases import HEADS, lively, splits
 from transformers import AutoModelForSequenceClassification
 
@@ -183,3 +184,23 @@ def test_a_head_that_is_kept_keeps_vectors_of_length_1(lively, splits, tmp_path)
     texts = ["a good train", "bad"]
     for one, other in zip(model.predict(texts, precision="no"), again.predict(texts, precision="no"), strict=True):
         assert other.probabilities == pytest.approx(one.probabilities, abs=1e-6)
+
+
+def test_max_train_steps_are_those_of_the_contrast(lively, splits):
+    model = nt.TransferModel.load(lively("bert"), HEADS["native"]())
+    run = nt.fit(model, splits["native"], replace(FIXED, num_train_epochs=1, max_train_steps=9), strategy="few_shot")
+    assert run.steps == 9
+
+
+def test_one_row_a_label_trains_in_the_recipe_where_test_rows_score_it(checkpoint, tmp_path):
+    for name, rows in (("one", restaurants(2)), ("later", restaurants(8))):
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    flags = ["--train_file", "one.csv", "--test_file", "later.csv", "--model_name_or_path", checkpoint(),
+             "--max_train_steps", "2", "--mixed_precision", "no", "--verify", "false", "--output_dir", "run",
+             "--overwrite_output_dir"]  # fmt: skip
+    for strategy in ("few_shot", "auto"):
+        outcome = run_recipe("classify", [*flags, "--strategy", strategy], tmp_path)
+        assert outcome.status == 0, outcome.err
+        kept = (tmp_path / "run" / "options.yaml").read_text()
+        assert "strategy: few_shot" in kept
+        assert "validation_split_percentage: 0" in kept

@@ -237,7 +237,7 @@ def _frozen(head: TaskHead) -> str:
 
 def _learns_from_few(head: TaskHead) -> bool:
     """Whether texts can say what its labels mean, and its last layer can be fitted."""
-    return bool(head.described) and not head.labels_words and _frozen(head) == FEATURES
+    return bool(head.described) and not head.labels_words and not head.pairs and _frozen(head) == FEATURES
 
 
 def _is_freezable(encoder: Encoder) -> bool:

@@ -224,7 +224,7 @@ class Trials:
 def _decided(usual: str, other: str, scores: Mapping[str, float], rows: int) -> tuple[str, str]:
     """The choice and its reason: the `usual` candidate, unless the `other` leads by more than a standard error."""
     if usual not in scores or other not in scores:
-        name = next(iter(scores), usual)
+        name = max(scores, key=lambda one: scores[one], default=usual)
         return name, f"auto: {name}, as the other candidate cannot be trained here."
     lead, error = 100 * (scores[other] - scores[usual]), 100 * _error(scores[other], rows)
     if lead > error:
