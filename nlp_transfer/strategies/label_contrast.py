@@ -187,7 +187,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 def _log_head(head: LabelHead, labels: np.ndarray, what: str) -> None:
     right = (
-        f"{100 * (head.held_out.argmax(axis=1) == labels).mean():.1f}% right with each left out, "
+        f"{100 * (head.held_out.argmax(axis=1) == labels).mean():.1f}% right with each left out of this fit, "
         if labels.ndim == 1
         else ""
     )

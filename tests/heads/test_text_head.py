@@ -74,7 +74,7 @@ def test_the_cache_distinguishes_pairs_from_one_text_of_the_same_tokens(model, m
     features = model.head.encode(PAIRS, model.tokenizer, 32)
     rows = {"text": PAIRS["text"], "text_pair": PAIRS["text_pair"]}
     typed = TokenInputs(model.encode(_dataset(rows)), 0)
-    monkeypatch.setattr("nlp_transfer.data.long_texts._has_types_of_pairs", lambda tokenizer: False)
+    monkeypatch.setattr("nlp_transfer.data.long_texts.gives_types_of_pairs", lambda tokenizer: False)
     plain = TokenInputs(model.encode(_dataset(rows)), 0)
     assert list(typed.features["input_ids"]) == list(plain.features["input_ids"]) == features["input_ids"]
     assert _hash_of_tokens(typed) != _hash_of_tokens(plain)

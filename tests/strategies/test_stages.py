@@ -129,7 +129,7 @@ def test_scratch_forgets_what_was_pretrained(checkpoint, review_splits):
     ("given", "message"),
     [
         (nt.StrategyOptions(strategy="freze"), "--strategy freze is unknown; did you mean freeze?"),
-        (nt.StrategyOptions(strategy="zzz"), "--strategy zzz is unknown; known are features, freeze, full, gradual"),
+        (nt.StrategyOptions(strategy="zzz"), "--strategy zzz is unknown; known are features, few_shot, freeze, full"),
         (
             nt.StrategyOptions(strategy="freeze", head_epochs=3),
             "--head_epochs is an option of --strategy head_then_full, not of freeze; its options are "

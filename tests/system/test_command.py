@@ -38,7 +38,7 @@ def test_alone_it_says_in_ten_lines_what_there_is(command):
     status, out, err = command()
     assert (status, err) == (0, "")
     assert len(out.splitlines()) == 10
-    assert "check_data, classify, compare, export, ner" in out
+    assert "check_data, classify, compare, export, label, ner" in out
     assert command("--help") == command("-h") == command("help") == (0, out, "")
     assert command("--version") == (0, f"nlp-transfer {nt.__version__}\n", "")
 
