@@ -42,8 +42,8 @@ def test_a_whole_run_opens_no_connection(training_flags, task_flags, tmp_path):
     assert run.returncode == 0, run.stderr
     assert os.listdir(tmp_path) == ["runs"]  # and not `reached`
     assert set(os.listdir(tmp_path / "runs" / "classify")) == {
-        "README.md", "metrics.json", "model", "options.yaml", "predictions.jsonl", "report.html", "report.json",
-        "transfer.json",
+        "README.md", "metrics.json", "model", "options.yaml", "predictions.jsonl", "reference_rows.jsonl",
+        "report.html", "report.json", "transfer.json",
     }  # fmt: skip
     assert run.stdout.startswith("test (16 rows)")
     usual = (
