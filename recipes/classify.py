@@ -6,7 +6,7 @@
 Several labels are lists (JSONL, Parquet), or named by --label_columns late,rude or --label_delimiter ";"; a column of
 fractions is a number (--problem says what else it is); pairs have a second text in --text_pair_column_name.
 Without options it trains on the sample set of the package, messages to a city's service desk with eight labels:
-accuracy 0.82 on its test rows, where TF-IDF with a linear SVM has 0.41, in about 50 seconds on two CPU cores.
+accuracy 0.82 on its test rows, where TF-IDF with a linear SVM has 0.41, in one to three minutes on two CPU cores.
 
 With --checkpoint_every "500 steps" it can be killed at any time; the same command with --resume continues the run.
 """
