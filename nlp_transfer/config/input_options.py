@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import PROBLEMS, QUOTINGS, check_values, option
+from nlp_transfer.config.option_fields import (
+    PROBLEMS,
+    check_values,
+    delimiter_option,
+    no_header_option,
+    option,
+    quoting_option,
+)
 from nlp_transfer.errors import OptionError
 
 
@@ -78,22 +85,9 @@ class DataOptions:
     )
     skip_bad_rows: bool = option(False, help="Leave out rows that cannot be used instead of stopping.")
     strict_data: bool = option(False, help="Stop where a row of validation or test stands in train.")
-    delimiter: str | None = option(
-        None,
-        help="What stands between columns: a character, or tab, comma, ...",
-        default_text="inferred from the rows",
-        remembered=True,
-    )
-    quoting: str | None = option(
-        None,
-        choices=QUOTINGS,
-        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
-        default_text="csv, and files whose quotes may be either are refused",
-        remembered=True,
-    )
-    no_header: bool = option(
-        False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.", remembered=True
-    )
+    delimiter: str | None = delimiter_option(remembered=True)
+    quoting: str | None = quoting_option(remembered=True)
+    no_header: bool = no_header_option(remembered=True)
     conll_columns: str | None = option(
         None,
         help="NER: columns of word and tag, such as 0,3 or FORM,NER.",

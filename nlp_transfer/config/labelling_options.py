@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import QUOTINGS, check_values, option
+from nlp_transfer.config.option_fields import check_values, delimiter_option, no_header_option, option, quoting_option
 from nlp_transfer.errors import OptionError
 
 BATCH_FORMATS = ("csv", "label_studio", "doccano", "prodigy")
@@ -71,18 +71,9 @@ class LabellingOptions:
     skip_bad_rows: bool = option(
         False, help="Leave out rows that cannot be used instead of stopping; merge: end without an error."
     )
-    delimiter: str | None = option(
-        None,
-        help="What stands between columns: a character, or tab, comma, ...",
-        default_text="inferred from the rows",
-    )
-    quoting: str | None = option(
-        None,
-        choices=QUOTINGS,
-        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
-        default_text="csv, and files whose quotes may be either are refused",
-    )
-    no_header: bool = option(False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.")
+    delimiter: str | None = delimiter_option()
+    quoting: str | None = quoting_option()
+    no_header: bool = no_header_option()
     seed: int = option(42, help="Seed of all that is drawn: the rows to check, and the order of rows in the curve.")
 
     def __post_init__(self) -> None:

@@ -159,6 +159,34 @@ def processes_option() -> Any:
     )
 
 
+def delimiter_option(*, remembered: bool = False) -> Any:
+    """The field of the option that says what stands between the columns of a text file."""
+    return option(
+        None,
+        help="What stands between columns: a character, or tab, comma, ...",
+        default_text="inferred from the rows",
+        remembered=remembered,
+    )
+
+
+def quoting_option(*, remembered: bool = False) -> Any:
+    """The field of the option that says what quotes mean in a text file."""
+    return option(
+        None,
+        choices=QUOTINGS,
+        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
+        default_text="csv, and files whose quotes may be either are refused",
+        remembered=remembered,
+    )
+
+
+def no_header_option(*, remembered: bool = False) -> Any:
+    """The field of the option that says that a text file begins with a row."""
+    return option(
+        False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.", remembered=remembered
+    )
+
+
 def option_of(field: dataclasses.Field[Any]) -> Option:
     """What `option` has declared in a field; of a plain field its help, if its metadata has one."""
     return field.metadata.get("option") or Option(help=field.metadata.get("help", ""))

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from nlp_transfer.config.option_fields import (
     PRECISIONS,
-    QUOTINGS,
     check_values,
+    delimiter_option,
+    no_header_option,
     option,
     processes_option,
+    quoting_option,
     require_given,
 )
 from nlp_transfer.errors import OptionError
@@ -39,18 +41,9 @@ class PredictionOptions:
     text_pair_column_name: str | None = option(None, help="Column with the second text, for a model of pairs.")
     id_column_name: str | None = option(None, help="Column that is copied beside each prediction; of a folder: file.")
     skip_bad_rows: bool = option(False, help="Leave out rows that cannot be used instead of stopping.")
-    delimiter: str | None = option(
-        None,
-        help="What stands between columns: a character, or tab, comma, ...",
-        default_text="inferred from the rows",
-    )
-    quoting: str | None = option(
-        None,
-        choices=QUOTINGS,
-        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
-        default_text="csv, and files whose quotes may be either are refused",
-    )
-    no_header: bool = option(False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.")
+    delimiter: str | None = delimiter_option()
+    quoting: str | None = quoting_option()
+    no_header: bool = no_header_option()
     conll_columns: str | None = option(None, help="Column of the word in CoNLL columns, such as 1 or FORM.")
     output_file: str | None = option(None, help="Where to: a .jsonl or .parquet file, one line a row.", most_used=3)
     overwrite_output_file: bool = option(False, help="Replace the file that is there.")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nlp_transfer.config.option_fields import QUOTINGS, check_values, option, require_given
+from nlp_transfer.config.option_fields import (
+    check_values,
+    delimiter_option,
+    no_header_option,
+    option,
+    quoting_option,
+    require_given,
+)
 from nlp_transfer.errors import OptionError
 
 
@@ -43,22 +50,9 @@ class ZeroShotOptions:
     )
     teacher_texts: int = option(500, help="Raw texts that the teacher is asked about, at most.", at_least=20)
     skip_bad_rows: bool = option(False, help="Leave out rows that cannot be used instead of stopping.")
-    delimiter: str | None = option(
-        None,
-        help="What stands between columns: a character, or tab, comma, ...",
-        default_text="inferred from the rows",
-        remembered=True,
-    )
-    quoting: str | None = option(
-        None,
-        choices=QUOTINGS,
-        help="CSV and TSV: quotes hold a field together (csv), or belong to the text (none).",
-        default_text="csv, and files whose quotes may be either are refused",
-        remembered=True,
-    )
-    no_header: bool = option(
-        False, help="CSV and TSV: the first line is a row; columns are called 0, 1, 2.", remembered=True
-    )
+    delimiter: str | None = delimiter_option(remembered=True)
+    quoting: str | None = quoting_option(remembered=True)
+    no_header: bool = no_header_option(remembered=True)
     per_device_eval_batch_size: int = option(32, help="Texts in one forward pass.", above=0)
     seed: int = option(0, help="Seed of everything random.", at_least=0, at_most=2**31 - 1)
 
